@@ -1,0 +1,278 @@
+"""Every error that this service raises on purpose. An error decides here, at its definition, what a
+caller sees and whether another account may be tried; routes only render it in their dialect.
+
+    GatewayError
+    ├── CallerError                 the caller's mistake: 4xx, never tried again
+    │   ├── InvalidRequest          400
+    │   │   └── PromptRefused       400, the model's own refusal; a repeat cannot help
+    │   ├── Unauthenticated         401
+    │   ├── Forbidden               403
+    │   ├── NotFound                404
+    │   │   └── UnknownModel        404
+    │   ├── MethodNotAllowed        405
+    │   ├── RequestTooLarge         413
+    │   ├── UnsupportedMedia        415
+    │   └── RateLimited             429, the caller's own limit
+    ├── PoolBusy                    429, every account is busy or cooling
+    ├── NoAccount                   503, no account can serve
+    ├── StoreUnavailable            503
+    ├── ShuttingDown                503
+    ├── DeadlineExceeded            504
+    ├── InternalError               500
+    └── UpstreamError               one attempt failed; `scope` says what it says something about
+        ├── SessionExpired          account, hard: the cookies are dead or the session is a guest's
+        ├── AccountRejected         account, hard: rejected, terms pending, guardian, location
+        ├── SessionSuspect          account: 400/401/403 or [7]; a probe decides
+        ├── AccountThrottled        account: HTTP 429
+        ├── UsageLimitReached       account and model
+        ├── ModelUnavailable        account and model: 1050, 1052, not offered
+        ├── EgressBlocked           egress: the IP address is blocked
+        ├── UpstreamUnstable        account, counted: 5xx, 1013, garbage, empty, dropped, too slow
+        └── NetworkFault            network: our own proxy, DNS or TLS; blames no account
+
+What reaches a caller never carries the upstream's raw words, except `PromptRefused`.
+"""
+
+from enum import StrEnum
+from typing import ClassVar, Literal, TypeAlias
+
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+
+class GatewayError(Exception):
+    """Base. `message` is a sentence for the caller: what was wrong and what to do about it.
+
+    param: the request field at fault, in the caller's own spelling (`messages[0].role`).
+    retry_after: seconds until a repeat may help; rendered as whole seconds, rounded up.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    """Stable and machine readable; OpenAI's `error.code`."""
+    type: ClassVar[str] = "server_error"
+    """OpenAI's `error.type`."""
+    google_status: ClassVar[str] = "INTERNAL"
+    """Google's `error.status`."""
+    retryable: ClassVar[bool | None] = None
+    """Sent as `x-should-retry` where it is not None."""
+    log_level: ClassVar[LogLevel] = "error"
+
+    def __init__(
+        self, message: str, *, param: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+
+
+class CallerError(GatewayError):
+    status = 400
+    code = "invalid_request"
+    type = "invalid_request_error"
+    google_status = "INVALID_ARGUMENT"
+    log_level = "info"
+
+
+class InvalidRequest(CallerError):
+    """A field is missing, of the wrong type or out of range."""
+
+
+class PromptRefused(InvalidRequest):
+    """The model itself refused; the message is the model's own."""
+
+    code = "content_filter"
+    retryable = False
+
+
+class Unauthenticated(CallerError):
+    status = 401
+    code = "invalid_api_key"
+    type = "authentication_error"
+    google_status = "UNAUTHENTICATED"
+
+
+class Forbidden(CallerError):
+    status = 403
+    code = "forbidden"
+    type = "permission_error"
+    google_status = "PERMISSION_DENIED"
+
+
+class NotFound(CallerError):
+    status = 404
+    code = "not_found"
+    google_status = "NOT_FOUND"
+
+
+class UnknownModel(NotFound):
+    """The message lists the models that are known."""
+
+    code = "model_not_found"
+
+
+class MethodNotAllowed(CallerError):
+    status = 405
+    code = "method_not_allowed"
+    google_status = "UNIMPLEMENTED"
+
+    def __init__(self, message: str, *, allow: str = "") -> None:
+        super().__init__(message)
+        self.allow = allow
+
+
+class RequestTooLarge(CallerError):
+    status = 413
+    code = "request_too_large"
+
+
+class UnsupportedMedia(CallerError):
+    status = 415
+    code = "unsupported_media_type"
+
+
+class RateLimited(CallerError):
+    status = 429
+    code = "rate_limit_exceeded"
+    type = "rate_limit_error"
+    google_status = "RESOURCE_EXHAUSTED"
+
+
+class PoolBusy(GatewayError):
+    """Every account that could serve is busy or cooling; `retry_after` is the true wait."""
+
+    status = 429
+    code = "pool_busy"
+    type = "rate_limit_error"
+    google_status = "RESOURCE_EXHAUSTED"
+    log_level = "warning"
+
+
+class NoAccount(GatewayError):
+    """No account can serve: none is configured, or all are quarantined or disabled."""
+
+    status = 503
+    code = "no_account_available"
+    google_status = "UNAVAILABLE"
+
+
+class StoreUnavailable(GatewayError):
+    status = 503
+    code = "store_unavailable"
+    google_status = "UNAVAILABLE"
+
+
+class ShuttingDown(GatewayError):
+    status = 503
+    code = "shutting_down"
+    google_status = "UNAVAILABLE"
+    log_level = "info"
+
+
+class DeadlineExceeded(GatewayError):
+    status = 504
+    code = "deadline_exceeded"
+    google_status = "DEADLINE_EXCEEDED"
+    log_level = "warning"
+
+
+class InternalError(GatewayError):
+    """A fault of ours. The message says so and no more; the log has the rest."""
+
+
+class Scope(StrEnum):
+    """What a failed attempt says something about."""
+
+    CALLER = "caller"
+    ACCOUNT = "account"
+    ACCOUNT_MODEL = "account_model"
+    EGRESS = "egress"
+    NETWORK = "network"
+
+
+class UpstreamError(GatewayError):
+    """One attempt on one account failed. Never rendered as it is: when no attempt is left the engine
+    turns it into one of the errors above. `detail` is for the log and free of secrets."""
+
+    status = 502
+    code = "upstream_error"
+    google_status = "UNAVAILABLE"
+    log_level = "warning"
+
+    scope: ClassVar[Scope] = Scope.ACCOUNT
+    reason: ClassVar[str] = "unstable"
+    """A bounded word for metrics, events and the admin page."""
+    hard: ClassVar[bool] = False
+    """True: the account must not be used again until a probe has proved it well."""
+
+    def __init__(self, detail: str, *, retry_after: float | None = None) -> None:
+        super().__init__(
+            "The upstream failed to answer. Please try again.", retry_after=retry_after
+        )
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+class SessionExpired(UpstreamError):
+    reason = "expired"
+    hard = True
+
+
+class AccountRejected(UpstreamError):
+    """`why`: rejected, untrusted, terms_pending, guardian, location or unavailable."""
+
+    reason = "rejected"
+    hard = True
+
+    def __init__(self, detail: str, *, why: str = "rejected") -> None:
+        super().__init__(detail)
+        self.why = why
+
+
+class SessionSuspect(UpstreamError):
+    """Refused in a way that a dead cookie and a passing fault share: a probe decides."""
+
+    reason = "suspect"
+
+
+class AccountThrottled(UpstreamError):
+    reason = "throttled"
+
+
+class UsageLimitReached(UpstreamError):
+    """`resets_at`: wall clock seconds, or None where the upstream told no time."""
+
+    scope = Scope.ACCOUNT_MODEL
+    reason = "usage_limit"
+
+    def __init__(self, detail: str, *, resets_at: float | None = None) -> None:
+        super().__init__(detail)
+        self.resets_at = resets_at
+
+
+class ModelUnavailable(UpstreamError):
+    scope = Scope.ACCOUNT_MODEL
+    reason = "model_unavailable"
+
+
+class EgressBlocked(UpstreamError):
+    scope = Scope.EGRESS
+    reason = "ip_blocked"
+
+
+class UpstreamUnstable(UpstreamError):
+    """Counted; `kind` is a bounded word: http_5xx, temporary, garbage, empty, dropped, stalled,
+    slow_first_content, truncated, unknown_code, page."""
+
+    reason = "unstable"
+
+    def __init__(self, detail: str, *, kind: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+
+
+class NetworkFault(UpstreamError):
+    scope = Scope.NETWORK
+    reason = "network"

@@ -1,0 +1,124 @@
+"""Every metric of the service on one page. One `Metrics` per application, on a registry of its own.
+
+Labels are bounded: `route` is the route's template, `model` a public name or `other`, `account` an id from
+the accounts file, everything else a word from a fixed set.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+OVERHEAD_SECONDS = (0.00025, 0.0005, 0.001, 0.0015, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
+
+
+class Metrics:
+    """The families, as attributes. `registry` is what `/metrics` renders."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+
+        # callers
+        self.requests = Counter(
+            "gempool_requests",
+            "Requests by callers, by how they ended (ok, or the error's code).",
+            ["route", "model", "outcome"],
+            registry=r,
+        )
+        self.request_seconds = Histogram(
+            "gempool_request_duration_seconds",
+            "From the request's head to the last byte of its answer.",
+            ["route"],
+            buckets=SECONDS,
+            registry=r,
+        )
+        self.first_content_seconds = Histogram(
+            "gempool_time_to_first_content_seconds",
+            "From the request's head to the first content of its answer.",
+            ["route"],
+            buckets=SECONDS,
+            registry=r,
+        )
+        self.overhead_seconds = Histogram(
+            "gempool_overhead_seconds",
+            "The gateway's own share of a request: all but waiting for an account or the upstream.",
+            ["route"],
+            buckets=OVERHEAD_SECONDS,
+            registry=r,
+        )
+        self.in_flight = Gauge(
+            "gempool_requests_in_flight", "Requests being answered now.", registry=r
+        )
+
+        # the pool
+        self.upstream_calls = Counter(
+            "gempool_upstream_calls",
+            "Generations sent to an account, by how they ended (ok, or the failure's reason).",
+            ["account", "outcome"],
+            registry=r,
+        )
+        self.throttled = Counter(
+            "gempool_upstream_throttled",
+            "Answers that said 'too much', by kind (throttled, usage_limit, ip_blocked).",
+            ["account", "kind"],
+            registry=r,
+        )
+        self.failovers = Counter(
+            "gempool_failovers",
+            "Attempts that were moved on to another account, by the failure's reason.",
+            ["reason"],
+            registry=r,
+        )
+        self.cancelled = Counter(
+            "gempool_cancelled", "Answers that the caller did not wait for.", registry=r
+        )
+        self.accounts = Gauge(
+            "gempool_accounts", "Accounts by state.", ["state"], registry=r
+        )
+        self.account_state = Gauge(
+            "gempool_account_state",
+            "1 for the state that the account is in, 0 for the others.",
+            ["account", "state"],
+            registry=r,
+        )
+        self.account_in_flight = Gauge(
+            "gempool_account_in_flight",
+            "Generations that this replica runs on the account now.",
+            ["account"],
+            registry=r,
+        )
+        self.queue_depth = Gauge(
+            "gempool_queue_depth", "Requests waiting for an account in this replica.", registry=r
+        )
+        self.queue_wait_seconds = Histogram(
+            "gempool_queue_wait_seconds",
+            "How long requests waited for an account; those that did not wait are not counted.",
+            buckets=SECONDS,
+            registry=r,
+        )
+        self.store_errors = Counter(
+            "gempool_store_errors", "Store commands that failed.", ["operation"], registry=r
+        )
+        self.store_seconds = Histogram(
+            "gempool_store_duration_seconds",
+            "Round trips to the store.",
+            ["operation"],
+            buckets=OVERHEAD_SECONDS,
+            registry=r,
+        )
+        self.session_opens = Counter(
+            "gempool_session_opens",
+            "Sessions opened towards the web app, by outcome (ok, or the failure's reason).",
+            ["account", "outcome"],
+            registry=r,
+        )
+        self.config_errors = Gauge(
+            "gempool_config_broken",
+            "1 while the file on disk is broken and the last good one is in use.",
+            ["file"],
+            registry=r,
+        )
+        self.stream_rewrites = Counter(
+            "gempool_stream_rewrites",
+            "Streamed answers in which the upstream changed text that had been sent already.",
+            registry=r,
+        )
