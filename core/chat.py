@@ -7,7 +7,7 @@ on these alone.
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
@@ -51,6 +51,16 @@ class Message(Struct, frozen=True):
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
 
+class Trace(Struct, gc=False):
+    """What became of one ask so far. The engine writes it as it goes, so that it also outlives a failure.
+
+    attempts: accounts tried. waited: seconds spent waiting for an account or for the upstream.
+    """
+
+    attempts: int = 0
+    waited: float = 0.0
+
+
 class Ask(Struct, frozen=True):
     """One request for one answer. `model` is the public name as the caller wrote it, without `models/`.
 
@@ -64,6 +74,7 @@ class Ask(Struct, frozen=True):
     stream: bool = False
     request_id: str = ""
     caller: str = ""
+    trace: Trace = field(default_factory=Trace)
 
 
 class Delta(Struct, frozen=True, gc=False):
