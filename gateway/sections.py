@@ -1,0 +1,270 @@
+"""Every setting of `config/gateway.yaml`: one struct a section, each field with its kind and its meaning.
+
+`gateway.settings` reads them, `gateway.reference` prints them into docs/configuration.md.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import Struct, field
+
+from core.secret import Secret
+from gateway.modeltable import MODELS, SHIPPED_MODELS, Model
+from gateway.values import (
+    BOOLEAN,
+    NETWORKS,
+    ORIGINS,
+    RATE,
+    SECRET,
+    SECRETS,
+    TEXT,
+    Kind,
+    Rate,
+    choice,
+    duration,
+    size,
+    secret_url,
+    whole,
+)
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+LogFormat: TypeAlias = Literal["auto", "json", "text"]
+Activity: TypeAlias = Literal["background", "each", "off"]
+
+
+class Setting(Struct, frozen=True):
+    """What stands beside a field's type.
+
+    env: a further, plain name in the environment.
+    pending: what will read the field; until that is built, setting it is answered with a warning.
+    meanwhile: the value that describes how things are until then, so that setting it is no lie.
+    """
+
+    kind: Kind[Any]
+    doc: str
+    env: str = ""
+    pending: str = ""
+    meanwhile: object = None
+
+
+class ServerSettings(Struct, frozen=True):
+    """The listening side."""
+
+    host: Annotated[
+        str,
+        Setting(TEXT, "Address to listen on. A public one needs `API_KEY`.", env="HOST"),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Setting(whole(0, 65535), "Port to listen on; 0 takes a free one, named in the log.", env="PORT")
+    ] = 8100
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Setting(NETWORKS, "Proxies whose `X-Forwarded-For` tells the caller's address."),
+    ] = ()
+    log_format: Annotated[
+        LogFormat,
+        Setting(choice("auto", "json", "text"), "`auto` is text on a terminal and JSON elsewhere."),
+    ] = "auto"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Setting(choice("debug", "info", "warning", "error"), "The least severe events that are logged."),
+    ] = "info"
+    shutdown_grace: Annotated[
+        float,
+        Setting(duration(0, HOUR), "How long running requests may take to finish after SIGTERM."),
+    ] = 30.0
+    body_limit: Annotated[int, Setting(size(1024), "The largest request body.")] = 40 * 1024**2
+    metrics_open: Annotated[bool, Setting(BOOLEAN, "`/metrics` needs no key (for a private network).")] = (
+        False
+    )
+    cors_origins: Annotated[
+        tuple[str, ...], Setting(ORIGINS, "Web origins whose pages may call the API; `*` is any.")
+    ] = ("*",)
+    keepalive_after: Annotated[
+        float,
+        Setting(duration(0.1), "Without content for so long, a stream's head and a keep-alive are sent."),
+    ] = 10.0
+    keepalive_every: Annotated[float, Setting(duration(0.1), "Time between keep-alives.")] = 15.0
+
+
+class EngineSettings(Struct, frozen=True):
+    """One request on its way through the accounts."""
+
+    deadline: Annotated[float, Setting(duration(1, DAY), "The longest that a request may take.")] = 300.0
+    attempts: Annotated[int, Setting(whole(1, 1000), "Accounts tried for one request at most.")] = 16
+    connect_timeout: Annotated[
+        float, Setting(duration(0.1), "Bound for the upstream to accept a request.")
+    ] = 10.0
+    first_content_timeout: Annotated[
+        float, Setting(duration(0.1), "Bound from there to the first content of an answer.")
+    ] = 60.0
+    silence_timeout: Annotated[
+        float, Setting(duration(0.1), "Bound for the silence between two contents.")
+    ] = 60.0
+
+
+class PoolSettings(Struct, frozen=True):
+    """The accounts and who serves next."""
+
+    queue_size: Annotated[
+        int, Setting(whole(0), "Requests that may wait for an account; one more is answered 429.")
+    ] = 256
+    queue_timeout: Annotated[float, Setting(duration(0), "The longest wait for an account, then 429.")] = 30.0
+    lease_ttl: Annotated[
+        float, Setting(duration(1, HOUR), "A replica silent for so long gives its accounts back.")
+    ] = 15.0
+    requests_per_minute: Annotated[
+        int, Setting(whole(0), "Generations per account and minute, jittered; 0 sets no bound.")
+    ] = 0
+    activity: Annotated[
+        Activity,
+        Setting(
+            choice("background", "each", "off"),
+            "The web page's own activity calls: in the background while an account is in use, before each"
+            " request, or never.",
+        ),
+    ] = "background"
+    cooldown_cap: Annotated[float, Setting(duration(1), "No cooldown of any kind is longer than this.")] = DAY
+    throttle_cooldown_cap: Annotated[
+        float, Setting(duration(2), "HTTP 429 cools an account 2, 4, 8 ... seconds, up to this.")
+    ] = 32.0
+    usage_limit_cooldown: Annotated[
+        float,
+        Setting(duration(1), "A used-up model rests so long where the upstream tells no reset time."),
+    ] = HOUR
+    egress_cooldown: Annotated[
+        float, Setting(duration(1), "A blocked IP address rests all accounts behind it so long.")
+    ] = 300.0
+    model_cooldown: Annotated[
+        float, Setting(duration(1), "A model that an account refused is not asked of it for so long.")
+    ] = 600.0
+    eject_after: Annotated[int, Setting(whole(1), "Failures in a row after which an account is ejected.")] = 5
+    eject_for: Annotated[
+        float, Setting(duration(1), "An ejection lasts this, times the ejections so far.")
+    ] = 30.0
+    eject_cap: Annotated[float, Setting(duration(1), "The longest ejection.")] = 300.0
+
+
+class SupervisorSettings(Struct, frozen=True):
+    """Keeping the accounts well."""
+
+    probe_interval: Annotated[
+        float, Setting(duration(0.1), "Time between probes of an account.", pending="the supervisor")
+    ] = 300.0
+    rotate_interval: Annotated[
+        float, Setting(duration(0.1), "Age at which cookies are rotated.", pending="the supervisor")
+    ] = 600.0
+    reprobe_first: Annotated[
+        float, Setting(duration(0.1), "First wait before an account that is not well is tried again.")
+    ] = 30.0
+    reprobe_max: Annotated[float, Setting(duration(0.1), "The wait grows up to this.")] = 1800.0
+
+
+class AlertsSettings(Struct, frozen=True):
+    """Messages to the operator's phone."""
+
+    pool_below: Annotated[
+        int, Setting(whole(0), "Alert when fewer accounts than this are well.", pending="the alerts")
+    ] = 1
+    min_interval: Annotated[
+        float, Setting(duration(0), "Least time between two alerts of a kind.", pending="the alerts")
+    ] = 600.0
+
+
+class LimitsSettings(Struct, frozen=True):
+    """What each caller may ask."""
+
+    enabled: Annotated[
+        bool,
+        Setting(BOOLEAN, "Whether callers are limited.", pending="the callers' limits", meanwhile=False),
+    ] = True
+    per_caller: Annotated[
+        Rate, Setting(RATE, "For each caller over all models.", pending="the callers' limits")
+    ] = Rate(60, HOUR)
+    per_caller_and_model: Annotated[
+        Rate, Setting(RATE, "For each caller and model.", pending="the callers' limits")
+    ] = Rate(1, 5.0)
+
+
+class ModelsSettings(Struct, frozen=True):
+    """The public names of models."""
+
+    default: Annotated[str, Setting(TEXT, "The model of a request that names none.")] = (
+        "gemini-3-flash-preview"
+    )
+    table: Annotated[
+        Mapping[str, Model],
+        Setting(MODELS, "Public name to upstream names; adds to the shipped table, null takes a name out."),
+    ] = field(default_factory=lambda: SHIPPED_MODELS)
+
+
+class WatermarkSettings(Struct, frozen=True):
+    """The visible logo on generated pictures."""
+
+    enabled: Annotated[
+        bool,
+        Setting(BOOLEAN, "Whether the logo is removed.", pending="the watermark removal", meanwhile=False),
+    ] = True
+
+
+class StorageSettings(Struct, frozen=True):
+    """Where pictures are kept. No settings yet."""
+
+
+class BatchesSettings(Struct, frozen=True):
+    """Work for later. No settings yet."""
+
+
+class ConversationsSettings(Struct, frozen=True):
+    """What is left in the accounts' histories."""
+
+    mode: Annotated[
+        Literal["temporary", "sticky"],
+        Setting(
+            choice("temporary", "sticky"),
+            "`temporary` sends the whole history each time and leaves nothing in the account's;"
+            " `sticky` goes on in the same chat.",
+            pending="sticky conversations",
+            meanwhile="temporary",
+        ),
+    ] = "temporary"
+
+
+class S3Settings(Struct, frozen=True):
+    """An S3-compatible object store. From the environment only."""
+
+    endpoint: Annotated[
+        str, Setting(TEXT, "Address of the object store.", env="S3_ENDPOINT", pending="the picture store")
+    ] = ""
+    access_key: Annotated[
+        Secret, Setting(SECRET, "Its access key.", env="S3_ACCESS_KEY", pending="the picture store")
+    ] = Secret("")
+    secret_key: Annotated[
+        Secret, Setting(SECRET, "Its secret key.", env="S3_SECRET_KEY", pending="the picture store")
+    ] = Secret("")
+    bucket: Annotated[
+        str, Setting(TEXT, "The bucket for pictures.", env="S3_BUCKET", pending="the picture store")
+    ] = ""
+    public_url: Annotated[
+        str,
+        Setting(
+            TEXT, "Address under which callers read it.", env="S3_PUBLIC_URL", pending="the picture store"
+        ),
+    ] = ""
+
+
+class BarkSettings(Struct, frozen=True):
+    """Bark, which shows alerts on a phone. From the environment only."""
+
+    url: Annotated[
+        Secret,
+        Setting(
+            secret_url("http", "https"), "Address of the Bark server.", env="BARK_URL", pending="the alerts"
+        ),
+    ] = Secret("")
+    keys: Annotated[
+        tuple[Secret, ...],
+        Setting(SECRETS, "Device keys, comma separated.", env="BARK_KEYS", pending="the alerts"),
+    ] = ()

@@ -1,0 +1,264 @@
+"""The settings of one process, from the command line, the environment and `config/gateway.yaml`.
+
+The only reader of the environment. What is nearer wins: an option of the command line, then
+`GEMPOOL__SECTION__FIELD`, then a plain name (`PORT`), then the file, then the default. An empty value in the
+environment counts as not set. Secrets come from the environment only.
+"""
+
+import ipaddress
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+from msgspec import Struct, field
+
+from core.secret import Secret
+from gateway.sections import (
+    AlertsSettings,
+    BarkSettings,
+    BatchesSettings,
+    ConversationsSettings,
+    EngineSettings,
+    LimitsSettings,
+    ModelsSettings,
+    PoolSettings,
+    S3Settings,
+    ServerSettings,
+    Setting,
+    StorageSettings,
+    SupervisorSettings,
+    WatermarkSettings,
+)
+from gateway.sources import CONFIG_FILE_NAME, Given, from_environment, from_file
+from gateway.values import BOOLEAN, FILE, PATH, SECRET, SECRETS, secret_url
+
+FILE_SECTIONS: Mapping[str, type[Struct]] = {
+    "server": ServerSettings,
+    "engine": EngineSettings,
+    "pool": PoolSettings,
+    "supervisor": SupervisorSettings,
+    "alerts": AlertsSettings,
+    "limits": LimitsSettings,
+    "models": ModelsSettings,
+    "watermark": WatermarkSettings,
+    "storage": StorageSettings,
+    "batches": BatchesSettings,
+    "conversations": ConversationsSettings,
+}
+SECTIONS: Mapping[str, type[Struct]] = {"s3": S3Settings, "bark": BarkSettings, **FILE_SECTIONS}
+DEFAULT_CONFIG_FILE = Path("config/gateway.yaml")
+
+
+class SettingsError(Exception):
+    """One or more settings are wrong. Each of `problems` names the key, where it stands and the remedy."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class Environment(Mapping[str, str]):
+    """The environment as it was at the start, for `${NAME}` in the accounts file. Does not print itself."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Environment({len(self)} names)"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything that can be set. Durations are seconds, sizes bytes."""
+
+    api_keys: Annotated[
+        tuple[Secret, ...], Setting(SECRETS, "Keys that callers use, comma separated.", env="API_KEY")
+    ] = ()
+    admin_key: Annotated[
+        Secret, Setting(SECRET, "The operator's key; reads `/metrics` too.", env="ADMIN_KEY")
+    ] = Secret("")
+    redis_url: Annotated[
+        Secret,
+        Setting(
+            secret_url("redis", "rediss", "unix"),
+            "A Redis (7.0 or newer) or Valkey that all replicas share. Unset: an embedded Valkey.",
+            env="REDIS_URL",
+        ),
+    ] = Secret("")
+    accounts_file: Annotated[Path, Setting(PATH, "The accounts.", env="GEMPOOL_ACCOUNTS_FILE")] = Path(
+        "config/accounts.yaml"
+    )
+    data_dir: Annotated[
+        Path, Setting(PATH, "Where the embedded store and cookie caches live.", env="GEMPOOL_DATA_DIR")
+    ] = Path("data")
+    upstream_ca_file: Annotated[
+        Path | None,
+        Setting(
+            FILE,
+            "A CA (PEM) that upstream TLS may be signed by: a company proxy's, the simulator's.",
+            env="GEMPOOL_UPSTREAM_CA_FILE",
+        ),
+    ] = None
+    state_key: Annotated[
+        Secret,
+        Setting(
+            SECRET,
+            "Encrypts cookies in the store.",
+            env="GEMPOOL_STATE_KEY",
+            pending="the cookie store",
+        ),
+    ] = Secret("")
+    allow_anonymous: Annotated[
+        bool,
+        Setting(
+            BOOLEAN, "Serve callers without a key on a public address too.", env="GEMPOOL_ALLOW_ANONYMOUS"
+        ),
+    ] = False
+    s3: S3Settings = S3Settings()
+    bark: BarkSettings = BarkSettings()
+
+    server: ServerSettings = ServerSettings()
+    engine: EngineSettings = EngineSettings()
+    pool: PoolSettings = PoolSettings()
+    supervisor: SupervisorSettings = SupervisorSettings()
+    alerts: AlertsSettings = AlertsSettings()
+    limits: LimitsSettings = LimitsSettings()
+    models: ModelsSettings = ModelsSettings()
+    watermark: WatermarkSettings = WatermarkSettings()
+    storage: StorageSettings = StorageSettings()
+    batches: BatchesSettings = BatchesSettings()
+    conversations: ConversationsSettings = ConversationsSettings()
+
+    environment: Environment = field(default_factory=lambda: Environment({}))
+    without_effect: tuple[str, ...] = ()
+    """Settings that were set but that nothing reads yet, each with what will."""
+
+    @property
+    def loopback_only(self) -> bool:
+        return is_loopback(self.server.host)
+
+
+def from_process(overrides: Mapping[str, str | Path] | None = None) -> Settings:
+    """`load` with this process's environment."""
+    return load(os.environ, overrides)
+
+
+def load(environ: Mapping[str, str], overrides: Mapping[str, str | Path] | None = None) -> Settings:
+    """Settings from an environment, the configuration file that it names, and options of the command line.
+
+    overrides: by dotted name (`server.port`, `accounts_file`) or `config_file`; None values are left out by
+    the caller. Raises SettingsError with every problem that was found.
+    """
+    problems: list[str] = []
+    settings = all_settings()
+    options = {key: Given(str(value), f"--{_option(key)}") for key, value in (overrides or {}).items()}
+    config_file, named_by = _config_file(environ, options)
+    in_file = {key for key in settings if key.partition(".")[0] in FILE_SECTIONS}
+    plain = {setting.env: key for key, setting in settings.items() if setting.env}
+    given = from_file(config_file, named_by, tuple(FILE_SECTIONS), in_file, problems)
+    given |= from_environment(environ, plain, in_file, problems)
+    given |= options
+
+    values: dict[str, Any] = {}
+    without_effect: list[str] = []
+    for key, setting in settings.items():
+        if key not in given:
+            continue
+        try:
+            values[key] = setting.kind.parse(given[key].raw)
+        except ValueError as error:
+            problems.append(_wrong(given[key], setting, error))
+            continue
+        if setting.pending and values[key] != setting.meanwhile:
+            without_effect.append(f"{given[key].where} (for {setting.pending})")
+
+    loaded = _build(values, Environment(environ), tuple(without_effect))
+    problems += _contradictions(loaded)
+    if problems:
+        raise SettingsError(problems)
+    return loaded
+
+
+def all_settings() -> dict[str, Setting]:
+    """Every setting by its dotted name: `accounts_file`, `s3.bucket`, `server.port`."""
+    found = dict(settings_of(Settings))
+    for section, struct in SECTIONS.items():
+        found |= {f"{section}.{key}": setting for key, setting in settings_of(struct)}
+    return found
+
+
+def settings_of(struct: type[Struct]) -> Iterator[tuple[str, Setting]]:
+    for key, hint in get_type_hints(struct, include_extras=True).items():
+        for extra in getattr(hint, "__metadata__", ()):
+            if isinstance(extra, Setting):
+                yield key, extra
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _option(key: str) -> str:
+    return key.rpartition(".")[2].removesuffix("_file")
+
+
+def _config_file(environ: Mapping[str, str], options: dict[str, Given]) -> tuple[Path, str]:
+    """The file, and who named it; nobody may have, and then it need not exist."""
+    if (option := options.pop("config_file", None)) is not None:
+        return Path(str(option.raw)).expanduser(), option.where
+    if named := environ.get(CONFIG_FILE_NAME, "").strip():
+        return Path(named).expanduser(), CONFIG_FILE_NAME
+    return DEFAULT_CONFIG_FILE, ""
+
+
+def _wrong(given: Given, setting: Setting, error: ValueError) -> str:
+    shown, reason = repr(given.raw), f" ({error})" if type(error) is ValueError and str(error) else ""
+    if setting.kind.secret:
+        shown, reason = "its value (not shown)", ""
+    return f"{given.where}: {shown} is not {setting.kind.name}{reason}. {setting.kind.remedy}"
+
+
+def _build(values: Mapping[str, Any], environment: Environment, without_effect: tuple[str, ...]) -> Settings:
+    sections: dict[str, Any] = {
+        section: struct(**{key: values[name] for key, name in _names(section, struct) if name in values})
+        for section, struct in SECTIONS.items()
+    }
+    top = {key: value for key, value in values.items() if "." not in key}
+    return Settings(**top, **sections, environment=environment, without_effect=without_effect)
+
+
+def _names(section: str, struct: type[Struct]) -> Iterator[tuple[str, str]]:
+    return ((key, f"{section}.{key}") for key in struct.__struct_fields__)
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    problems = []
+    if not (settings.loopback_only or settings.api_keys or settings.allow_anonymous):
+        problems.append(
+            f"HOST: {settings.server.host} is a public address and API_KEY is not set, so anyone could use"
+            " your accounts. Set API_KEY, or HOST=127.0.0.1, or (behind a guard of your own)"
+            " GEMPOOL_ALLOW_ANONYMOUS=true."
+        )
+    models = settings.models
+    if (default := models.table.get(models.default)) is None:
+        known = ", ".join(models.table)
+        problems.append(f"models.default: {models.default} is not in models.table. It has: {known}.")
+    elif default.category != "text":
+        problems.append(f"models.default: {models.default} is a model for images. Name one for text.")
+    if settings.supervisor.reprobe_first > settings.supervisor.reprobe_max:
+        problems.append(
+            "supervisor.reprobe_first is longer than supervisor.reprobe_max. Lower it, or raise the other."
+        )
+    return problems
