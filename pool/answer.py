@@ -145,17 +145,24 @@ class Turn:
             if not isinstance(part, list) or not self._read_part(part):
                 continue
             self.started = self.started or bool(self._raw_text() or self._raw_thoughts() or self.pictured)
-            if show:
-                thoughts += self._thoughts.grow(self._raw_thoughts(), final=self.complete)
-                text += self._text.grow(self._raw_text(), final=self.complete)
+            if show and (added := self.show()) is not None:
+                text += added.text
+                thoughts += added.thoughts
         return Delta(text, thoughts) if text or thoughts else None
+
+    def show(self) -> Delta | None:
+        """What the newest candidate adds to what was shown, as far as later frames cannot take it back."""
+        return self._grow(final=self.complete)
 
     def rest(self) -> Delta | None:
         """What is still held back, once no frame will follow."""
+        return self._grow(final=True)
+
+    def _grow(self, *, final: bool) -> Delta | None:
         if self.candidate is None:
             return None
-        thoughts = self._thoughts.grow(self._raw_thoughts(), final=True)
-        text = self._text.grow(self._raw_text(), final=True)
+        thoughts = self._thoughts.grow(self._raw_thoughts(), final=final)
+        text = self._text.grow(self._raw_text(), final=final)
         return Delta(text, thoughts) if text or thoughts else None
 
     @property
@@ -203,7 +210,6 @@ def last_word(frames: list[bytes], turn: Turn) -> None:
 
     Leaves `turn` as if every frame had been fed with `show=False`. Raises Refused as `Turn.feed` does.
     """
-    turn.complete = False
     for frame in reversed(frames):
         seen = turn.candidate
         turn.feed(frame, show=False)

@@ -65,7 +65,13 @@ def test_plain_growth_is_never_a_rewrite(final: str, data: st.DataObject) -> Non
 
 @pytest.mark.parametrize(
     "raw",
-    ["if a &lt; b &amp;&amp; c:", "plain", "```py\nx = &quot;y&quot;\n```", "&#39;&#x27;&notit;", "https://a.b/c?d=1&amp;e=2"],
+    [
+        "if a &lt; b &amp;&amp; c:",
+        "plain",
+        "```py\nx = &quot;y&quot;\n```",
+        "&#39;&#x27;&notit;",
+        "https://a.b/c?d=1&amp;e=2",
+    ],
 )
 def test_clean_is_what_the_library_shows(raw: str) -> None:
     """`clean` gives the text that the library's own Candidate has."""
@@ -75,7 +81,11 @@ def test_clean_is_what_the_library_shows(raw: str) -> None:
 def test_a_fence_that_closes_in_every_frame_is_shown_once() -> None:
     """The web app closes an open code block in every frame; the reader sees one closing fence."""
     grown = Grown()
-    frames = ["Code:\n```py\na = 1\n```", "Code:\n```py\na = 1\nb = 2\n```", "Code:\n```py\na = 1\nb = 2\n```\nDone."]
+    frames = [
+        "Code:\n```py\na = 1\n```",
+        "Code:\n```py\na = 1\nb = 2\n```",
+        "Code:\n```py\na = 1\nb = 2\n```\nDone.",
+    ]
     shown = [grown.grow(text, final=i == 2) for i, text in enumerate(frames)]
     assert "".join(shown) == frames[-1]
     assert not grown.rewritten

@@ -28,9 +28,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
     ascii_only=st.booleans(),
     prefix=st.sampled_from([")]}'\n\n", ""]),
 )
-def test_cut_anywhere(
-    payloads: list[list[str]], places: list[int], ascii_only: bool, prefix: str
-) -> None:
+def test_cut_anywhere(payloads: list[list[str]], places: list[int], ascii_only: bool, prefix: str) -> None:
     """Whatever the cuts, also inside a character, every frame comes out once and as it was."""
     body = prefix + "".join(frame(p, ascii_only=ascii_only) for p in payloads)
     reader = FrameReader()
@@ -66,7 +64,7 @@ def test_one_byte_at_a_time_is_not_quadratic_in_scans() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"<html>busy</html>", b")]}'\n\n<html>", b"12345678901234\n[]", b"0\n", b"7\n[\"\xff\xfe\"]\n"]
+    "body", [b"<html>busy</html>", b")]}'\n\n<html>", b"12345678901234\n[]", b"0\n", b'7\n["\xff\xfe"]\n']
 )
 def test_what_is_no_frame_is_said_so_at_once(body: bytes) -> None:
     """HTML, absurd counts and bytes that are no UTF-8 raise; nothing waits for more."""

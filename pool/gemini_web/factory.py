@@ -1,0 +1,98 @@
+"""Opens sessions and proves that each is the account's own."""
+
+import os
+import shutil
+from pathlib import Path
+
+import certifi
+import loguru
+
+from core.errors import GatewayError, SessionExpired
+from core.secret import Secret
+from core.tasks import Tasks
+from pool.gemini_web import faults
+from pool.gemini_web.library import Client, RpcFailed
+from pool.gemini_web.session import Activity, GeminiWebSession
+from pool.upstream import Credentials, Session
+
+_NAMED = ("__Secure-1PSID", "__Secure-1PSIDTS")
+
+
+class GeminiWebSessions:
+    """Implements `pool.upstream.SessionFactory`.
+
+    directory: private to this process; holds the certificate bundle and the folder that the library
+        would cache cookies in. That folder stays empty: a cached cookie would win over the one given.
+    ca_file: a CA that upstream TLS may be signed by, in addition to the public ones.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        ca_file: Path | None = None,
+        activity: Activity = "background",
+        connect_timeout: float = 10.0,
+    ) -> None:
+        self._cache = directory / "library"
+        self._activity = activity
+        self._connect_timeout = connect_timeout
+        self._tasks = Tasks("gemini_web")
+        shutil.rmtree(self._cache, ignore_errors=True)
+        self._cache.mkdir(mode=0o700, parents=True)
+        os.environ["GEMINI_COOKIE_PATH"] = str(self._cache)  # read by the library at every call
+        loguru.logger.disable("gemini_webapi")  # it logs cookie file names, which are cookie values
+        self._verify: str | bool = True
+        if ca_file is not None:
+            bundle = directory / "ca-bundle.pem"
+            bundle.write_text(Path(certifi.where()).read_text() + "\n" + ca_file.read_text())
+            self._verify = str(bundle)
+
+    async def open(
+        self, account: str, credentials: Credentials, proxy: str | None, timeout: float
+    ) -> Session:
+        _refuse_unsafe(credentials)
+        client = Client(
+            credentials.secure_1psid,
+            credentials.secure_1psidts,
+            Secret(proxy) if proxy else None,
+            self._verify,
+        )
+        client.connect_timeout = min(self._connect_timeout, timeout)
+        client.cookies = {n: v.reveal() for n, v in credentials.jar.items() if n not in _NAMED}
+        try:
+            await client.open(timeout)
+            _prove(client)
+        except BaseException as error:
+            await client.dispose()
+            if isinstance(error, Exception):  # border: whatever the library raises becomes ours
+                raise _of_opening(error) from error
+            raise
+        return GeminiWebSession(account, client, self._activity, self._tasks)
+
+    async def close(self) -> None:
+        """End the side calls that still run. Sessions are closed by whoever opened them."""
+        await self._tasks.close()
+
+
+def _refuse_unsafe(credentials: Credentials) -> None:
+    """Without a PSID the library takes the newest cookies of any account; with a slash in it, it leaves
+    its folder. The roster refuses both long before."""
+    psid = credentials.secure_1psid.reveal()
+    if not psid or "/" in psid or ".." in psid:
+        raise SessionExpired("the account has no usable __Secure-1PSID")
+
+
+def _prove(client: Client) -> None:
+    """A guest is not an account: the library opens a session without credentials as readily."""
+    if client._cookie_source.startswith("Guest") or not client.access_token:
+        raise SessionExpired("the session fell back to a guest's")
+    if (fault := faults.of_account_status(client.status_code)) is not None:
+        raise fault
+
+
+def _of_opening(error: Exception) -> GatewayError:
+    """On a fresh start page there is no stale token left to blame: what refuses now is the account."""
+    if isinstance(error, RpcFailed) and error.status in {400, 401, 403}:
+        return SessionExpired(f"a fresh session was refused with HTTP {error.status}")
+    return faults.translate(error)

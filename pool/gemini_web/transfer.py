@@ -1,0 +1,135 @@
+"""One HTTP exchange over a curl session: sent at most once, bounded, and stopped when it is cancelled."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from curl_cffi.aio import CURL_POLL_NONE, CURL_SOCKET_TIMEOUT
+from curl_cffi.requests import AsyncSession, Response
+
+Sink: TypeAlias = Callable[[bytes], None]
+
+_PULSE = 0.1
+"""Seconds between two looks at curl's own timers while something is in flight."""
+
+
+class OneShot:
+    """A request body that curl can read once and not rewind.
+
+    libcurl sends a request again by itself when a kept connection dies before the first byte of the
+    answer: one prompt would be asked twice. A body that cannot be rewound makes it fail instead, and
+    the engine decides. `sent` is True once curl began to read it, so once the request's head was due
+    to leave: a failure before that is one of our network, not of the account.
+    """
+
+    __slots__ = ("_at", "_body", "sent")
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._at = 0
+        self.sent = False
+
+    def __len__(self) -> int:
+        return len(self._body)
+
+    def read(self, size: int) -> bytes:
+        self.sent = True
+        piece = self._body[self._at : self._at + size]
+        self._at += len(piece)
+        return piece
+
+
+class Request:
+    """What is to be sent. `body` is None for a GET; multipart uploads are the library's business."""
+
+    __slots__ = ("body", "headers", "method", "params", "url")
+
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        body: OneShot | None = None,
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.headers = dict(headers or {})
+        self.params = dict(params or {})
+        self.body = body
+
+
+class Wire:
+    """The sending half of one session.
+
+    curl_cffi's own streaming mode goes on transferring after it is cancelled, and leaves an orphan where
+    it is cancelled before the response's head; a plain request with a content callback is removed from
+    curl at once. So answers are read by callback, and the streaming mode is not used.
+
+    curl_cffi looks at curl's timers ten times a second for every session, also when nothing runs. That
+    look is only taken while something is in flight here, so idle accounts cost nothing.
+    """
+
+    def __init__(self, session: AsyncSession[Response]) -> None:
+        self._session = session
+        self._in_flight = 0
+        self._timer: asyncio.TimerHandle | None = None
+        session.acurl._timeout_checker.cancel()
+
+    @property
+    def in_flight(self) -> int:
+        return self._in_flight
+
+    async def send(
+        self, request: Request, *, connect: float, total: float, sink: Sink | None = None
+    ) -> Response:
+        """Send and wait for the end of the response. Redirects are not followed.
+
+        connect, total: seconds. sink: gets the body piece by piece as it arrives, whatever the status;
+        without it the response holds the body. Raises curl_cffi's RequestException.
+        """
+        headers = dict(request.headers)
+        if request.body is not None:
+            headers["Content-Length"] = str(len(request.body))
+        self._start()
+        try:
+            return await self._session.request(
+                request.method,  # type: ignore[arg-type]
+                request.url,
+                params=request.params or None,
+                headers=headers,
+                content=request.body,  # type: ignore[arg-type]
+                timeout=(connect, max(total - connect, 0.001)),
+                allow_redirects=False,
+                content_callback=None if sink is None else _tell_curl(sink),
+            )
+        finally:
+            self._end()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _start(self) -> None:
+        self._in_flight += 1
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_PULSE, self._look)
+
+    def _end(self) -> None:
+        self._in_flight -= 1
+        if not self._in_flight:
+            self.close()
+
+    def _look(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_PULSE, self._look)
+        self._session.acurl.process_data(CURL_SOCKET_TIMEOUT, CURL_POLL_NONE)
+
+
+def _tell_curl(sink: Sink) -> Callable[[bytes], int]:
+    def take(chunk: bytes) -> int:
+        sink(chunk)
+        return len(chunk)
+
+    return take
