@@ -22,8 +22,8 @@ from gateway.values import (
     Rate,
     choice,
     duration,
-    size,
     secret_url,
+    size,
     whole,
 )
 

@@ -7,7 +7,7 @@ environment counts as not set. Secrets come from the environment only.
 
 import ipaddress
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -147,9 +147,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         return is_loopback(self.server.host)
 
 
-def from_process(overrides: Mapping[str, str | Path] | None = None) -> Settings:
-    """`load` with this process's environment."""
-    return load(os.environ, overrides)
+def from_process(
+    overrides: Mapping[str, str | Path] | None = None, without: Collection[str] = ()
+) -> Settings:
+    """`load` with this process's environment, but for the names in `without`."""
+    return load({name: value for name, value in os.environ.items() if name not in without}, overrides)
 
 
 def load(environ: Mapping[str, str], overrides: Mapping[str, str | Path] | None = None) -> Settings:
@@ -224,10 +226,14 @@ def _config_file(environ: Mapping[str, str], options: dict[str, Given]) -> tuple
 
 
 def _wrong(given: Given, setting: Setting, error: ValueError) -> str:
-    shown, reason = repr(given.raw), f" ({error})" if type(error) is ValueError and str(error) else ""
+    """A parser's plain ValueError may carry a reason; it is not told of a secret, for it may quote it."""
     if setting.kind.secret:
-        shown, reason = "its value (not shown)", ""
-    return f"{given.where}: {shown} is not {setting.kind.name}{reason}. {setting.kind.remedy}"
+        fault = f"its value (not shown) is not {setting.kind.name}"
+    elif type(error) is ValueError and str(error):
+        fault = f"{given.raw!r} will not do, {error}"
+    else:
+        fault = f"{given.raw!r} is not {setting.kind.name}"
+    return f"{given.where}: {fault}. {setting.kind.remedy}"
 
 
 def _build(values: Mapping[str, Any], environment: Environment, without_effect: tuple[str, ...]) -> Settings:

@@ -1,0 +1,190 @@
+"""The gateway with nothing configured: a simulator of the web app as a child process, five accounts on it,
+and commands to paste. The gateway itself is the same that serves real accounts."""
+
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from gateway import client
+from gateway.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG_FILE = ROOT / "config" / "demo.yaml"
+ACCOUNTS = 5
+START_SECONDS = 30.0
+POLL_SECONDS = 0.02
+
+
+class DemoFailed(Exception):
+    """The demo cannot start; the message says why and what to do."""
+
+
+class Account(Struct, frozen=True):
+    """An account of the simulator, as its `simulator.json` tells it."""
+
+    id: str
+    secure_1psid: str
+    secure_1psidts: str
+    proxy: str
+
+
+class Simulated(Struct, frozen=True):
+    """A simulator that is ready."""
+
+    pid: int
+    control_url: str
+    ca_file: Path
+    accounts: tuple[Account, ...]
+
+
+@contextlib.contextmanager
+def running(directory: Path) -> Iterator[Simulated]:
+    """A simulator that keeps its state in `directory`, for as long as the block lasts.
+
+    Its cookies and CA are the same again at the next start. Raises DemoFailed.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with _alone(directory), _child(directory) as child:
+        yield _when_ready(child, directory)
+
+
+def write_accounts(simulated: Simulated, path: Path) -> None:
+    """An accounts file for the simulator's accounts, readable by its owner only."""
+    # JSON strings are YAML strings, and need no rules about quoting.
+    lines = ["# Written by `gempool demo` at every start.", "accounts:"]
+    for account in simulated.accounts:
+        lines += [
+            f"  - id: {json.dumps(account.id)}",
+            f"    secure_1psid: {json.dumps(account.secure_1psid)}",
+            f"    secure_1psidts: {json.dumps(account.secure_1psidts)}",
+            f"    proxy: {json.dumps(account.proxy)}",
+        ]
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    new.replace(path)
+
+
+def announcer(settings: Settings, simulated: Simulated) -> Callable[[str], Coroutine[Any, Any, None]]:
+    """What to do once the gateway listens: wait until it can answer, then print commands to paste."""
+
+    async def announce(url: str) -> None:
+        if await client.wait_until_ready(url, START_SECONDS):
+            print(banner(url, settings, simulated), flush=True)  # noqa: T201  # for the person who started it
+
+    return announce
+
+
+def banner(url: str, settings: Settings, simulated: Simulated) -> str:
+    """Commands that work as they stand in a shell on this machine."""
+    keyed = bool(settings.api_keys)
+    key = "$API_KEY" if keyed else "none-needed"
+    header = ' -H "authorization: Bearer $API_KEY"' if keyed else ""
+    model = settings.models.default
+    control = simulated.control_url.rstrip("/")
+    broken = simulated.accounts[0].id
+    python = _shown(Path(sys.executable))
+    question = f'"model":"{model}","messages":[{{"role":"user","content":"Hello there"}}]'
+    return f"""
+gempool answers on {url}  (a demo: {len(simulated.accounts)} accounts of a built-in simulator of the Gemini web app)
+
+Ask:
+  curl -s {url}/v1/chat/completions{header} -H 'content-type: application/json' \\
+    -d '{{{question}}}'
+
+Watch the answer grow:
+  curl -sN {url}/v1/chat/completions{header} -H 'content-type: application/json' \\
+    -d '{{"stream":true,{question}}}'
+
+With OpenAI's SDK (pip install openai; here it comes with `make setup`):
+  {python} -c 'from openai import OpenAI; import sys
+  print(OpenAI(base_url="{url}/v1", api_key=sys.argv[1]).chat.completions.create(
+    model="{model}", messages=[{{"role": "user", "content": "Hello there"}}]).choices[0].message.content)' "{key}"
+
+With Google's SDK (pip install google-genai; here it comes with `make setup`):
+  {python} -c 'from google import genai; import sys
+  client = genai.Client(api_key=sys.argv[1], http_options={{"base_url": "{url}"}})
+  print(client.models.generate_content(model="{model}", contents="Hello there").text)' "{key}"
+
+Let an account's cookies expire, ask again and see that callers notice nothing; then mend it:
+  curl -s -X PUT {control}/accounts/{broken}/fault -H 'content-type: application/json' -d '{{"kind":"expired"}}'
+  curl -s {url}/health{header}
+  curl -s -X DELETE {control}/accounts/{broken}/fault
+
+Your own accounts: copy config/accounts.yaml.example to config/accounts.yaml and start again. Ctrl-C stops.
+"""
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Two demos on one directory would hand each other's cookies around."""
+    with (directory / "lock").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DemoFailed(
+                f"A demo runs on {directory.parent} already. Stop it, or set GEMPOOL_DATA_DIR to another folder."
+            ) from None
+        yield
+
+
+@contextlib.contextmanager
+def _child(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+    (directory / "simulator.json").unlink(missing_ok=True)
+    command = [sys.executable, "-m", "simulator", "--accounts", str(ACCOUNTS), "--proxy-port", "0"]
+    command += ["--control-port", "0", "--directory", str(directory), "--die-with-parent"]
+    with (directory / "simulator.log").open("wb") as log:
+        # A session of its own, or Ctrl-C would end it before the gateway has drained.
+        child = subprocess.Popen(  # noqa: S603  # our own module
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _when_ready(child: subprocess.Popen[bytes], directory: Path) -> Simulated:
+    ready = directory / "simulator.json"
+    deadline = time.monotonic() + START_SECONDS
+    while not ready.exists():
+        if child.poll() is not None or time.monotonic() > deadline:
+            tail = (directory / "simulator.log").read_text(encoding="utf-8", errors="replace")[-2000:]
+            why = (
+                "did not get ready in time" if child.poll() is None else f"ended with code {child.returncode}"
+            )
+            raise DemoFailed(f"The simulator {why}. Its log, {directory / 'simulator.log'}, ends:\n{tail}")
+        time.sleep(POLL_SECONDS)
+    facts = json.loads(ready.read_text(encoding="utf-8"))
+    return Simulated(
+        pid=facts["pid"],
+        control_url=facts["control_url"],
+        ca_file=Path(facts["ca_file"]),
+        accounts=tuple(
+            Account(**{name: account[name] for name in Account.__struct_fields__})
+            for account in facts["accounts"]
+        ),
+    )
+
+
+def _shown(path: Path) -> str:
+    """The path as a person in the current directory would write it."""
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)

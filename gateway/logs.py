@@ -1,0 +1,149 @@
+"""Log lines: one JSON object a line, or readable text on a terminal; the libraries' lines go the same way.
+
+The last processor masks whatever looks like a cookie or a key. It is the second net: code wraps secrets in
+`core.secret.Secret` and never hands them to a log line in the first place.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, TextIO
+
+import msgspec
+import structlog
+
+MASK = "***"
+
+_SECRET_KEYS = re.compile(
+    r"(?:^|_|-)(?:cookies?|authorization|password|secret|psid|psidts|api_?key|x-api-key|x-goog-api-key"
+    r"|admin_?key)$",
+    re.IGNORECASE,
+)
+_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
+    # Google's cookie values wherever they stand
+    (re.compile(r"g\.a000[\w.-]+"), MASK),
+    (re.compile(r"sidts-[\w-]+"), MASK),
+    # name=value and "name": "value" of Google's session cookies
+    (
+        re.compile(
+            r"\b((?:__Secure-|__Host-)[\w-]+|SAPISID|APISID|HSID|SSID|SIDCC|SID|NID|AEC)"
+            r"(\"?'?\s*[=:]\s*\"?'?)[^\s;,\"']+"
+        ),
+        rf"\1\2{MASK}",
+    ),
+    (re.compile(r"\b((?:Bearer|Basic)\s+)[\w.~+/=-]+", re.IGNORECASE), rf"\1{MASK}"),
+    (
+        re.compile(r"((?:[?&]|\b(?:api_|admin_|x-api-|x-goog-api-))key=)[^&\s\"']+", re.IGNORECASE),
+        rf"\1{MASK}",
+    ),
+    (re.compile(r"\bAIza[\w-]{10,}"), MASK),
+    # passwords in URLs: proxies and stores
+    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@:]*:[^\s/@]+@", re.IGNORECASE), rf"\1{MASK}@"),
+)
+# One cheap search decides for most strings that there is nothing to mask.
+_HINT = re.compile(
+    r"g\.a000|sidts-|__Secure-|__Host-|SID|NID|AEC|bearer\s|basic\s|key=|AIza|://[^\s/@]*@", re.IGNORECASE
+)
+
+
+def mask(text: str) -> str:
+    """The text with everything masked that looks like a cookie, a key or a password in a URL."""
+    if _HINT.search(text) is None:
+        return text
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, bytes):
+        return mask(value.decode("utf-8", "replace"))
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {key: MASK if _names_secret(key) and item else _masked(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked(item) for item in value]
+    return mask(str(value))
+
+
+def _names_secret(key: object) -> bool:
+    return isinstance(key, str) and _SECRET_KEYS.search(key) is not None
+
+
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor; runs after exceptions were rendered, so that their text is masked too."""
+    for key, value in event.items():
+        event[key] = MASK if _names_secret(key) and value else _masked(value)
+    return event
+
+
+class _Line:
+    """Writes finished lines; keeps the name that `get_logger` was called with."""
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._stream = stream
+        self.name = name
+
+    def _write(self, line: str) -> None:
+        # One write a line, so that lines of several threads and processes do not mix.
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+    debug = info = warning = error = critical = exception = log = msg = _write
+
+
+def _add_name(logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    record = event.get("_record")  # there for lines of the standard library's logging
+    name = record.name if record is not None else getattr(logger, "name", "")
+    if name:
+        event.setdefault("logger", name)
+    return event
+
+
+def _json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    ordered = {key: event.pop(key) for key in ("timestamp", "level", "logger", "event") if key in event}
+    return msgspec.json.encode(ordered | dict(event), enc_hook=str).decode()
+
+
+def set_up(log_format: str = "auto", level: str = "info", stream: TextIO | None = None) -> None:
+    """Point structlog and the standard library's logging at one stream (standard error by default).
+
+    log_format: `json`, `text`, or `auto` for text where the stream is a terminal.
+    """
+    lines = stream or sys.stderr
+    renderer: Any = _json
+    if log_format == "text" or (log_format == "auto" and lines.isatty()):
+        # Plain tracebacks: the pretty ones print local variables, secrets among them.
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=lines.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    first: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        _add_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: list[Any] = [structlog.processors.format_exc_info, redact, renderer]
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*first, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=lambda *names: _Line(lines, str(names[0]) if names else ""),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(lines)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=first,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    # Libraries tell their housekeeping at INFO; what an operator needs of it we log ourselves.
+    root.setLevel(number if level == "debug" else max(number, logging.WARNING))
+    logging.captureWarnings(True)

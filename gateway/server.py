@@ -1,0 +1,172 @@
+"""The process: one socket, one event loop, uvicorn on it, and an orderly end.
+
+A stop (SIGTERM, Ctrl-C) goes so: nothing new is accepted and idle connections are closed; the application is
+told to drain, which lets running requests finish for `server.shutdown_grace` and then ends streams with an
+error event; then the application's lifespan closes pool and store; the exit code is 0. A second Ctrl-C does
+not wait.
+"""
+
+import asyncio
+import contextlib
+import gc
+import math
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any, TypeAlias
+
+import structlog
+import uvicorn
+import uvloop
+from litestar import Litestar
+
+from gateway.protocol import BoundedProtocol
+from gateway.settings import Settings
+
+log = structlog.get_logger("gempool.server")
+
+Build: TypeAlias = Callable[[Settings], Litestar]
+Drain: TypeAlias = Callable[[float], Awaitable[None]]
+OnReady: TypeAlias = Callable[[str], Coroutine[Any, Any, None]]
+
+IDLE_CONNECTION_SECONDS = 75  # longer than the usual 60 s of load balancers, so that they close first
+BACKLOG = 2048
+
+
+class CannotListen(Exception):
+    """The address cannot be had; the message says why and what to do."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to the address. Binding first means that a taken port is told before anything starts."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise CannotListen(f"HOST: cannot listen on {host}: {error.strerror}.") from None
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise CannotListen(
+            f"PORT: cannot listen on {host} port {port}: {error.strerror}."
+            f" Stop what listens there, or choose another, as in PORT={port + 1 if port < 65535 else 0}."
+        ) from None
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """The base URL under which this machine reaches the socket."""
+    host, port = bound.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104  # compared, not listened on
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(
+    settings: Settings,
+    build: Build,
+    bound: socket.socket | None = None,
+    on_ready: OnReady | None = None,
+) -> None:
+    """Build the application and serve it until a signal ends the process in good order.
+
+    build: `gateway.app.create_app`. The application's lifespan starts and stops everything; where its state
+    has a `drain`, that is called with the grace in seconds when the stop begins.
+    on_ready: started as a task, with the base URL, once connections are answered.
+    Raises CannotListen, and whatever the start of the application raises.
+    """
+    bound = bound or listen(settings.server.host, settings.server.port)
+    with contextlib.closing(bound), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, build, bound, on_ready))
+
+
+async def _serve(settings: Settings, build: Build, bound: socket.socket, on_ready: OnReady | None) -> None:
+    app = build(settings)
+    if settings.without_effect:
+        log.warning(
+            "settings without effect: what reads them is not built yet", names=settings.without_effect
+        )
+    async with app.lifespan():
+        server = _Server(_config(settings, app), settings.server.shutdown_grace, app.state.get("drain"))
+        with _stopped_by_signals(server):
+            task = asyncio.create_task(_announce(server, address_of(bound), on_ready))
+            try:
+                await server.serve(sockets=[bound])
+            finally:
+                task.cancel()
+        log.info("stopped serving")
+
+
+def _config(settings: Settings, app: Litestar) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="none",  # ours runs already
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",  # entered by us, so that a failed start is an exception and not a log line
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.server.trusted_proxies),
+        forwarded_allow_ips=list(settings.server.trusted_proxies),
+        timeout_keep_alive=IDLE_CONNECTION_SECONDS,
+        backlog=BACKLOG,
+        # A backstop: draining ends what runs at the grace's end, this cuts what did not listen.
+        timeout_graceful_shutdown=math.ceil(settings.server.shutdown_grace) + 5,
+    )
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, grace: float, drain: Drain | None) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+        self._grace = grace
+        self._drain = drain
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Uvicorn's own raises the signal once more at the end, so that the exit code would not be 0."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # What the start has made stays for the process's life: keep the collector from walking it.
+        gc.collect()
+        gc.freeze()
+        self.listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        log.info("stopping: running requests may finish", grace_seconds=self._grace)
+        drain = asyncio.ensure_future(self._drain(self._grace)) if self._drain else None
+        await super().shutdown(sockets)
+        if drain is not None:
+            drain.cancel()
+            await asyncio.gather(drain, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(server: _Server) -> Iterator[None]:
+    def stop(number: signal.Signals) -> None:
+        if server.should_exit and number == signal.SIGINT:
+            server.force_exit = True
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _announce(server: _Server, url: str, on_ready: OnReady | None) -> None:
+    await server.listening.wait()
+    log.info("listening", url=url)
+    if on_ready is not None:
+        await on_ready(url)
