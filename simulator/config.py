@@ -1,0 +1,148 @@
+"""What the simulator is told: accounts, defaults of the answers, scripted answers."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+Tier: TypeAlias = Literal["free", "pro", "ultra", "plus"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class ControlError(ValueError):
+    """A wrong argument; the message names the field and the remedy."""
+
+
+def check_name(field: str, value: str) -> str:
+    """`value`, where it may name an account or an egress."""
+    if not _NAME.fullmatch(value):
+        raise ControlError(f"{field}: use 1 to 64 letters, digits, dots, dashes or underscores")
+    return value
+
+
+class AccountSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One Google account. Cookies that are left empty are made up once and kept in the directory.
+
+    egress: name of the proxy credential; accounts that share it share one IP address. Empty: its own.
+    models: categories offered (`Flash`, `Flash Thinking`, `Pro`); empty: all.
+    """
+
+    id: str
+    tier: Tier = "pro"
+    egress: str = ""
+    models: tuple[str, ...] = ()
+    secure_1psid: str = ""
+    secure_1psidts: str = ""
+
+
+class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How every account answers unless a script says otherwise. Durations in seconds.
+
+    words: filler words after the echo. frames: running text frames of an answer; one more completes it.
+    first_delay: from the response's head to its first frame. frame_delay: before each further content frame.
+    thoughts: raw thoughts that precede the text. cut_seed, cut_size: where the body is cut (mean bytes a piece).
+    flicker: a frame inside an open code block ends in a closing fence that the next frame takes back.
+    escape_html: the echoed prompt is sent with entities, as the web app sends text.
+    guests: an anonymous session gets a guest's page instead of a consent page.
+    max_parallel: generations that one account may run at once. latency: by request kind, before the head.
+    rotation_grace: life of a replaced `__Secure-1PSIDTS`. rotation_spacing: least time between rotations.
+    redirects: sized picture urls take the real two hops; False serves them at once.
+    """
+
+    words: int = 0
+    frames: int = 6
+    first_delay: float = 0.0
+    frame_delay: float = 0.0
+    thoughts: str = ""
+    cut_seed: int = 1
+    cut_size: int = 4096
+    flicker: bool = True
+    escape_html: bool = True
+    guests: bool = False
+    max_parallel: int = 8
+    latency: Mapping[str, float] = {}
+    rotation_grace: float = 300.0
+    rotation_spacing: float = 1.0
+    redirects: bool = True
+
+
+class Script(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One scripted answer; what is None comes from the defaults.
+
+    text: raw, as the web app would send it (entities included). texts: instead of `text`, the exact
+    cumulative raw text of every running frame; the last one is also the final text.
+    images, web_images: numbers of pictures. raw_parts: parts sent as they are in a frame before the content.
+    """
+
+    text: str | None = None
+    texts: tuple[str, ...] | None = None
+    thoughts: str | None = None
+    words: int | None = None
+    frames: int | None = None
+    first_delay: float | None = None
+    frame_delay: float | None = None
+    flicker: bool | None = None
+    images: int | None = None
+    web_images: int | None = None
+    raw_parts: tuple[Any, ...] = ()
+
+
+class SimulatorConfig(Struct, frozen=True, kw_only=True):
+    """accounts: a number (`account-1`, ...) or specs. directory: keeps CA, cookies and ports over
+    restarts; None: a temporary one. Ports of 0: the last ones if they are free, else any."""
+
+    accounts: int | tuple[AccountSpec, ...] = 1
+    directory: Path | None = None
+    proxy_port: int = 0
+    control_port: int = 0
+    defaults: Defaults = Defaults()
+
+    def specs(self) -> tuple[AccountSpec, ...]:
+        if isinstance(self.accounts, int):
+            return tuple(AccountSpec(id=f"account-{n + 1}") for n in range(self.accounts))
+        return self.accounts
+
+
+def check_defaults(defaults: Defaults) -> Defaults:
+    """`defaults`, where every number is in range."""
+    bounds = {
+        "words": (0, 200_000),
+        "frames": (1, 10_000),
+        "cut_size": (1, 1_000_000),
+        "max_parallel": (1, 1000),
+    }
+    for field, (low, high) in bounds.items():
+        if not low <= getattr(defaults, field) <= high:
+            raise ControlError(f"{field}: give a number from {low} to {high}")
+    for field in ("first_delay", "frame_delay", "rotation_grace", "rotation_spacing"):
+        if getattr(defaults, field) < 0:
+            raise ControlError(f"{field}: give seconds, zero or more")
+    for kind, seconds in defaults.latency.items():
+        if seconds < 0:
+            raise ControlError(f"latency.{kind}: give seconds, zero or more")
+    return defaults
+
+
+def check_script(script: Script) -> Script:
+    """`script`, where its numbers are in range and it says one text."""
+    if script.text is not None and script.texts is not None:
+        raise ControlError("texts: give either text or texts, not both")
+    if script.texts is not None and not script.texts:
+        raise ControlError("texts: give at least one text")
+    for field, low, high in (
+        ("words", 0, 200_000),
+        ("frames", 1, 10_000),
+        ("images", 0, 8),
+        ("web_images", 0, 8),
+    ):
+        value = getattr(script, field)
+        if value is not None and not low <= value <= high:
+            raise ControlError(f"{field}: give a number from {low} to {high}")
+    for field in ("first_delay", "frame_delay"):
+        value = getattr(script, field)
+        if value is not None and value < 0:
+            raise ControlError(f"{field}: give seconds, zero or more")
+    return script

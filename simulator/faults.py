@@ -1,0 +1,177 @@
+"""Faults: what an account, or the egress that it uses, does wrong, and on which requests."""
+
+import random
+import re
+from typing import Literal, TypeAlias, get_args
+
+from msgspec import Struct
+
+from simulator.config import ControlError
+
+FaultKind: TypeAlias = Literal[
+    "ok", "expired", "guest", "http", "error", "slow_first_token", "stall", "drop_before_first", "drop_mid",
+    "truncate", "empty", "garbage", "rpc_fail", "latency", "slow_body", "status", "rotation_grace",
+    "rotate_empty", "ip_block", "refuse_connect", "tls_broken",
+]  # fmt: skip
+
+EGRESS_KINDS = frozenset({"ip_block", "refuse_connect", "tls_broken"})
+"""Faults of the IP address: every account behind the same egress has them."""
+
+REQUEST_KINDS = ("page", "rpc", "generate", "upload", "image", "rotate", "preflight")
+
+_SCOPE: dict[str, tuple[str, ...]] = {
+    "expired": ("all",),
+    "guest": ("page", "rpc", "generate", "rotate"),
+    "latency": ("all",),
+    "slow_body": ("page", "rpc", "generate", "image"),
+    "rpc_fail": ("rpc",),
+    "status": ("rpc:otAQ7b", "generate"),
+    "rotation_grace": ("rotate",),
+    "rotate_empty": ("rotate",),
+    "ip_block": ("page", "generate"),
+    "refuse_connect": ("connect",),
+    "tls_broken": ("connect",),
+}
+_FREE_SCOPE = frozenset({"http", "latency", "slow_body", "drop_before_first", "rpc_fail"})
+
+
+class Fault(Struct, frozen=True, forbid_unknown_fields=True):
+    """One fault. Durations in seconds.
+
+    kind: as below; `http_429` and `error_1037` are short for http and error with that number.
+    times: fires on that many requests only. probability: of firing on a request that it applies to.
+    on: request kinds (page, rpc, rpc:<id>, generate, upload, image, rotate, preflight, all) for http,
+        latency, slow_body, drop_before_first and rpc_fail; others know where they belong.
+    status: http: the answer's status. expired: generate's (400). rpc_fail: the RPC's; 7 refuses inside
+        a 200. status: a status that also refuses generate; 0 lets it answer.
+    code: error: the web app's error code. status: the account status that init is told.
+    seconds: slow_first_token, latency, slow_body, rotation_grace.
+    frames: stall, drop_mid, truncate: content frames that still arrive.
+    model: error: only for this model (category, display name or hex id).
+    resets_in: error 1037: when the limit ends, as the usage RPCs then tell.
+    form: empty: `cid` or `bare`. garbage: `html`, `frame` or `bytes`. expired: the RPCs answer `7`
+        or `401`. truncate: `recoverable` keeps the whole answer in the history.
+    """
+
+    kind: FaultKind
+    times: int | None = None
+    probability: float = 1.0
+    on: tuple[str, ...] = ()
+    status: int = 0
+    code: int = 0
+    seconds: float = 0.0
+    frames: int = 2
+    model: str = ""
+    resets_in: float | None = None
+    form: str = ""
+
+
+_FORMS = {
+    "empty": ("", "cid", "bare"),
+    "garbage": ("", "html", "frame", "bytes"),
+    "expired": ("", "7", "401"),
+    "truncate": ("", "recoverable"),
+}
+_SHORT = re.compile(r"(http|error)_(\d{3,5})")
+
+
+def expand(raw: object) -> object:
+    """A control API's fault object with the short kinds (`http_429`, `error_1037`) written out."""
+    if isinstance(raw, dict) and isinstance(kind := raw.get("kind"), str) and (m := _SHORT.fullmatch(kind)):
+        return {**raw, "kind": m[1], ("status" if m[1] == "http" else "code"): int(m[2])}
+    return raw
+
+
+def check_fault(fault: Fault) -> Fault:
+    """`fault`, where it makes sense; raises `ControlError` naming the field."""
+    if fault.times is not None and fault.times < 1:
+        raise ControlError("times: give 1 or more, or leave it out")
+    if not 0 < fault.probability <= 1:
+        raise ControlError("probability: give a number above 0, up to 1")
+    if fault.kind == "http" and not 400 <= fault.status <= 599:
+        raise ControlError("status: kind http needs a status from 400 to 599")
+    if fault.kind == "error" and fault.code < 1:
+        raise ControlError("code: kind error needs the web app's error code, such as 1013")
+    if fault.kind == "status" and fault.code < 1:
+        raise ControlError("code: kind status needs an account status code, such as 1021")
+    if fault.seconds < 0 or fault.frames < 0:
+        raise ControlError("seconds, frames: give zero or more")
+    if fault.on and fault.kind not in _FREE_SCOPE:
+        raise ControlError(f"on: kind {fault.kind} knows where it applies; leave it out")
+    for name in fault.on:
+        if name != "all" and name.partition(":")[0] not in REQUEST_KINDS:
+            raise ControlError(f"on: {name!r} is none of all, rpc:<id>, {', '.join(REQUEST_KINDS)}")
+    if fault.kind in _FORMS and fault.form not in _FORMS[fault.kind]:
+        raise ControlError(f"form: kind {fault.kind} takes {', '.join(filter(None, _FORMS[fault.kind]))}")
+    return fault
+
+
+def fault(kind: str, **fields: object) -> Fault:
+    """A checked `Fault`; takes the short kinds too: `fault("http_429")`, `fault("error_1037", resets_in=60)`."""
+    if m := _SHORT.fullmatch(kind):
+        kind, number = m[1], int(m[2])
+        fields["status" if kind == "http" else "code"] = number
+    if kind not in get_args(FaultKind):
+        raise ControlError(f"kind: {kind!r} is none of {', '.join(get_args(FaultKind))}")
+    return check_fault(Fault(kind=kind, **fields))  # type: ignore[arg-type]  # the names are checked above
+
+
+class Faults:
+    """The faults of one account or egress. Chances are drawn from a seeded source."""
+
+    def __init__(self, seed: str) -> None:
+        self._active: list[tuple[Fault, float]] = []
+        self._left: dict[int, int] = {}
+        self._random = random.Random(seed)  # noqa: S311  # a repeatable draw is wanted
+
+    def __bool__(self) -> bool:
+        return bool(self._active)
+
+    def replace(self, faults: tuple[Fault, ...], now: float) -> None:
+        """Set the faults; `ok` or none clears them."""
+        self._active = [(f, now) for f in faults if f.kind != "ok"]
+        self._left = {n: f.times for n, (f, _) in enumerate(self._active) if f.times is not None}
+
+    def shown(self) -> list[dict[str, object]]:
+        """The active faults with what is left of `times`, for the control API."""
+        return [
+            {"kind": f.kind, "status": f.status, "code": f.code, "left": self._left.get(n)}
+            for n, (f, _) in enumerate(self._active)
+            if self._left.get(n) != 0
+        ]
+
+    def active(self, kind: str) -> tuple[Fault, float] | None:
+        """The fault of that kind and when it was set, without using it up."""
+        for n, (f, since) in enumerate(self._active):
+            if f.kind == kind and self._left.get(n) != 0:
+                return f, since
+        return None
+
+    def limits(self) -> list[tuple[Fault, float]]:
+        """Usage limits (error 1037) with their reset time in wall clock seconds."""
+        return [
+            (f, since + f.resets_in)
+            for n, (f, since) in enumerate(self._active)
+            if f.kind == "error" and f.code == 1037 and f.resets_in is not None and self._left.get(n) != 0
+        ]
+
+    def hits(self, request: str, model: tuple[str, ...] = ()) -> dict[str, Fault]:
+        """The faults, by kind, that fire on a request of this kind (`page`, `rpc:otAQ7b`, ...);
+        their `times` are used up."""
+        fired: dict[str, Fault] = {}
+        for n, (f, _) in enumerate(self._active):
+            if f.kind in fired or self._left.get(n) == 0 or not _applies(f, request):
+                continue
+            if f.model and model and f.model.lower() not in model:
+                continue
+            if f.probability < 1 and self._random.random() >= f.probability:
+                continue
+            if n in self._left:
+                self._left[n] -= 1
+            fired[f.kind] = f
+        return fired
+
+
+def _applies(f: Fault, request: str) -> bool:
+    scope = f.on or _SCOPE.get(f.kind, ("generate",))
+    return "all" in scope or request in scope or request.partition(":")[0] in scope

@@ -1,0 +1,126 @@
+"""Uploads, and the hops that a picture's download takes."""
+
+import re
+import secrets
+
+from simulator.accounts import Account, Egress, Upload
+from simulator.http import Reply, Request
+from simulator.pictures import FULL_PIXELS, PREVIEW_PIXELS, Picture, png
+from simulator.visitors import World, cookies, identify
+
+_SIZED = re.compile(r"(?P<token>[A-Za-z0-9_-]+)(?:=s(?P<size>\d+)(?:-rj)?|=(?P<full>d-I))?")
+_DISPOSITION = re.compile(rb'name="file"(?:;\s*filename="(?P<name>[^"]*)")?', re.IGNORECASE)
+_PART_TYPE = re.compile(rb"^content-type:\s*([^\r\n]+)", re.IGNORECASE | re.MULTILINE)
+_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF")
+
+
+def upload(world: World, request: Request, egress: Egress) -> tuple[Account, Reply]:
+    """The account that the Push-ID names, and the answer: a reference in plain text."""
+    accounts, journal = world.accounts, world.journal
+    guest = accounts.guest(egress)
+    account = accounts.by_push_id(request.headers.get("push-id", ""))
+
+    def refuse(who: Account, status: int, kind: str, detail: str) -> tuple[Account, Reply]:
+        journal.anomaly(who.id, kind, detail)
+        return who, Reply(status=status, body=b"refused")
+
+    if account is None:
+        return refuse(guest, 403, "wrong_push_id", "Push-ID is not one of a start page")
+    account.journal.counts["upload"] += 1
+    if account.egress is not egress:
+        return refuse(account, 403, "foreign_egress", f"Push-ID of {account.id} came through {egress.name}")
+    if any(name.startswith("__Secure") for name, _ in cookies(request)):
+        return refuse(account, 400, "leaked_cookies", "google.com cookies were sent to googleapis.com")
+    if request.headers.get("x-tenant-id") != "bard-storage":
+        return refuse(account, 400, "bad_headers", "X-Tenant-Id is not bard-storage")
+    part = _multipart(request)
+    if part is None:
+        return refuse(account, 400, "bad_request", "the body is no multipart form with a part named file")
+    name, content_type, data = part
+    if content_type.startswith("text/") and data.startswith(_MAGIC):
+        account.journal.notes.append({"at": world.clock.now(), "kind": "image_as_text", "name": name})
+    reference = f"/contrib_service/ttl_1d/{int(world.clock.now())}{secrets.token_hex(12)}"
+    account.keep_upload(Upload(reference, name, content_type, len(data)))
+    return account, Reply(body=reference.encode(), content_type="text/plain; charset=utf-8")
+
+
+def _multipart(request: Request) -> tuple[str, str, bytes] | None:
+    """(name, type, bytes) of the part named `file`."""
+    kind, _, boundary = request.headers.get("content-type", "").partition("boundary=")
+    if not kind.startswith("multipart/form-data") or not boundary:
+        return None
+    for section in request.body.split(b"--" + boundary.strip('"').encode())[1:-1]:
+        header, _, data = section.partition(b"\r\n\r\n")
+        if (found := _DISPOSITION.search(header)) is not None:
+            declared = _PART_TYPE.search(header)
+            name = (found["name"] or b"").decode("utf-8", "replace")
+            return (
+                name,
+                declared[1].decode("latin-1") if declared else "text/plain",
+                data.removesuffix(b"\r\n"),
+            )
+    return None
+
+
+def picture(world: World, request: Request, host: str, egress: Egress) -> tuple[Account, Reply]:
+    """The account that the picture belongs to, and the answer: a redirect, a url in plain text, or bytes."""
+    guest = world.accounts.guest(egress)
+    folder, _, rest = request.path.lstrip("/").partition("/")
+    found = _SIZED.fullmatch(rest)
+    known = world.pictures.get(found["token"]) if found else None
+    owner = world.accounts.get(known.account) if known else None
+    if found is None or known is None:
+        return guest, Reply(status=404, body=b"no such picture")
+    account = owner or guest
+    account.journal.counts["image"] += 1
+    if owner is not None and owner.egress is not egress:
+        world.journal.anomaly(
+            owner.id, "foreign_image", f"a picture of {owner.id} came through {egress.name}"
+        )
+        return account, Reply(status=403, body=b"Forbidden")
+    if host == "work.fife.usercontent.google.com":
+        visitor = identify(world, request, egress)
+        dead = owner is not None and owner.faults.active("expired") is not None
+        if visitor.standing != "signed_in" or visitor.account is not owner or dead:
+            return account, Reply(status=403, body=b"Forbidden")
+    elif any(name.startswith("__Secure") for name, _ in cookies(request)):
+        world.journal.anomaly(account.id, "leaked_cookies", f"google.com cookies were sent to {host}")
+        return account, Reply(status=400, body=b"refused")
+    return account, _hop(world, known, host, folder, found["size"], full=found["full"] is not None)
+
+
+def _hop(world: World, picture: Picture, host: str, folder: str, size: str | None, *, full: bool) -> Reply:
+    """Where the download goes next.
+
+    Sized:  lh3/gg-dl/T=sN-rj -302-> work.fife/rd-gg-dl/T=sN-rj -302-> lh3/rd-gg-dl/T=sN-rj: bytes.
+    Full:   lh3/gg/T=d-I?alr=yes -text-> work.fife/rd-gg/T=d-I?alr=yes -text-> lh3/rd-gg/T=d-I: bytes.
+    """
+    fife, lh3 = "https://work.fife.usercontent.google.com", "https://lh3.googleusercontent.com"
+    at_lh3 = host == "lh3.googleusercontent.com"
+    if picture.web:
+        return _bytes(picture, 640) if host == "encrypted-tbn0.gstatic.com" else Reply(status=404)
+    suffix = f"{picture.token}=s{size}-rj"
+    if size is not None and at_lh3 and folder == "gg-dl":
+        if not world.defaults.redirects:
+            return _bytes(picture, int(size))
+        return Reply(status=302, headers=(("Location", f"{fife}/rd-gg-dl/{suffix}"),))
+    if size is not None and folder == "rd-gg-dl":
+        if at_lh3:
+            return _bytes(picture, int(size))
+        return Reply(status=302, headers=(("Location", f"{lh3}/rd-gg-dl/{suffix}"),))
+    if full and at_lh3 and folder == "gg":
+        return _text(f"{fife}/rd-gg/{picture.token}=d-I?alr=yes")
+    if full and folder == "rd-gg":
+        return _bytes(picture, FULL_PIXELS) if at_lh3 else _text(f"{lh3}/rd-gg/{picture.token}=d-I")
+    if at_lh3 and folder == "gg-dl" and size is None and not full:
+        return _bytes(picture, PREVIEW_PIXELS // 2)
+    return Reply(status=404, body=b"no such form of the picture")
+
+
+def _text(url: str) -> Reply:
+    return Reply(body=url.encode(), content_type="text/plain; charset=utf-8")
+
+
+def _bytes(picture: Picture, pixels: int) -> Reply:
+    side = max(16, min(pixels, FULL_PIXELS))
+    return Reply(body=png(side, side, picture.colour), content_type="image/png")

@@ -1,0 +1,257 @@
+"""HTTP/1.1 over any transport: requests are parsed, replies are played.
+
+A `Reply` is a value: what is sent, how slowly and how it ends. The web app and the control API only
+make replies; `Connection` is the one place that writes to a socket.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+from urllib.parse import parse_qsl
+
+import httptools
+from msgspec import Struct
+
+from core.tasks import Tasks
+
+End: TypeAlias = Literal["sent", "aborted", "cut"]
+"""How a reply ended: played to its end, left by the client, or cut off by a fault."""
+
+MAX_BODY = 64 * 1024 * 1024
+FLUSH_SECONDS = 0.03
+"""Time for what was written to reach the client before a reset throws the rest away."""
+
+_REASONS = {200: "OK", 302: "Found", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
+            405: "Method Not Allowed", 407: "Proxy Authentication Required", 413: "Content Too Large",
+            429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway",
+            503: "Service Unavailable"}  # fmt: skip
+
+
+class Request(Struct):
+    """One request, whole. Header names are lower case; repeated headers are joined by `; `."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+
+    def parameters(self) -> dict[str, str]:
+        return dict(parse_qsl(self.query, keep_blank_values=True))
+
+    def form(self) -> dict[str, str]:
+        return dict(parse_qsl(self.body.decode("utf-8"), keep_blank_values=True))
+
+
+class Step(Struct, frozen=True):
+    """A pause in seconds, then pieces of the body, each a transfer chunk of its own."""
+
+    delay: float
+    pieces: list[bytes]
+
+
+class Reply(Struct):
+    """What is answered. Status 0: nothing, the connection is reset.
+
+    wait: seconds before the head. steps: a chunked body instead of `body`. ending: after the last step
+    the body is completed, the connection reset, or nothing comes any more.
+    on_end: called once when the reply is over.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "text/html; charset=utf-8"
+    headers: tuple[tuple[str, str], ...] = ()
+    steps: list[Step] | None = None
+    ending: Literal["complete", "reset", "silence"] = "complete"
+    wait: float = 0.0
+    on_end: Callable[[End], None] | None = None
+
+    @property
+    def instant(self) -> bool:
+        """True where the whole reply can be written at once."""
+        if self.wait or not self.status or self.ending != "complete":
+            return False
+        return self.steps is None or not any(step.delay for step in self.steps)
+
+
+Handler: TypeAlias = Callable[[Request], Reply]
+
+
+def head(reply: Reply) -> bytes:
+    lines = [
+        f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Status')}",
+        f"Content-Type: {reply.content_type}",
+    ]
+    lines += [f"{name}: {value}" for name, value in reply.headers]
+    lines.append(
+        f"Content-Length: {len(reply.body)}" if reply.steps is None else "Transfer-Encoding: chunked"
+    )
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def chunks(pieces: list[bytes]) -> bytes:
+    """The pieces as transfer chunks; empty pieces are left out, since an empty chunk ends the body."""
+    return b"".join([b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces if piece])
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection. `attach` is called by whoever made the transport."""
+
+    def __init__(self, handler: Handler, tasks: Tasks, lost: Callable[["Connection"], None]) -> None:
+        self._handler = handler
+        self._tasks = tasks
+        self._lost = lost
+        self._transport: asyncio.Transport | None = None
+        self._early: list[bytes] = []
+        self._parser = httptools.HttpRequestParser(self)
+        self._waiting: deque[Request] = deque()
+        self._reply: Reply | None = None
+        self._player: asyncio.Task[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._url = b""
+        self._headers: dict[str, str] = {}
+        self._body: list[bytes] = []
+        self._size = 0
+        self._sock: socket.socket | None = None
+
+    # asyncio.Protocol
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.attach(transport)
+
+    def attach(self, transport: asyncio.BaseTransport) -> None:
+        """Start; bytes that came with the TLS handshake's end were kept until now."""
+        self._transport = transport  # type: ignore[assignment]  # stream transports only
+        early, self._early = self._early, []
+        for data in early:
+            self.data_received(data)
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport is None:
+            self._early.append(data)
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._transport.write(
+                b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
+            self._transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._writable.set()
+        if self._player is not None:
+            self._player.cancel()
+        self._finish("aborted")
+        self._lost(self)
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    # httptools
+    def on_message_begin(self) -> None:
+        self._url, self._headers, self._body, self._size = b"", {}, [], 0
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        self._headers[key] = f"{self._headers[key]}; {text}" if key in self._headers else text
+
+    def on_headers_complete(self) -> None:
+        if self._headers.get("expect", "").lower() == "100-continue" and self._transport is not None:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size <= MAX_BODY:
+            self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        path, _, query = self._url.decode("latin-1").partition("?")
+        body = b"".join(self._body) if self._size <= MAX_BODY else b""
+        request = Request(self._parser.get_method().decode(), path, query, self._headers, body)
+        self._waiting.append(request)
+        if self._reply is None:
+            self._next()
+
+    # replies
+    def _next(self) -> None:
+        while self._waiting and self._reply is None:
+            reply = self._handler(self._waiting.popleft())
+            self._reply = reply
+            if reply.instant:
+                self._write_at_once(reply)
+            else:
+                self._player = self._tasks.spawn(self._play(reply), "reply")
+
+    def _write_at_once(self, reply: Reply) -> None:
+        assert self._transport is not None  # noqa: S101  # a request cannot come before the transport
+        if reply.steps is None:
+            self._transport.write(head(reply) + reply.body)
+        else:
+            body = b"".join([chunks(step.pieces) for step in reply.steps])
+            self._transport.write(head(reply) + body + b"0\r\n\r\n")
+        self._finish("sent")
+
+    async def _play(self, reply: Reply) -> None:
+        transport = self._transport
+        assert transport is not None  # noqa: S101  # as above
+        if reply.wait:
+            await asyncio.sleep(reply.wait)
+        if not reply.status:
+            self._finish("cut")
+            self.reset()
+            return
+        transport.write(head(reply) + (reply.body if reply.steps is None else b""))
+        for step in reply.steps or ():
+            if step.delay:
+                await asyncio.sleep(step.delay)
+            transport.write(chunks(step.pieces))
+            await self._writable.wait()
+        if reply.ending == "silence":
+            await asyncio.Event().wait()
+        if reply.ending == "reset":
+            await asyncio.sleep(FLUSH_SECONDS)
+            self._finish("cut")
+            self.reset()
+            return
+        if reply.steps is not None:
+            transport.write(b"0\r\n\r\n")
+        self._player = None
+        self._finish("sent")
+        self._next()
+
+    def _finish(self, end: End) -> None:
+        reply, self._reply = self._reply, None
+        if reply is not None and reply.on_end is not None:
+            reply.on_end(end)
+
+    def reset(self) -> None:
+        """Drop the connection with a TCP reset."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        reset_transport(self._transport)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def reset_transport(transport: asyncio.Transport) -> None:
+    """Abort so that the peer sees a reset rather than an orderly end."""
+    sock: Any = transport.get_extra_info("socket")
+    if sock is not None and sock.fileno() >= 0:
+        # A duplicate, because the loop's own socket object need not allow options to be set.
+        with socket.socket(fileno=os.dup(sock.fileno())) as twin:
+            twin.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
