@@ -78,7 +78,8 @@ def _serve(settings: Settings, bound: socket.socket | None = None, on_ready: OnR
 
 
 def _questions(settings: Settings, failures: list[str]) -> OnReady:
-    headers = {"authorization": f"Bearer {key.reveal()}" for key in settings.api_keys[:1]}
+    keys = settings.api_keys
+    headers = {"authorization": f"Bearer {keys[0].reveal()}"} if keys else {}
     question = {
         "model": settings.models.default,
         "messages": [{"role": "user", "content": "Answer with one short word: are you there?"}],

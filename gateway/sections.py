@@ -76,6 +76,7 @@ class ServerSettings(Struct, frozen=True):
         Setting(duration(0, HOUR), "How long running requests may take to finish after SIGTERM."),
     ] = 30.0
     body_limit: Annotated[int, Setting(size(1024), "The largest request body.")] = 40 * 1024**2
+    body_timeout: Annotated[float, Setting(duration(1), "Bound for a request's body to arrive.")] = 60.0
     metrics_open: Annotated[bool, Setting(BOOLEAN, "`/metrics` needs no key (for a private network).")] = (
         False
     )
@@ -126,25 +127,38 @@ class PoolSettings(Struct, frozen=True):
             " request, or never.",
         ),
     ] = "background"
-    cooldown_cap: Annotated[float, Setting(duration(1), "No cooldown of any kind is longer than this.")] = DAY
-    throttle_cooldown_cap: Annotated[
-        float, Setting(duration(2), "HTTP 429 cools an account 2, 4, 8 ... seconds, up to this.")
-    ] = 32.0
-    usage_limit_cooldown: Annotated[
+    open_timeout: Annotated[float, Setting(duration(0.1), "Bound for opening an account's session.")] = 30.0
+    probe_timeout: Annotated[float, Setting(duration(0.1), "Bound for one probe of an account.")] = 10.0
+    open_parallel: Annotated[int, Setting(whole(1, 64), "Sessions opened side by side at most.")] = 8
+    throttle_base: Annotated[
         float,
-        Setting(duration(1), "A used-up model rests so long where the upstream tells no reset time."),
+        Setting(duration(0.001), "HTTP 429 cools an account this long, times 1, 2, 4, 8, 16, jittered."),
+    ] = 2.0
+    cooldown_cap: Annotated[
+        float, Setting(duration(0.001), "Bounds the cooldown of an account that the upstream asks for.")
     ] = HOUR
-    egress_cooldown: Annotated[
-        float, Setting(duration(1), "A blocked IP address rests all accounts behind it so long.")
-    ] = 300.0
-    model_cooldown: Annotated[
-        float, Setting(duration(1), "A model that an account refused is not asked of it for so long.")
+    usage_limit: Annotated[
+        float, Setting(duration(0.001), "A used-up model rests so long where no reset time is told.")
+    ] = HOUR
+    lane_cap: Annotated[
+        float, Setting(duration(0.001), "Bounds the cooldown of one model, whatever reset time is told.")
+    ] = DAY
+    model_unavailable: Annotated[
+        float, Setting(duration(0.001), "A model that an account refused is not asked of it for so long.")
     ] = 600.0
-    eject_after: Annotated[int, Setting(whole(1), "Failures in a row after which an account is ejected.")] = 5
-    eject_for: Annotated[
-        float, Setting(duration(1), "An ejection lasts this, times the ejections so far.")
+    egress_blocked: Annotated[
+        float, Setting(duration(0.001), "A blocked IP address rests all accounts behind it so long.")
+    ] = 300.0
+    eject_after: Annotated[
+        int, Setting(whole(1, 1000), "Failures in a row after which an account is ejected.")
+    ] = 5
+    eject_base: Annotated[
+        float, Setting(duration(0.001), "An ejection lasts this, times the ejections so far.")
     ] = 30.0
-    eject_cap: Annotated[float, Setting(duration(1), "The longest ejection.")] = 300.0
+    eject_cap: Annotated[float, Setting(duration(0.001), "The longest ejection.")] = 300.0
+    suspect_park: Annotated[
+        float, Setting(duration(0.001), "A suspect account rests until probed, at most so long at a time.")
+    ] = 30.0
 
 
 class SupervisorSettings(Struct, frozen=True):

@@ -36,14 +36,15 @@ def from_environment(
     """Raw values by dotted name. `plain` maps plain names to dotted ones; empty values are not set."""
     long = {variable(key): key for key in in_file}
     given = {key: Given(environ[name], name) for name, key in plain.items() if environ.get(name, "").strip()}
-    ours = {name.removeprefix(OUR_PREFIX): name for name in (*plain, CONFIG_FILE_NAME)}
+    names = [name for name in (*plain, CONFIG_FILE_NAME) if name.startswith(OUR_PREFIX)]
+    ours = {name.removeprefix(OUR_PREFIX): name for name in names}
     for name, raw in environ.items():
         if name.startswith(FIELD_PREFIX):
             if name not in long:
                 problems.append(f"{name} is not a setting.{_nearest(name, long)}")
             elif raw.strip():
                 given[long[name]] = Given(raw, name)
-        elif name.startswith(OUR_PREFIX) and name not in ours.values() and (slip := _slip(name, ours)):
+        elif name.startswith(OUR_PREFIX) and name not in names and (slip := _slip(name, ours)):
             problems.append(f"{name} is not a setting. Did you mean {slip}?")
     return given
 

@@ -1,0 +1,332 @@
+"""Settings: where they come from, which wins, and what a wrong one is answered."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.secret import Secret
+from gateway.settings import FILE_SECTIONS, Settings, SettingsError, all_settings, load
+from gateway.sources import variable
+from gateway.values import Rate
+
+
+def problems(environ: dict[str, str], **overrides: str) -> str:
+    with pytest.raises(SettingsError) as refused:
+        load(environ, {key.replace("__", "."): value for key, value in overrides.items()})
+    return str(refused.value)
+
+
+def from_text(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> Settings:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(text, encoding="utf-8")
+    return load({"GEMPOOL_CONFIG_FILE": str(file), **(environ or {})})
+
+
+def file_problems(tmp_path: Path, text: str) -> str:
+    with pytest.raises(SettingsError) as refused:
+        from_text(tmp_path, text)
+    return str(refused.value).replace(str(tmp_path) + "/", "")
+
+
+def test_an_empty_environment_gives_the_documented_defaults() -> None:
+    """Nothing needs to be set: loopback, port 8100, no keys, an embedded store."""
+    settings = load({})
+    assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8100)
+    assert settings.loopback_only
+    assert settings.api_keys == ()
+    assert not settings.redis_url
+    assert (settings.engine.deadline, settings.engine.attempts) == (300.0, 16)
+    assert (settings.pool.queue_size, settings.pool.lease_ttl) == (256, 15.0)
+    assert settings.models.default in settings.models.table
+    assert settings.without_effect == ()
+
+
+def test_nearer_sources_win(tmp_path: Path) -> None:
+    """Option over GEMPOOL__SECTION__FIELD over the plain name over the file over the default."""
+    file = tmp_path / "gateway.yaml"
+    file.write_text("server: {port: 1}\n")
+    environ = {"GEMPOOL_CONFIG_FILE": str(file)}
+    assert load(environ).server.port == 1
+    environ["PORT"] = "2"
+    assert load(environ).server.port == 2
+    environ["GEMPOOL__SERVER__PORT"] = "3"
+    assert load(environ).server.port == 3
+    assert load(environ, {"server.port": "4"}).server.port == 4
+
+
+def test_an_empty_variable_is_not_set(tmp_path: Path) -> None:
+    """Compose files hand on empty variables; they must not wipe out the file's value."""
+    settings = from_text(
+        tmp_path, "engine: {deadline: 7s}", {"GEMPOOL__ENGINE__DEADLINE": "", "API_KEY": " "}
+    )
+    assert settings.engine.deadline == 7.0
+    assert settings.api_keys == ()
+
+
+def test_plain_names_reach_their_fields(tmp_path: Path) -> None:
+    """Every plain name of the contract ends in a field."""
+    ca = tmp_path / "ca.pem"
+    ca.write_text("x")
+    settings = load(
+        {
+            "HOST": "::1",
+            "PORT": "0",
+            "API_KEY": "one, two",
+            "ADMIN_KEY": "root",
+            "REDIS_URL": "redis://:pw@redis:6379/0",
+            "BARK_URL": "https://bark.example",
+            "BARK_KEYS": "a,b",
+            "S3_ENDPOINT": "minio:9000",
+            "S3_ACCESS_KEY": "ak",
+            "S3_SECRET_KEY": "sk",
+            "S3_BUCKET": "pictures",
+            "S3_PUBLIC_URL": "https://cdn.example",
+            "GEMPOOL_ACCOUNTS_FILE": "a.yaml",
+            "GEMPOOL_DATA_DIR": "elsewhere",
+            "GEMPOOL_UPSTREAM_CA_FILE": str(ca),
+            "GEMPOOL_STATE_KEY": "k",
+            "GEMPOOL_ALLOW_ANONYMOUS": "yes",
+        }
+    )
+    assert settings.server.host == "::1"
+    assert settings.api_keys == (Secret("one"), Secret("two"))
+    assert settings.admin_key == Secret("root")
+    assert settings.redis_url == Secret("redis://:pw@redis:6379/0")
+    assert (settings.bark.url, settings.bark.keys) == (
+        Secret("https://bark.example"),
+        (Secret("a"), Secret("b")),
+    )
+    assert (settings.s3.bucket, settings.s3.secret_key) == ("pictures", Secret("sk"))
+    assert (settings.accounts_file, settings.data_dir) == (Path("a.yaml"), Path("elsewhere"))
+    assert settings.upstream_ca_file == ca
+    assert settings.allow_anonymous
+
+
+def test_names_that_deployments_rely_on_exist() -> None:
+    """The fixed field names of the contract are all settings, each with a variable of its own."""
+    fixed = [
+        "server.trusted_proxies",
+        "server.log_format",
+        "server.shutdown_grace",
+        "engine.deadline",
+        "engine.attempts",
+        "engine.connect_timeout",
+        "engine.first_content_timeout",
+        "engine.silence_timeout",
+        "pool.queue_size",
+        "pool.queue_timeout",
+        "pool.lease_ttl",
+        "pool.requests_per_minute",
+        "supervisor.probe_interval",
+        "supervisor.rotate_interval",
+        "supervisor.reprobe_first",
+        "supervisor.reprobe_max",
+        "limits.enabled",
+        "limits.per_caller",
+        "limits.per_caller_and_model",
+        "alerts.pool_below",
+        "alerts.min_interval",
+        "conversations.mode",
+        "watermark.enabled",
+    ]
+    assert set(fixed) <= set(all_settings())
+    assert variable("supervisor.probe_interval") == "GEMPOOL__SUPERVISOR__PROBE_INTERVAL"
+    assert set(FILE_SECTIONS) == set(
+        [
+            "server",
+            "engine",
+            "pool",
+            "supervisor",
+            "alerts",
+            "limits",
+            "models",
+            "watermark",
+            "storage",
+            "batches",
+            "conversations",
+        ]
+    )
+
+
+def test_no_secret_is_printed_by_the_settings() -> None:
+    """A settings value may end in a log line or a traceback."""
+    secrets = {
+        "API_KEY": "key-one",
+        "ADMIN_KEY": "key-two",
+        "REDIS_URL": "redis://:hidden-pw@host",
+        "ALICE_1PSID": "g.a000hidden",
+    }
+    shown = repr(load(secrets))
+    assert not [value for value in ("key-one", "key-two", "hidden-pw", "g.a000") if value in shown]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("PORT", "http", "PORT: 'http' is not a whole number. Write digits only."),
+        ("PORT", "70000", "at most 65535"),
+        ("GEMPOOL__ENGINE__DEADLINE", "5 parsecs", "Write a number with a unit: 500ms, 2s, 10m or 1h"),
+        ("GEMPOOL__ENGINE__DEADLINE", "-1", "is not a duration"),
+        ("GEMPOOL__ENGINE__ATTEMPTS", "0", "it must be at least 1"),
+        ("GEMPOOL__SERVER__BODY_LIMIT", "lots", "512KiB, 40MiB or 1GiB"),
+        ("GEMPOOL__LIMITS__PER_CALLER", "60", "60/hour or 1/5s"),
+        ("GEMPOOL__LIMITS__PER_CALLER", "0/hour", "both numbers must be more than 0"),
+        ("GEMPOOL__LIMITS__ENABLED", "maybe", "Write true or false."),
+        ("GEMPOOL__POOL__ACTIVITY", "always", "one of background, each, off"),
+        ("GEMPOOL__SERVER__TRUSTED_PROXIES", "10.0.0.1, nginx", "10.0.0.1, 192.168.0.0/16"),
+        ("GEMPOOL__SERVER__CORS_ORIGINS", "chat.example.com", "https://chat.example.com"),
+        ("GEMPOOL__MODELS__TABLE", "{", "it is not JSON"),
+        ("GEMPOOL__MODELS__TABLE", '{"m": []}', "m needs a list of upstream names"),
+        ("GEMPOOL__MODELS__TABLE", '{"m": {"upstream": ["x"], "kind": 1}}', "m.kind is unknown"),
+        ("GEMPOOL__MODELS__DEFAULT", "gpt-9", "It has: gemini-3-flash-preview"),
+        ("GEMPOOL__MODELS__DEFAULT", "gemini-2.5-flash-image", "Name one for text"),
+        ("GEMPOOL_UPSTREAM_CA_FILE", "/nowhere/ca.pem", "there is no such file"),
+        ("GEMPOOL_CONFIG_FILE", "/nowhere/gateway.yaml", "there is no file /nowhere/gateway.yaml"),
+        ("GEMPOOL__SUPERVISOR__REPROBE_FIRST", "2h", "supervisor.reprobe_max"),
+    ],
+)
+def test_a_wrong_variable_is_named_with_its_remedy(name: str, value: str, says: str) -> None:
+    """Each message says which variable, what is wrong with it, and how to write it."""
+    said = problems({name: value})
+    assert name in said or name.removeprefix("GEMPOOL__").replace("__", ".").lower() in said
+    assert says in said
+
+
+def test_a_wrong_secret_is_not_quoted() -> None:
+    """The message names the variable but never shows what may hold a password."""
+    said = problems({"REDIS_URL": "http://:hunter2@[redis", "BARK_URL": "hunter3"})
+    assert "REDIS_URL" in said
+    assert "BARK_URL" in said
+    assert "hunter" not in said
+
+
+def test_all_problems_are_told_at_once() -> None:
+    """Nobody wants to start a server five times to find five slips."""
+    said = problems({"PORT": "x", "GEMPOOL__ENGINE__ATTEMPTS": "y", "REDIS_URL": "z"})
+    assert len(said.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("GEMPOOL__ENGINE__DEADLIN", "GEMPOOL__ENGINE__DEADLINE"),
+        ("GEMPOOL__POOL__QUEUESIZE", "GEMPOOL__POOL__QUEUE_SIZE"),
+        ("GEMPOOL_ACCOUNT_FILE", "GEMPOOL_ACCOUNTS_FILE"),
+        ("GEMPOOL_DATADIR", "GEMPOOL_DATA_DIR"),
+    ],
+)
+def test_a_misspelt_variable_is_refused_with_the_nearest_name(name: str, meant: str) -> None:
+    """A slip in a name must not silently mean the default."""
+    assert f"{name} is not a setting. Did you mean {meant}?" in problems({name: "1"})
+
+
+def test_variables_that_an_orchestrator_sets_are_nobodys_mistake() -> None:
+    """Kubernetes gives every pod such names for a service called `gempool`."""
+    load({"GEMPOOL_PORT": "tcp://10.0.0.1:8100", "GEMPOOL_SERVICE_HOST": "x", "GEMPOOL_PORT_8100_TCP": "x"})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("serfer: {port: 1}", "gateway.yaml line 1: serfer is not a section. Did you mean server?"),
+        (
+            "\nserver:\n  prot: 1\n",
+            "gateway.yaml line 3: server.prot is not a setting. Did you mean server.port?",
+        ),
+        ("server:\n  port: x\n", "gateway.yaml line 2: server.port: 'x' is not a whole number."),
+        ("server: 8100", "line 1: server must hold fields"),
+        ("- server", "must hold sections"),
+        ("server: {port: 1", "line 1 is not YAML"),
+        ("server: {port: 1}\nserver: {port: 2}", "line 2 is not YAML"),
+        ("server: {port: true}", "server.port: True is not a whole number"),
+        ("engine: {deadline: .inf}", "engine.deadline: inf is not a duration"),
+        ("engine: {deadline: [1]}", "engine.deadline"),
+        ("server: {api_key: abc}", "server.api_key is not a setting"),
+    ],
+)
+def test_a_wrong_file_is_told_by_line(tmp_path: Path, text: str, says: str) -> None:
+    """The message names file, line and field."""
+    assert says in file_problems(tmp_path, text)
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    """A wrong file is named, not dumped."""
+    file = tmp_path / "gateway.yaml"
+    file.write_bytes(b"\xff\xfe\x00")
+    assert "not UTF-8 text" in problems({"GEMPOOL_CONFIG_FILE": str(file)})
+
+
+def test_values_as_yaml_reads_them(tmp_path: Path) -> None:
+    """Numbers, words, booleans and lists of the file mean what they say."""
+    settings = from_text(
+        tmp_path,
+        """
+        server: {trusted_proxies: [10.0.0.0/8, "::1"], metrics_open: yes, body_limit: 1048576}
+        engine: {deadline: 90, silence_timeout: 500ms}
+        pool: {activity: off}
+        limits: {per_caller: 10/minute, per_caller_and_model: 1/5s}
+        models: {table: {mine: [gemini-pro], gemini-2.5-pro: null}}
+        watermark:
+        """,
+    )
+    assert settings.server.trusted_proxies == ("10.0.0.0/8", "::1")
+    assert settings.server.metrics_open
+    assert settings.server.body_limit == 1024**2
+    assert (settings.engine.deadline, settings.engine.silence_timeout) == (90.0, 0.5)
+    assert settings.pool.activity == "off"
+    assert settings.limits.per_caller == Rate(10, 60.0)
+    assert settings.limits.per_caller_and_model == Rate(1, 5.0)
+    assert settings.models.table["mine"].upstream == ("gemini-pro",)
+    assert "gemini-2.5-pro" not in settings.models.table
+    assert "gemini-3.0-pro" in settings.models.table
+
+
+def test_a_public_address_needs_a_key_or_a_plain_word() -> None:
+    """Without a key nobody but this machine is served, unless the operator says so in so many letters."""
+    said = problems({"HOST": "0.0.0.0"})
+    assert "Set API_KEY" in said
+    assert "GEMPOOL_ALLOW_ANONYMOUS=true" in said
+    assert not load({"HOST": "0.0.0.0", "API_KEY": "k"}).loopback_only
+    assert load({"HOST": "0.0.0.0", "GEMPOOL_ALLOW_ANONYMOUS": "true"}).allow_anonymous
+    for loopback in ("127.0.0.1", "127.1.2.3", "::1", "localhost"):
+        assert load({"HOST": loopback}).loopback_only
+
+
+def test_settings_that_nothing_reads_yet_are_told() -> None:
+    """What is set and has no effect is named with what will read it; what describes the present is not."""
+    settings = load({"BARK_URL": "https://bark.example", "GEMPOOL__LIMITS__ENABLED": "false", "PORT": "1"})
+    assert settings.without_effect == ("BARK_URL (for the alerts)",)
+    assert load({"GEMPOOL__LIMITS__ENABLED": "true"}).without_effect == (
+        "GEMPOOL__LIMITS__ENABLED (for the callers' limits)",
+    )
+
+
+@given(st.integers(0, 10**9))
+def test_a_duration_reads_as_it_was_written(milliseconds: int) -> None:
+    """Writing a duration and reading it again gives the same duration, whatever its unit."""
+    duration = all_settings()["engine.silence_timeout"].kind
+    seconds = 0.1 + milliseconds / 1000
+    written = duration.show(seconds)
+    assert re.fullmatch(r"\d+(ms|s|m|h|d)", written)
+    assert duration.parse(written) == pytest.approx(seconds, abs=0.0005)
+
+
+@given(st.integers(1, 10**6), st.sampled_from(["second", "minute", "hour", "day", "5s", "90m"]))
+def test_a_rate_reads_as_it_was_written(count: int, per: str) -> None:
+    """Writing a rate and reading it again gives the same rate."""
+    rate = all_settings()["limits.per_caller"].kind
+    parsed = rate.parse(f"{count}/{per}")
+    assert rate.parse(rate.show(parsed)) == parsed
+
+
+@given(st.text(max_size=12))
+def test_no_text_makes_the_reader_stumble(text: str) -> None:
+    """Whatever stands in a variable, the answer is a value or a message with the key in it."""
+    for key in ("engine.deadline", "server.body_limit", "limits.per_caller", "server.trusted_proxies"):
+        try:
+            load({variable(key): text})
+        except SettingsError as refused:
+            assert variable(key) in str(refused)
