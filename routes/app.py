@@ -1,0 +1,212 @@
+"""The application: routes, and around every request what all of them share."""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Sequence
+from typing import Any, NoReturn, cast
+
+import structlog
+from litestar import Litestar, Request
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import HTTPScope, LifespanHook, Receive, Send
+
+from core.errors import CallerError, GatewayError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
+from routes import cors, gemini, openai, ops, plain, shared
+from routes.dialect import dialect_of, is_under
+from routes.exchange import Exchange, HeadAlreadySent
+from routes.guards import admit
+from routes.models import KnownModels
+from routes.presence import CallerLeft
+from routes.routing import EXCHANGE
+from routes.services import RouteServices
+
+log = structlog.get_logger("gempool.routes")
+access_log = structlog.get_logger("gempool.access")
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+CLIENT_CLOSED_REQUEST = 499
+"""What logs say (nginx's word) where no answer could be delivered."""
+
+
+def create_app(
+    services: RouteServices,
+    *,
+    lifespan: Sequence[Any] = (),
+    on_startup: Sequence[LifespanHook] = (),
+    on_shutdown: Sequence[LifespanHook] = (),
+    route_handlers: Sequence[HTTPRouteHandler] = (),
+) -> Litestar:
+    """The whole edge as one application. `lifespan` and the hooks are Litestar's own; `route_handlers` adds
+    to the routes."""
+    models = KnownModels(services.chat, services.clock)
+    handlers = [
+        *openai.handlers(services, models),
+        *gemini.handlers(services, models),
+        *shared.handlers(services, models),
+        *plain.handlers(services),
+        *ops.handlers(services),
+        *route_handlers,
+    ]
+    return EdgeApp(
+        services,
+        models,
+        route_handlers=handlers,
+        exception_handlers={Exception: _hand_on},
+        lifespan=list(lifespan),
+        on_startup=list(on_startup),
+        on_shutdown=list(on_shutdown),
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+class EdgeApp(Litestar):
+    """Litestar with the edge around it: ids, keys, cross-origin headers, metrics, one log line a request.
+
+    Litestar's own middleware does not see requests that it cannot route, and these need all of that too.
+    """
+
+    __slots__ = ("_models", "_services")
+
+    def __init__(self, services: RouteServices, models: KnownModels, **options: Any) -> None:
+        self._services = services
+        self._models = models
+        super().__init__(**options)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        exchange = self._open(scope, receive, send)
+        in_flight = self._services.metrics.in_flight
+        in_flight.inc()
+        try:
+            with structlog.contextvars.bound_contextvars(request_id=exchange.id):
+                await self._answer(exchange)
+        except CallerLeft:
+            exchange.outcome = "cancelled"
+            exchange.status = exchange.status or CLIENT_CLOSED_REQUEST
+            self._services.metrics.cancelled.inc()
+        except asyncio.CancelledError:
+            exchange.outcome = "cancelled"
+            raise
+        finally:
+            in_flight.dec()
+            await self._account(exchange)
+
+    def _open(self, scope: HTTPScope, receive: Receive, send: Send) -> Exchange:
+        services = self._services
+        asked = dict(scope["headers"]).get(b"x-request-id", b"")
+        exchange = Exchange(
+            scope,
+            receive,
+            cast(Any, send),
+            request_id=asked.decode() if REQUEST_ID.fullmatch(asked) else f"req_{secrets.token_hex(12)}",
+            settings=services.settings,
+            monotonic=services.clock.monotonic,
+        )
+        google_key = b"x-goog-api-key" in exchange.headers or "key" in exchange.query
+        dialect = dialect_of(exchange.method, exchange.path, google_key)
+        exchange.speak(dialect, gemini.render if dialect == "google" else openai.render)
+        if (origin := exchange.headers.get(b"origin")) is not None:
+            exchange.extra_headers += cors.response_headers(services.settings.cors_origins, origin)
+        return exchange
+
+    async def _answer(self, exchange: Exchange) -> None:
+        settings = self._services.settings
+        if exchange.method == "OPTIONS":
+            # Browsers send no key with a preflight. What it asks about is guarded by itself.
+            exchange.route = "preflight"
+            await exchange.start(204, cors.preflight_headers(exchange.headers))
+            await exchange.send(b"", more=False)
+            return
+        try:
+            exchange.caller = admit(
+                exchange,
+                self._services.keys,
+                metrics_open=settings.metrics_open,
+                allow_anonymous=settings.allow_anonymous,
+            )
+        except CallerError as error:
+            await exchange.fail(error)
+            return
+        # A copy, since the server's own scope tells it that a HEAD's answer has no body.
+        scope = {**exchange.scope, "method": exchange.method, EXCHANGE: exchange}
+        try:
+            await super().__call__(cast(Any, scope), cast(Any, exchange.receive), _no_send)
+        except (CallerLeft, HeadAlreadySent):
+            raise
+        except GatewayError as error:
+            await exchange.fail(error)
+        except Exception:
+            # The border of the edge: whatever a handler failed to foresee is ours, and is not shown.
+            log.exception("a handler failed", route=exchange.route)
+            await exchange.fail(InternalError("The gateway failed on this request. Please try again."))
+
+    async def _account(self, exchange: Exchange) -> None:
+        """The metrics and the one log line of a request."""
+        metrics = self._services.metrics
+        now = exchange.monotonic()
+        model = await self._models.label(exchange.model) if exchange.model else "none"
+        metrics.requests.labels(exchange.route, model, exchange.outcome).inc()
+        metrics.request_seconds.labels(exchange.route).observe(now - exchange.started)
+        if exchange.first_content_at is not None:
+            metrics.first_content_seconds.labels(exchange.route).observe(
+                exchange.first_content_at - exchange.started
+            )
+        if exchange.waited and exchange.outcome == "ok":
+            metrics.overhead_seconds.labels(exchange.route).observe(exchange.overhead)
+        facts: dict[str, object] = {
+            "request_id": exchange.id,
+            "caller": exchange.caller_name,
+            "method": exchange.method,
+            "route": exchange.route,
+            "status": exchange.status,
+            "outcome": exchange.outcome,
+            "ms": round((now - exchange.started) * 1000, 2),
+            "bytes": exchange.bytes_sent,
+        }
+        if exchange.model:
+            facts["model"] = exchange.model[:80]
+            facts["attempts"] = exchange.attempts
+            if exchange.upstream_model:
+                facts["upstream_model"] = exchange.upstream_model
+        if exchange.first_content_at is not None:
+            facts["ms_first_content"] = round((exchange.first_content_at - exchange.started) * 1000, 2)
+        access_log.info("request", **facts)
+
+
+async def _no_send(message: Any) -> None:
+    """Litestar's own sends would miss the edge's headers; everything goes through the exchange."""
+    raise HeadAlreadySent(message["type"])
+
+
+def _hand_on(request: Request[Any, Any, Any], error: Exception) -> NoReturn:
+    """Litestar's exception handler: everything is answered by the edge. What Litestar raises itself (no such
+    route, wrong method, a bad Host) becomes an error of ours."""
+    if isinstance(error, MethodNotAllowedException):
+        allow = _allowed((error.headers or {}).get("allow", ""))
+        raise MethodNotAllowed(
+            f"{request.method} is not supported here. Use {allow}.", allow=allow
+        ) from error
+    if isinstance(error, NotFoundException):
+        raise NotFound(_no_route(cast(Any, request.scope)[EXCHANGE])) from error
+    if isinstance(error, HTTPException) and 400 <= error.status_code < 500:
+        raise InvalidRequest(f"The request is not valid: {error.detail}.") from error
+    raise error
+
+
+def _allowed(methods: str) -> str:
+    names = {name.strip() for name in methods.split(",")} - {"", "OPTIONS"}
+    if "GET" in names:
+        names.add("HEAD")
+    return ", ".join(sorted(names))
+
+
+def _no_route(exchange: Exchange) -> str:
+    hint = "GET /api/info lists the routes."
+    if is_under(exchange.path, "/v1/v1") or "/v1/v1" in exchange.path:
+        hint = "The base URL must end in a single /v1."
+    return f"There is no route {exchange.method} {exchange.path[:200]}. {hint}"

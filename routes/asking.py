@@ -1,0 +1,28 @@
+"""Asking the engine on behalf of an exchange."""
+
+from msgspec.structs import replace
+
+from core.chat import Answer, Ask, Trace
+from engine.service import ChatService
+from routes.exchange import Exchange
+from routes.presence import Presence, all_of
+
+
+def choices(exchange: Exchange, ask: Ask, n: int) -> list[Ask]:
+    """The ask once for each of `n` choices, each with a trace that the exchange reports."""
+    exchange.model = ask.model
+    exchange.traces = [ask.trace, *(Trace() for _ in range(n - 1))]
+    return [ask, *(replace(ask, trace=trace) for trace in exchange.traces[1:])]
+
+
+async def answers(exchange: Exchange, chat: ChatService, asks: list[Ask]) -> list[Answer]:
+    """The whole answers, side by side. Raises `CallerLeft`, and stops them all, once the caller hangs up."""
+    async with Presence(exchange.receive):
+        if len(asks) == 1:
+            found = [await chat.answer(asks[0])]
+        else:
+            found = await all_of([chat.answer(ask) for ask in asks])
+    for index, answer in enumerate(found):
+        exchange.answered_by(index, answer.finish)
+    exchange.first_content_at = exchange.monotonic()
+    return found

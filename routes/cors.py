@@ -1,0 +1,39 @@
+"""Cross-origin headers. They are on every response, errors included, or a browser hides the error."""
+
+from collections.abc import Sequence
+
+from routes.exchange import Headers
+
+EXPOSED = (
+    b"x-request-id, retry-after, x-should-retry, x-gempool-attempts, x-gempool-overhead-ms, "
+    b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests"
+)
+METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+MAX_AGE = b"600"
+
+
+def response_headers(origins: Sequence[str], origin: bytes | None) -> Headers:
+    """Headers for a response to a page of `origin`; none where it may not read it."""
+    if "*" in origins:
+        return [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", EXPOSED)]
+    vary = (b"vary", b"Origin")
+    if origin is None or origin.decode("latin-1") not in origins:
+        return [vary]
+    return [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", EXPOSED), vary]
+
+
+def preflight_headers(headers: dict[bytes, bytes]) -> Headers:
+    """Headers that a preflight's answer carries besides. What was asked for is echoed, since `*` does not
+    cover `Authorization`."""
+    method = headers.get(b"access-control-request-method")
+    names = headers.get(b"access-control-request-headers")
+    answer: Headers = [
+        (b"access-control-allow-methods", method or METHODS),
+        (b"access-control-max-age", MAX_AGE),
+        (b"allow", METHODS),
+        (b"content-length", b"0"),
+        (b"vary", b"Access-Control-Request-Method, Access-Control-Request-Headers"),
+    ]
+    if names:
+        answer.append((b"access-control-allow-headers", names))
+    return answer

@@ -1,0 +1,40 @@
+"""What both dialects share when they render an error."""
+
+import math
+import re
+
+from core.errors import GatewayError, MethodNotAllowed
+
+DEFAULT_WAIT = {429: 1, 503: 5}
+"""Seconds, for errors that must name a wait and know none."""
+
+_NAMES_WAIT = re.compile(r"retry in \d", re.IGNORECASE)
+
+
+def wait_of(error: GatewayError) -> int | None:
+    """Whole seconds until a repeat may help, rounded up; None where no wait is told."""
+    if error.retry_after is not None:
+        return max(1, math.ceil(error.retry_after))
+    return DEFAULT_WAIT.get(error.status)
+
+
+def message_of(error: GatewayError) -> str:
+    """The sentence for the caller. A wait is part of it: some clients read it there ("retry in 2s")."""
+    wait = wait_of(error)
+    if wait is None or error.retryable is False or _NAMES_WAIT.search(error.message):
+        return error.message
+    return f"{error.message} Please retry in {wait}s."
+
+
+def headers_of(error: GatewayError) -> list[tuple[bytes, bytes]]:
+    """Headers that an error's response carries in every dialect."""
+    headers: list[tuple[bytes, bytes]] = []
+    if (wait := wait_of(error)) is not None:
+        headers.append((b"retry-after", b"%d" % wait))
+    if error.retryable is not None:
+        headers.append((b"x-should-retry", b"true" if error.retryable else b"false"))
+    if isinstance(error, MethodNotAllowed) and error.allow:
+        headers.append((b"allow", error.allow.encode("latin-1")))
+    if error.status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="gempool"'))
+    return headers

@@ -1,0 +1,214 @@
+"""One request and its answer, as handlers see it."""
+
+import urllib.parse
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import structlog
+from litestar.types import HTTPScope
+
+from access import Caller
+from core.chat import Finish, Trace
+from core.errors import GatewayError
+from routes import body
+from routes.dialect import Dialect
+from routes.errors import headers_of
+from routes.presence import Receive
+from routes.services import EdgeSettings
+
+log = structlog.get_logger("gempool.routes")
+
+Send: TypeAlias = Callable[[Any], Awaitable[None]]
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+JSON_TYPE = b"application/json"
+
+
+class HeadAlreadySent(RuntimeError):
+    """An error came when its response could no longer be chosen; the connection is cut instead."""
+
+
+class Exchange:
+    """What one request brought and what was answered. Handlers read the former and call `reply`, `fail`,
+    or `start` and `send`; the edge reads the outcome when they are done.
+
+    id: the request's id. route: the template that metrics and logs name. model: the public name that was
+    asked for, if any. outcome: `ok`, or the error's code. Times are seconds of the clock's monotonic time.
+    """
+
+    __slots__ = (
+        "_render",
+        "_send",
+        "bytes_sent",
+        "caller",
+        "dialect",
+        "extra_headers",
+        "first_content_at",
+        "head_at",
+        "head_only",
+        "headers",
+        "id",
+        "method",
+        "model",
+        "monotonic",
+        "outcome",
+        "path",
+        "query",
+        "read_seconds",
+        "receive",
+        "route",
+        "scope",
+        "settings",
+        "started",
+        "status",
+        "traces",
+        "upstream_model",
+    )
+
+    def __init__(
+        self,
+        scope: HTTPScope,
+        receive: Receive,
+        send: Send,
+        *,
+        request_id: str,
+        settings: EdgeSettings,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.scope = scope
+        self.receive = receive
+        self._send = send
+        self.settings = settings
+        self.monotonic = monotonic
+        self.started = monotonic()
+        self.id = request_id
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.head_only = scope["method"] == "HEAD"
+        self.method = "GET" if self.head_only else str(scope["method"])
+        self.path: str = scope["path"]
+        query: bytes = scope["query_string"]
+        self.query: dict[str, str] = (
+            dict(urllib.parse.parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {}
+        )
+        self.dialect: Dialect = "openai"
+        self._render: Callable[[GatewayError], bytes]
+        self.caller: Caller | None = None
+        self.route = "unrouted"
+        self.model = ""
+        self.upstream_model = ""
+        self.outcome = "ok"
+        self.status = 0
+        self.bytes_sent = 0
+        self.extra_headers: Headers = [(b"x-request-id", request_id.encode())]
+        self.traces: list[Trace] = []
+        self.head_at: float | None = None
+        self.first_content_at: float | None = None
+        self.read_seconds = 0.0
+
+    def speak(self, dialect: Dialect, render: Callable[[GatewayError], bytes]) -> None:
+        """Choose the dialect of this exchange and what renders its errors."""
+        self.dialect = dialect
+        self._render = render
+
+    def render(self, error: GatewayError) -> bytes:
+        """The error as JSON in the exchange's dialect."""
+        return self._render(error)
+
+    @property
+    def caller_name(self) -> str:
+        return self.caller.name if self.caller else ""
+
+    @property
+    def attempts(self) -> int:
+        """Accounts tried so far, over all choices; 0 where the engine was not asked."""
+        return sum(trace.attempts for trace in self.traces)
+
+    @property
+    def waited(self) -> float:
+        """Seconds spent waiting for accounts and the upstream; choices wait side by side."""
+        return max((trace.waited for trace in self.traces), default=0.0)
+
+    @property
+    def overhead(self) -> float:
+        """The gateway's own share until the answer's head, or until now, in seconds."""
+        end = self.head_at if self.head_at is not None else self.monotonic()
+        return max(0.0, end - self.started - self.read_seconds - self.waited)
+
+    def answered_by(self, index: int, finish: Finish) -> None:
+        """Note how choice `index` ended, where the engine's trace does not tell."""
+        self.upstream_model = finish.model
+        trace = self.traces[index]
+        trace.attempts = trace.attempts or finish.attempts
+
+    async def json(self) -> dict[str, Any]:
+        """The request's body as a JSON object, within the bounds of the settings."""
+        header = self.headers.get
+        before = self.monotonic()
+        try:
+            raw = await body.read(
+                self.receive,
+                header(b"content-length"),
+                limit=self.settings.body_limit,
+                within=self.settings.body_timeout,
+            )
+        finally:
+            self.read_seconds = self.monotonic() - before
+        body.check_type(header(b"content-type", b""), header(b"content-encoding", b""), raw)
+        return body.parse(raw)
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the head. A second head is a fault of ours."""
+        if self.status:
+            raise HeadAlreadySent
+        self.status = status
+        self.head_at = self.monotonic()
+        headers += self.extra_headers
+        if attempts := self.attempts:
+            headers.append((b"x-gempool-attempts", b"%d" % attempts))
+        if self.waited:
+            headers.append((b"x-gempool-overhead-ms", b"%.2f" % (self.overhead * 1000)))
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def send(self, data: bytes, *, more: bool = True) -> None:
+        """Send a piece of the body."""
+        self.bytes_sent += len(data)
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def reply(
+        self, data: bytes, *, status: int = 200, media_type: bytes = JSON_TYPE, headers: Headers | None = None
+    ) -> None:
+        """Send a whole response."""
+        own = [(b"content-type", media_type), (b"content-length", b"%d" % len(data)), *(headers or ())]
+        await self.start(status, own)
+        await self.send(b"" if self.head_only else data, more=False)
+
+    def note(self, error: GatewayError) -> None:
+        """Take the error for the exchange's outcome and log it at its own level."""
+        self.outcome = error.code
+        if error.log_level != "info":
+            getattr(log, error.log_level)("request failed", code=error.code, why=str(error), route=self.route)
+
+    async def fail(self, error: GatewayError) -> None:
+        """Answer with an error in the exchange's dialect."""
+        self.note(error)
+        if self.status:
+            raise HeadAlreadySent(error.code)
+        if error.status != 413:
+            await self.reply(self._render(error), status=error.status, headers=headers_of(error))
+            return
+        await self._refuse_body(error)
+
+    async def _refuse_body(self, error: GatewayError) -> None:
+        """Answer before the body has been read, and close. What is still on its way is thrown away for a
+        while first: a connection closed on unread data is reset, and the caller would lose the answer."""
+        data = self._render(error)
+        own = [
+            (b"content-type", JSON_TYPE),
+            (b"content-length", b"%d" % len(data)),
+            (b"connection", b"close"),
+        ]
+        await self.start(error.status, own + headers_of(error))
+        await self.send(b"" if self.head_only else data)
+        if self.headers.get(b"expect", b"").lower() != b"100-continue":
+            await body.discard(self.receive, at_most=self.settings.body_limit, within=2.0)
+        await self.send(b"", more=False)

@@ -1,0 +1,37 @@
+"""Errors as Google's services render them."""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from core.errors import GatewayError
+from routes.errors import message_of, wait_of
+
+
+class Status(Struct):
+    """google.rpc.Status"""
+
+    code: int
+    message: str
+    status: str
+    details: list[dict[str, Any]] | UnsetType = UNSET
+
+
+class ErrorEnvelope(Struct):
+    error: Status
+
+
+def render(error: GatewayError) -> bytes:
+    """The JSON body of an error, also the payload of a stream's error event."""
+    message = message_of(error)
+    details: list[dict[str, Any]] = []
+    if error.param is not None:
+        violation = {"field": error.param, "description": error.message}
+        details.append({"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]})
+    if error.status in (429, 503) and error.retryable is not False:
+        details.append(
+            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{wait_of(error)}s"}
+        )
+    status = Status(code=error.status, message=message, status=error.google_status, details=details or UNSET)
+    return msgspec.json.encode(ErrorEnvelope(status))

@@ -1,0 +1,31 @@
+"""Google's services take every field in camelCase and in snake_case. One of them is enough for us."""
+
+import re
+from typing import Any
+
+_SNAKE = re.compile("_([a-z0-9])")
+
+OPAQUE = frozenset(
+    {"args", "response", "tools", "responseSchema", "responseJsonSchema", "safetySettings", "labels"}
+)
+"""Fields whose values are the caller's own data: their keys are left alone."""
+
+
+def camel_case(name: str) -> str:
+    return _SNAKE.sub(lambda match: match[1].upper(), name)
+
+
+def camelized(value: Any) -> Any:
+    """The same JSON value with its objects' keys in camelCase. Where both spellings are given the
+    camelCase one counts."""
+    if isinstance(value, list):
+        return [camelized(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    out: dict[str, Any] = {}
+    for key, item in value.items():
+        name = camel_case(key) if "_" in key else key
+        if name is not key and name in value:
+            continue
+        out[name] = item if name in OPAQUE else camelized(item)
+    return out

@@ -1,0 +1,136 @@
+"""Gemini's wire format, as far as it is read or written, in camelCase. Fields that are not listed are
+ignored."""
+
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+
+class InlineData(Struct, rename="camel"):
+    data: str
+    mime_type: str = ""
+    display_name: str | None = None
+
+
+class FunctionCallPart(Struct):
+    name: str
+    args: dict[str, Any] | None = None
+    id: str | None = None
+
+
+class FunctionResponsePart(Struct):
+    name: str
+    response: dict[str, Any] | None = None
+    id: str | None = None
+
+
+class Part(Struct, rename="camel"):
+    text: str | None = None
+    thought: bool | None = None
+    inline_data: InlineData | None = None
+    function_call: FunctionCallPart | None = None
+    function_response: FunctionResponsePart | None = None
+    file_data: dict[str, Any] | None = None
+    executable_code: dict[str, Any] | None = None
+    code_execution_result: dict[str, Any] | None = None
+
+
+class Content(Struct):
+    """As everywhere in Google's JSON, one item may stand for a list of one."""
+
+    parts: list[Part] | Part | None = None
+    role: str | None = None
+
+
+class ThinkingConfig(Struct, rename="camel"):
+    include_thoughts: bool | None = None
+    thinking_budget: int | None = None
+    thinking_level: str | None = None
+
+
+class GenerationConfig(Struct, rename="camel"):
+    candidate_count: int | None = None
+    response_mime_type: str | None = None
+    response_schema: Any = None
+    response_json_schema: Any = None
+    thinking_config: ThinkingConfig | None = None
+
+
+class FunctionCallingConfig(Struct):
+    mode: str | None = None
+
+
+class ToolConfig(Struct, rename="camel"):
+    function_calling_config: FunctionCallingConfig | None = None
+
+
+class GenerateRequest(Struct, rename="camel"):
+    """The body of `:generateContent` and `:streamGenerateContent`. Sampling fields are not read."""
+
+    contents: list[Content] | Content | None = None
+    system_instruction: Content | str | None = None
+    generation_config: GenerationConfig | None = None
+    tool_config: ToolConfig | None = None
+
+
+class CountRequest(Struct, rename="camel"):
+    """The body of `:countTokens`."""
+
+    contents: list[Content] | Content | None = None
+    system_instruction: Content | str | None = None
+    generate_content_request: GenerateRequest | None = None
+
+
+class InlineDataOut(Struct, rename="camel"):
+    mime_type: str
+    data: str
+
+
+class PartOut(Struct, rename="camel"):
+    text: str | UnsetType = UNSET
+    thought: bool | UnsetType = UNSET
+    inline_data: InlineDataOut | UnsetType = UNSET
+
+
+class ContentOut(Struct):
+    parts: list[PartOut]
+    role: str = "model"
+
+
+class Candidate(Struct, rename="camel"):
+    content: ContentOut
+    index: int
+    finish_reason: str | UnsetType = UNSET
+
+
+class UsageMetadata(Struct, rename="camel"):
+    prompt_token_count: int
+    candidates_token_count: int
+    total_token_count: int
+    thoughts_token_count: int | UnsetType = UNSET
+
+
+class GenerateResponse(Struct, rename="camel"):
+    candidates: list[Candidate]
+    model_version: str
+    response_id: str
+    usage_metadata: UsageMetadata | UnsetType = UNSET
+
+
+class CountResponse(Struct, rename="camel"):
+    total_tokens: int
+
+
+class ModelOut(Struct, rename="camel"):
+    name: str
+    base_model_id: str
+    version: str
+    display_name: str
+    description: str
+    input_token_limit: int
+    output_token_limit: int
+    supported_generation_methods: list[str]
+
+
+class ModelList(Struct):
+    models: list[ModelOut]

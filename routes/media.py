@@ -1,0 +1,112 @@
+"""Media that travels as text: base64, data URLs, and what the bytes really are."""
+
+import base64
+import binascii
+import re
+import urllib.parse
+
+from core.chat import Blob
+from core.errors import InvalidRequest, UnsupportedMedia
+
+_DATA_URL = re.compile(r"data:([^,]*),(.*)", re.IGNORECASE | re.DOTALL)
+_WHITESPACE = re.compile(r"\s+")
+_TO_STANDARD = str.maketrans("-_", "+/")
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"BM", "image/bmp"),
+    (b"II*\x00", "image/tiff"),
+    (b"MM\x00*", "image/tiff"),
+    (b"%PDF-", "application/pdf"),
+)
+_BRANDS = {
+    b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic", b"hevc": "image/heic",
+    b"mif1": "image/heif", b"msf1": "image/heif",
+}  # fmt: skip
+
+
+def sniff(data: bytes) -> str | None:
+    """The media type that the first bytes prove, or None."""
+    for magic, mime in _MAGIC:
+        if data.startswith(magic):
+            return mime if magic != b"BM" or _is_bitmap(data) else None
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    if data[4:8] == b"ftyp":
+        return _BRANDS.get(data[8:12])
+    return None
+
+
+def _is_bitmap(data: bytes) -> bool:
+    # Two letters prove little; a bitmap also tells its own header's size.
+    return len(data) >= 18 and int.from_bytes(data[14:18], "little") in (12, 40, 52, 56, 64, 108, 124)
+
+
+def decode_base64(text: str) -> bytes:
+    """Base64 in either alphabet (or a mix), with or without padding and line breaks. Raises ValueError."""
+    clean = _WHITESPACE.sub("", text).rstrip("=").translate(_TO_STANDARD)
+    if len(clean) % 4 == 1:
+        raise ValueError("its length cannot be base64's")
+    try:
+        return base64.b64decode(clean + "=" * (-len(clean) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("it has characters that are not base64's") from None
+
+
+def blob(data: str, mime: str, field: str, name: str | None = None) -> Blob:
+    """A blob from base64 text. `field` is named in errors: `InvalidRequest`, `UnsupportedMedia`."""
+    try:
+        raw = decode_base64(data)
+    except ValueError as error:
+        raise InvalidRequest(f"'{field}' is not valid base64: {error}.", param=field) from None
+    return checked(raw, mime, field, name)
+
+
+def is_data_url(url: str) -> bool:
+    return url[:5].lower() == "data:"
+
+
+def from_data_url(url: str, field: str, name: str | None = None) -> Blob:
+    """A blob from `data:[type][;base64],...`. `field` is named in errors."""
+    match = _DATA_URL.fullmatch(url)
+    if match is None:
+        raise InvalidRequest(
+            f"'{field}' is not a data URL: it has no comma. Send data:TYPE;base64,DATA.", param=field
+        )
+    head, data = match[1], match[2]
+    mime, *options = [part.strip().lower() for part in head.split(";")]
+    if "base64" in options:
+        return blob(urllib.parse.unquote(data) if "%" in data else data, mime, field, name)
+    return checked(urllib.parse.unquote_to_bytes(data), mime or "text/plain", field, name)
+
+
+def checked(data: bytes, declared: str, field: str, name: str | None = None) -> Blob:
+    """The blob under its true type. Refuses what is empty, what says to be a picture and is none, and
+    sound and film."""
+    if not data:
+        raise InvalidRequest(f"'{field}' holds no data.", param=field)
+    declared = declared.partition(";")[0].strip().lower()
+    proven = sniff(data)
+    kind = (proven or declared).partition("/")[0]
+    if kind in ("audio", "video"):
+        raise UnsupportedMedia(
+            f"'{field}' is {declared}: {kind} is not supported. Send text, pictures or documents.",
+            param=field,
+        )
+    if proven is None and kind == "image" and declared != "image/svg+xml":
+        raise UnsupportedMedia(
+            f"'{field}' says {declared} but is no picture that can be read. Send PNG, JPEG, WebP, GIF, HEIC or AVIF.",
+            param=field,
+        )
+    return Blob(data=data, mime=proven or declared or "application/octet-stream", name=name)
+
+
+def to_base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def to_data_url(data: bytes, mime: str) -> str:
+    return f"data:{mime};base64,{to_base64(data)}"

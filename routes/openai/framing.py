@@ -1,0 +1,65 @@
+"""OpenAI's stream of chat completion chunks."""
+
+import msgspec
+
+from core.chat import Delta, Event, Picture, Usage
+from routes.openai.translate import image_of, usage_of
+from routes.openai.wire import Chunk, ChunkChoice, ChunkDelta
+from routes.sse import EVENT_STREAM, frame
+
+
+class ChunkFraming:
+    """Frames of one streamed completion of `n` choices. One id for all; the role comes with a choice's
+    first chunk; usage, where it was asked for, in a last chunk without choices."""
+
+    media_type = EVENT_STREAM
+    keepalive = b": keep-alive\n\n"
+
+    def __init__(self, *, id: str, created: int, model: str, n: int, include_usage: bool) -> None:
+        self._id = id
+        self._created = created
+        self._model = model
+        self._include_usage = include_usage
+        self._begun = [False] * n
+        self._usages: list[Usage] = []
+        self._encode = msgspec.json.Encoder().encode
+
+    def event(self, index: int, event: Event) -> bytes:
+        delta = ChunkDelta()
+        finish_reason: str | None = None
+        if isinstance(event, Delta):
+            if event.text:
+                delta.content = event.text
+            if event.thoughts:
+                delta.reasoning_content = event.thoughts
+            if not event.text and not event.thoughts:
+                return b""
+        elif isinstance(event, Picture):
+            if not event.generated:
+                return b""
+            delta.images = [image_of(event)]
+        else:
+            self._usages.append(event.usage)
+            finish_reason = event.reason.value
+        if not self._begun[index]:
+            self._begun[index] = True
+            delta.role = "assistant"
+            if delta.content is msgspec.UNSET:
+                delta.content = ""
+        return self._frame([ChunkChoice(index=index, delta=delta, finish_reason=finish_reason)])
+
+    def _frame(self, choices: list[ChunkChoice]) -> bytes:
+        chunk = Chunk(id=self._id, created=self._created, model=self._model, choices=choices)
+        return frame(self._encode(chunk))
+
+    def end(self) -> bytes:
+        done = b"data: [DONE]\n\n"
+        if not self._include_usage:
+            return done
+        usage = usage_of(self._usages)
+        chunk = Chunk(id=self._id, created=self._created, model=self._model, choices=[], usage=usage)
+        return frame(self._encode(chunk)) + done
+
+    def error(self, data: bytes) -> bytes:
+        # No [DONE]: some clients take it for a good end.
+        return frame(data)

@@ -1,0 +1,71 @@
+"""Handlers of OpenAI's routes."""
+
+import secrets
+
+import msgspec
+
+from core.chat import Ask
+from routes import asking, body, sse
+from routes.exchange import Exchange
+from routes.models import KnownModels, name_of
+from routes.openai import translate
+from routes.openai.framing import ChunkFraming
+from routes.openai.wire import ChatRequest, Completion, ModelList, ModelOut
+from routes.services import RouteServices
+
+
+class OpenAIHandlers:
+    """Chat completions and models."""
+
+    def __init__(self, services: RouteServices, models: KnownModels) -> None:
+        self._chat = services.chat
+        self._clock = services.clock
+        self._started = int(services.started)
+        self._default_model = services.settings.default_model
+        self._models = models
+
+    async def chat_completions(self, exchange: Exchange) -> None:
+        request = body.convert(await exchange.json(), ChatRequest)
+        n = translate.choices_of(request)
+        translate.refuse_what_cannot_be_kept(request)
+        streamed = bool(request.stream)
+        ask = Ask(
+            model=name_of(request.model, self._default_model),
+            messages=translate.messages_of(request),
+            thinking=translate.thinking_of(request),
+            stream=streamed,
+            request_id=exchange.id,
+            caller=exchange.caller_name,
+        )
+        asks = asking.choices(exchange, ask, n)
+        id = f"chatcmpl-{secrets.token_hex(12)}"
+        created = int(self._clock.now())
+        if streamed:
+            options = request.stream_options
+            framing = ChunkFraming(
+                id=id,
+                created=created,
+                model=ask.model,
+                n=n,
+                include_usage=bool(options and options.include_usage),
+            )
+            await sse.stream(exchange, sse.merged([self._chat.stream(ask) for ask in asks]), framing)
+            return
+        answers = await asking.answers(exchange, self._chat, asks)
+        completion = Completion(
+            id=id,
+            created=created,
+            model=ask.model,
+            choices=[translate.choice_of(i, answer) for i, answer in enumerate(answers)],
+            usage=translate.usage_of([answer.finish.usage for answer in answers]),
+        )
+        await exchange.reply(msgspec.json.encode(completion))
+
+    async def models(self, exchange: Exchange) -> None:
+        infos = await self._chat.models()
+        data = [ModelOut(id=info.id, created=self._started) for info in infos]
+        await exchange.reply(msgspec.json.encode(ModelList(data=data)))
+
+    async def model(self, exchange: Exchange, name: str) -> None:
+        info = await self._models.find(name)
+        await exchange.reply(msgspec.json.encode(ModelOut(id=info.id, created=self._started)))

@@ -1,0 +1,213 @@
+"""OpenAI's wire format to what the engine is asked, and the engine's answers back. Pure."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from core.chat import Answer, Blob, Message, Part, Picture, Role, Text, ToolCall, Usage
+from core.errors import InvalidRequest, UnsupportedMedia
+from routes import media
+from routes.openai.wire import (
+    AssistantMessage,
+    ChatMessage,
+    ChatRequest,
+    Choice,
+    CompletionDetails,
+    ContentPart,
+    FunctionCall,
+    ImageOut,
+    ImageUrl,
+    UsageOut,
+)
+
+T = TypeVar("T")
+
+MAX_CHOICES = 4
+
+ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+_LONG_THOUGHT = frozenset({"medium", "high", "xhigh", "max"})
+
+
+def choices_of(request: ChatRequest) -> int:
+    """How many answers are wanted, 1 to 4."""
+    n = 1 if request.n is None else request.n
+    if not 1 <= n <= MAX_CHOICES:
+        raise InvalidRequest(f"'n' must be from 1 to {MAX_CHOICES}, not {n}.", param="n")
+    return n
+
+
+def thinking_of(request: ChatRequest) -> bool:
+    """Whether `reasoning_effort` asks for extended thinking; words that are not known do not."""
+    return request.reasoning_effort in _LONG_THOUGHT
+
+
+def refuse_what_cannot_be_kept(request: ChatRequest) -> None:
+    """Refuse what would promise a shape of answer that nothing here makes sure of."""
+    if _forces(request.tool_choice):
+        raise InvalidRequest(
+            "'tool_choice' cannot force a call here. Leave it out, or send 'auto' or 'none'.",
+            param="tool_choice",
+        )
+    if _forces(request.function_call):
+        raise InvalidRequest(
+            "'function_call' cannot force a call here. Leave it out, or send 'auto' or 'none'.",
+            param="function_call",
+        )
+    if request.response_format is not None and request.response_format.type != "text":
+        raise InvalidRequest(
+            f"'response_format' of type '{request.response_format.type}' is not supported. Leave it out and ask"
+            " for JSON in the prompt.",
+            param="response_format",
+        )
+
+
+def _forces(choice: str | dict[str, Any] | None) -> bool:
+    if isinstance(choice, dict):
+        allowed = choice.get("allowed_tools")
+        choice = allowed.get("mode") if isinstance(allowed, dict) else choice.get("type", "function")
+    return choice not in (None, "auto", "none")
+
+
+def messages_of(request: ChatRequest) -> tuple[Message, ...]:
+    """The conversation. Raises `InvalidRequest` or `UnsupportedMedia` naming the field."""
+    if not request.messages:
+        raise InvalidRequest("'messages' is empty. Send at least one message.", param="messages")
+    messages = tuple(_message(message, f"messages[{i}]") for i, message in enumerate(request.messages))
+    if not any(has_content(message) for message in messages):
+        raise InvalidRequest(
+            "'messages' has no content. Write something in at least one message.", param="messages"
+        )
+    return messages
+
+
+def has_content(message: Message) -> bool:
+    """Whether a message says anything at all."""
+    return bool(message.tool_calls) or any(
+        not isinstance(part, Text) or part.text.strip() for part in message.parts
+    )
+
+
+def _message(message: ChatMessage, at: str) -> Message:
+    role = ROLES.get(message.role)
+    if role is None:
+        known = ", ".join(ROLES)
+        raise InvalidRequest(f"'{at}.role' is '{message.role[:40]}'. Use one of {known}.", param=f"{at}.role")
+    calls = [
+        _tool_call(call.function, call.id or "", f"{at}.tool_calls[{i}].function")
+        for i, call in enumerate(message.tool_calls or ())
+    ]
+    if message.function_call is not None:
+        calls.append(_tool_call(message.function_call, "", f"{at}.function_call"))
+    return Message(
+        role=role,
+        parts=_parts(message.content, f"{at}.content"),
+        name=message.name,
+        tool_calls=tuple(calls),
+        tool_call_id=message.tool_call_id,
+    )
+
+
+def _tool_call(call: FunctionCall | None, id: str, at: str) -> ToolCall:
+    if call is None:
+        raise InvalidRequest(f"'{at}' is missing. Only calls of type 'function' are known.", param=at)
+    arguments = call.arguments
+    if not isinstance(arguments, str):
+        arguments = msgspec.json.encode(arguments or {}).decode()
+    return ToolCall(id=id, name=call.name, arguments=arguments)
+
+
+def _parts(content: str | list[ContentPart] | None, at: str) -> tuple[Part, ...]:
+    if content is None:
+        return ()
+    if isinstance(content, str):
+        return (Text(content),)
+    return tuple(_part(part, f"{at}[{j}]") for j, part in enumerate(content))
+
+
+def _part(part: ContentPart, at: str) -> Part:
+    match part.type:
+        case "text":
+            return Text(_present(part.text, f"{at}.text"))
+        case "refusal":
+            return Text(_present(part.refusal, f"{at}.refusal"))
+        case "image_url":
+            image = part.image_url
+            if isinstance(image, str):
+                return _picture(image, f"{at}.image_url")
+            return _picture(_present(image, f"{at}.image_url").url, f"{at}.image_url.url")
+        case "file":
+            return _file(part, at)
+        case "input_audio":
+            raise InvalidRequest(f"'{at}' is sound, which is not supported. Send its text.", param=at)
+    raise InvalidRequest(
+        f"'{at}.type' is '{part.type[:40]}'. Use text, image_url or file.", param=f"{at}.type"
+    )
+
+
+def _present(value: T | None, at: str) -> T:
+    if value is None:
+        raise InvalidRequest(f"'{at}' is missing. Add it, or another 'type'.", param=at)
+    return value
+
+
+def _picture(url: str, at: str) -> Blob:
+    if media.is_data_url(url):
+        blob = media.from_data_url(url, at)
+        if not blob.mime.startswith("image/"):
+            raise UnsupportedMedia(f"'{at}' is {blob.mime}, not a picture. Send it as a file part.", param=at)
+        return blob
+    if url[:7].lower() == "http://" or url[:8].lower() == "https://":
+        raise InvalidRequest(
+            f"'{at}' is a remote address, and those are not fetched. Send the picture as a data URL"
+            " (data:image/png;base64,...).",
+            param=at,
+        )
+    raise InvalidRequest(f"'{at}' must be a data URL (data:image/png;base64,...).", param=at)
+
+
+def _file(part: ContentPart, at: str) -> Blob:
+    file = _present(part.file, f"{at}.file")
+    if file.file_data is None:
+        field = f"{at}.file.file_id" if file.file_id is not None else f"{at}.file.file_data"
+        raise InvalidRequest(
+            f"'{at}.file.file_data' is missing: stored files are not known here. Send the file as a data URL in"
+            f" '{at}.file.file_data'.",
+            param=field,
+        )
+    field = f"{at}.file.file_data"
+    if media.is_data_url(file.file_data):
+        return media.from_data_url(file.file_data, field, file.filename)
+    raise InvalidRequest(f"'{field}' must be a data URL (data:application/pdf;base64,...).", param=field)
+
+
+def usage_of(usages: list[Usage]) -> UsageOut:
+    """The sum over all choices. OpenAI counts thoughts as part of the completion."""
+    prompt = sum(usage.prompt for usage in usages)
+    thoughts = sum(usage.thoughts for usage in usages)
+    completion = sum(usage.completion for usage in usages) + thoughts
+    return UsageOut(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=prompt + completion,
+        completion_tokens_details=CompletionDetails(reasoning_tokens=thoughts),
+    )
+
+
+def choice_of(index: int, answer: Answer) -> Choice:
+    message = AssistantMessage(content=answer.text)
+    if answer.thoughts:
+        message.reasoning_content = answer.thoughts
+    if images := [image_of(picture) for picture in answer.pictures if picture.generated]:
+        message.images = images
+    return Choice(index=index, message=message, finish_reason=answer.finish.reason.value)
+
+
+def image_of(picture: Picture) -> ImageOut:
+    return ImageOut(image_url=ImageUrl(url=media.to_data_url(picture.data, picture.mime)))

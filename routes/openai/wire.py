@@ -1,0 +1,138 @@
+"""OpenAI's wire format, as far as it is read or written. Fields that are not listed are ignored."""
+
+from typing import Any, Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+
+class ImageUrl(Struct):
+    url: str
+
+
+class FileRef(Struct):
+    file_data: str | None = None
+    filename: str | None = None
+    file_id: str | None = None
+
+
+class ContentPart(Struct):
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+    image_url: ImageUrl | str | None = None
+    file: FileRef | None = None
+
+
+class FunctionCall(Struct):
+    name: str
+    arguments: str | dict[str, Any] | None = None
+
+
+class ToolCallIn(Struct):
+    function: FunctionCall | None = None
+    id: str | None = None
+
+
+class ChatMessage(Struct):
+    role: str
+    content: str | list[ContentPart] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCallIn] | None = None
+    tool_call_id: str | None = None
+    function_call: FunctionCall | None = None
+
+
+class StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class ResponseFormat(Struct):
+    type: str = "text"
+
+
+class ChatRequest(Struct):
+    """The body of POST /v1/chat/completions. Sampling fields are accepted in any type and not read."""
+
+    messages: list[ChatMessage]
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = None
+    reasoning_effort: str | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    function_call: str | dict[str, Any] | None = None
+    response_format: ResponseFormat | None = None
+
+
+class ImageOut(Struct):
+    image_url: ImageUrl
+    type: Literal["image_url"] = "image_url"
+
+
+class AssistantMessage(Struct):
+    content: str | None
+    reasoning_content: str | UnsetType = UNSET
+    images: list[ImageOut] | UnsetType = UNSET
+    role: Literal["assistant"] = "assistant"
+    refusal: None = None
+
+
+class Choice(Struct):
+    index: int
+    message: AssistantMessage
+    finish_reason: str
+    logprobs: None = None
+
+
+class CompletionDetails(Struct):
+    reasoning_tokens: int
+
+
+class UsageOut(Struct):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    completion_tokens_details: CompletionDetails
+
+
+class Completion(Struct):
+    id: str
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: UsageOut
+    object: Literal["chat.completion"] = "chat.completion"
+
+
+class ChunkDelta(Struct):
+    role: str | UnsetType = UNSET
+    content: str | UnsetType = UNSET
+    reasoning_content: str | UnsetType = UNSET
+    images: list[ImageOut] | UnsetType = UNSET
+
+
+class ChunkChoice(Struct):
+    index: int
+    delta: ChunkDelta
+    finish_reason: str | None = None
+
+
+class Chunk(Struct):
+    id: str
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: UsageOut | UnsetType = UNSET
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+
+
+class ModelOut(Struct):
+    id: str
+    created: int
+    owned_by: str = "google"
+    object: Literal["model"] = "model"
+
+
+class ModelList(Struct):
+    data: list[ModelOut]
+    object: Literal["list"] = "list"

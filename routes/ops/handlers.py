@@ -1,0 +1,92 @@
+"""Handlers of the operators' routes."""
+
+import msgspec
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from core.errors import GatewayError, NoAccount
+from engine.service import Status
+from routes.errors import headers_of
+from routes.exchange import Exchange
+from routes.openai.errors import envelope
+from routes.ops.health import report
+from routes.services import RouteServices
+
+log = structlog.get_logger("gempool.routes")
+
+NAME = "gemini-pool-gateway"
+NO_STORE = (b"cache-control", b"no-store")
+ENDPOINTS = (
+    "POST /v1/chat/completions",
+    "GET /v1/models",
+    "GET /v1/models/{id}",
+    "POST /v1/generate",
+    "GET /v1beta/models",
+    "GET /v1beta/models/{model}",
+    "POST /v1beta/models/{model}:generateContent",
+    "POST /v1beta/models/{model}:streamGenerateContent",
+    "POST /v1beta/models/{model}:countTokens",
+    "GET /api/models",
+    "GET /api/info",
+    "GET /health",
+    "GET /ready",
+    "GET /metrics",
+)
+"""As `/api/info` lists them; those under `/v1beta` are under `/gemini/v1beta` and `/gemini/v1` as well."""
+
+
+class OpsHandlers:
+    """Health, readiness, metrics and what this is."""
+
+    def __init__(self, services: RouteServices) -> None:
+        self._services = services
+
+    async def health(self, exchange: Exchange) -> None:
+        """200 as long as the process can answer at all."""
+        services = self._services
+        found = report(
+            await self._status(),
+            version=services.version,
+            facts=services.health_facts(),
+            known=bool(exchange.caller),
+        )
+        await exchange.reply(msgspec.json.encode(found), headers=[NO_STORE])
+
+    async def ready(self, exchange: Exchange) -> None:
+        """200 only while at least one account can serve and the store answers."""
+        status = await self._status()
+        if status is not None and status.ready:
+            await exchange.reply(b'{"ready":true}', headers=[NO_STORE])
+            return
+        why = status.why if status is not None else "The gateway cannot tell how its accounts stand."
+        error = NoAccount(why or "No account can serve.")
+        exchange.outcome = error.code
+        data = msgspec.json.encode({"ready": False, "why": why, "error": envelope(error).error})
+        await exchange.reply(data, status=error.status, headers=[NO_STORE, *headers_of(error)])
+
+    async def _status(self) -> Status | None:
+        try:
+            return await self._services.chat.status()
+        except GatewayError as error:
+            log.warning("the status is not known", code=error.code, why=str(error))
+            return None
+
+    async def metrics(self, exchange: Exchange) -> None:
+        data = generate_latest(self._services.metrics.registry)
+        await exchange.reply(data, media_type=CONTENT_TYPE_LATEST.encode(), headers=[NO_STORE])
+
+    async def info(self, exchange: Exchange) -> None:
+        services = self._services
+        uptime = max(0.0, services.clock.now() - services.started)
+        found = {
+            "name": NAME,
+            "version": services.version,
+            "uptime_seconds": round(uptime, 1),
+            "default_model": services.settings.default_model,
+            "endpoints": ENDPOINTS,
+        }
+        await exchange.reply(msgspec.json.encode(found))
+
+    async def root(self, exchange: Exchange) -> None:
+        found = {"name": NAME, "version": self._services.version, "info": "/api/info", "health": "/health"}
+        await exchange.reply(msgspec.json.encode(found))

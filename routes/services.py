@@ -1,0 +1,52 @@
+"""What the edge is built from."""
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from access import Keys
+from core.clock import Clock
+from core.metrics import Metrics
+from engine.service import ChatService
+
+
+def no_facts() -> Mapping[str, object]:
+    return {}
+
+
+class EdgeSettings(Struct, frozen=True, kw_only=True):
+    """Settings of the HTTP edge. Times in seconds, sizes in bytes."""
+
+    body_limit: int = 40 * 1024 * 1024
+    """Largest request body."""
+    body_timeout: float = 60.0
+    """A request's body must have arrived by then."""
+    keepalive_after: float = 10.0
+    """A stream without content is given its head and a first sign of life after this long."""
+    keepalive_every: float = 15.0
+    """Further signs of life follow after this much silence."""
+    cors_origins: tuple[str, ...] = ("*",)
+    """Web origins whose pages may call; `*` means any."""
+    default_model: str = "gemini-3-flash-preview"
+    """Answers requests that name no model."""
+    metrics_open: bool = False
+    """`/metrics` needs no key."""
+    allow_anonymous: bool = False
+    """Without any API key configured, callers from other machines are served as well."""
+
+
+class RouteServices(Struct, frozen=True, kw_only=True):
+    """The edge's collaborators.
+
+    `started` is wall clock seconds. `health_facts` adds to `/health`; callers without a key see only its
+    numbers and yes or no.
+    """
+
+    chat: ChatService
+    keys: Keys
+    metrics: Metrics
+    clock: Clock
+    version: str
+    started: float
+    settings: EdgeSettings = EdgeSettings()
+    health_facts: Callable[[], Mapping[str, object]] = no_facts

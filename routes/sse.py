@@ -1,0 +1,172 @@
+"""Streamed answers: the head held back until there is something to say, signs of life, the end."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Protocol
+
+import structlog
+
+from core.chat import Event, Finish
+from core.errors import GatewayError, InternalError
+from routes.exchange import Exchange, Headers
+from routes.presence import CallerLeft, Presence
+
+log = structlog.get_logger("gempool.routes")
+
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+
+
+def frame(data: bytes) -> bytes:
+    """One server-sent event: a single `data: ` line, which is what the strictest clients can read."""
+    return b"data: " + data + b"\n\n"
+
+
+class Framing(Protocol):
+    """How a dialect writes a stream."""
+
+    media_type: bytes
+    keepalive: bytes
+    """A sign of life that every client of this kind of stream ignores."""
+
+    def event(self, index: int, event: Event) -> bytes:
+        """Bytes for one event of choice `index`, empty where there is nothing to say."""
+
+    def end(self) -> bytes:
+        """Bytes after the last event."""
+
+    def error(self, data: bytes) -> bytes:
+        """Bytes that end the stream with the rendered error `data`."""
+
+
+class StreamWriter:
+    """Sends the pieces of one streamed answer. The head goes out with the first of them."""
+
+    def __init__(self, exchange: Exchange, framing: Framing) -> None:
+        self._exchange = exchange
+        self._framing = framing
+        self._opening = asyncio.Lock()
+        self._now = asyncio.get_running_loop().time
+        self._every = exchange.settings.keepalive_every
+        self.due: float = self._now() + exchange.settings.keepalive_after
+        """Loop time at which the caller should hear something."""
+        self.open = False
+        # HTTP/1.0 knows no chunks, so the answer is sent whole; proxies that speak 1.0 read chunks all the same.
+        behind_proxy = any(name in exchange.headers for name in (b"x-forwarded-for", b"x-real-ip", b"via"))
+        self._held: bytearray | None = (
+            bytearray() if exchange.scope["http_version"] == "1.0" and not behind_proxy else None
+        )
+
+    async def write(self, data: bytes) -> None:
+        if self._held is not None:
+            self._held += data
+            return
+        if not self.open:
+            await self._send_head()
+        await self._exchange.send(data)
+        self.due = self._now() + self._every
+
+    async def pulse(self) -> None:
+        """A sign of life, while there is no content."""
+        self.due = self._now() + self._every
+        if self._held is None:
+            await self.write(self._framing.keepalive)
+
+    async def _send_head(self) -> None:
+        # The pulse and the first content may come together, and only one of them may send the head.
+        async with self._opening:
+            if not self.open:
+                headers: Headers = [
+                    (b"content-type", self._framing.media_type),
+                    (b"cache-control", b"no-cache"),
+                    (b"x-accel-buffering", b"no"),
+                ]
+                await self._exchange.start(200, headers)
+                self.open = True
+
+    async def finish(self, data: bytes) -> None:
+        """Send the last bytes and end the response."""
+        if self._held is not None:
+            headers = [(b"cache-control", b"no-cache")]
+            await self._exchange.reply(
+                bytes(self._held) + data, media_type=self._framing.media_type, headers=headers
+            )
+            return
+        if not self.open:
+            await self._send_head()
+        await self._exchange.send(data, more=False)
+
+
+async def stream(
+    exchange: Exchange, events: AsyncGenerator[tuple[int, Event], None], framing: Framing
+) -> None:
+    """Answer the exchange with a stream of events.
+
+    What fails before the first bytes is raised, for a plain error response. Afterwards the stream ends with
+    the dialect's error event. Raises `CallerLeft` once the caller has hung up and the events are closed.
+    """
+    writer = StreamWriter(exchange, framing)
+    try:
+        async with Presence(exchange.receive, writer.pulse, lambda: writer.due), aclosing(events):
+            async for index, event in events:
+                if isinstance(event, Finish):
+                    exchange.answered_by(index, event)
+                if data := framing.event(index, event):
+                    if exchange.first_content_at is None:
+                        exchange.first_content_at = exchange.monotonic()
+                    await writer.write(data)
+    except GatewayError as error:
+        if not writer.open:
+            raise
+        exchange.note(error)
+        await writer.finish(framing.error(exchange.render(error)))
+        return
+    except CallerLeft:
+        raise
+    except Exception:
+        # The border of the edge: the head is out, so nobody above could still tell the caller.
+        if not writer.open:
+            raise
+        log.exception("a stream failed", route=exchange.route)
+        fault = InternalError("The gateway failed to finish this answer. Please try again.")
+        exchange.note(fault)
+        await writer.finish(framing.error(exchange.render(fault)))
+        return
+    await writer.finish(framing.end())
+
+
+async def merged(streams: list[AsyncGenerator[Event, None]]) -> AsyncGenerator[tuple[int, Event], None]:
+    """The events of several answers as they come, each with its answer's index. The first failure ends all."""
+    if len(streams) == 1:
+        async with aclosing(streams[0]) as only:
+            async for event in only:
+                yield 0, event
+        return
+
+    queue: asyncio.Queue[tuple[int, Event | None]] = asyncio.Queue()
+
+    async def pump(index: int, events: AsyncGenerator[Event, None]) -> None:
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    queue.put_nowait((index, event))
+        finally:
+            queue.put_nowait((index, None))
+
+    tasks = [
+        asyncio.create_task(pump(index, events), name=f"choice-{index}")
+        for index, events in enumerate(streams)
+    ]
+    try:
+        running = len(tasks)
+        while running:
+            index, item = await queue.get()
+            if item is None:
+                running -= 1
+                await tasks[index]
+            else:
+                yield index, item
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
