@@ -1,0 +1,22 @@
+"""The accounts and who serves next: roster, leases, health, and the sessions behind them."""
+
+from pool.account import AccountConfig, Policy, State
+from pool.models import DEFAULT_LANE, PublicModel
+from pool.pool import AccountView, AllTried, Lease, Pool, PoolStatus
+from pool.settings import PoolSettings
+from pool.store import Store
+
+__all__ = [
+    "DEFAULT_LANE",
+    "AccountConfig",
+    "AccountView",
+    "AllTried",
+    "Lease",
+    "Policy",
+    "Pool",
+    "PoolSettings",
+    "PoolStatus",
+    "PublicModel",
+    "State",
+    "Store",
+]

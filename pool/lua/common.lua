@@ -1,0 +1,199 @@
+-- In front of every script: keys, time, and the one function that files an account where it belongs.
+--
+-- KEYS[1] is the prefix. All keys share its hash tag, so that a cluster keeps them on one node. Times are
+-- the server's, in milliseconds.
+--
+--   a:<id>            hash, one account (fields: see FIELDS)
+--   log:<id>          list, its last state changes, newest first
+--   recent:<id>       list, its last picks, where requests per minute are limited
+--   accounts          zset of ids by their place in the roster
+--   ready:<lane>      zset by last use: accounts that can be picked now
+--   last:<lane>       the same for accounts that are picked only when nothing else is left
+--   busy:<lane>       zset by return time (+inf: at a release): well, but full or spaced
+--   cool:<lane>       zset by return time: cooling, or of `last` and full or spaced
+--   cooling, ejected  zsets by end: accounts in state cooling; those of them ejected as unstable
+--   egress:<name>     set of the accounts behind one proxy
+--   counts            hash: accounts by state, and `capacity`
+--   replicas          zset by expiry; leases:<replica> hash: lease -> account, lane, generation
+--   waiting           exists while a replica waits for an account; `wake` is the channel
+--
+-- An account that can serve a lane stands in exactly one of that lane's four sets; the field `at` remembers
+-- in which (one letter a lane), so that a move touches two sets and nothing is ever searched.
+local P = KEYS[1]
+local call = redis.call
+local clock = call('TIME')
+local NOW = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+local PROMOTE = 16
+local LOG_LENGTH = 200
+
+local FIELDS = { 'mc', 'mi', 'rpm', 'on', 'off', 'dr', 'op', 'cu', 'inf', 'seq', 'np', 'ho', 'sh', 'cf', 'ej',
+  'eu', 'tl', 'cp', 'gen', 'q', 'cr', 'lc', 'lanes', 'at', 'st', 'sr', 'eg' }
+local NUMBERS = 19 -- the first so many fields are numbers
+local SET = { r = 'ready:', l = 'last:', b = 'busy:', c = 'cool:' }
+
+local function load(id)
+  local v = call('HMGET', P .. 'a:' .. id, unpack(FIELDS))
+  if not v[1] then return nil end
+  local a = { id = id, w = {} }
+  for i = 1, NUMBERS do a[FIELDS[i]] = tonumber(v[i]) or 0 end
+  for i = NUMBERS + 1, #FIELDS do a[FIELDS[i]] = v[i] or '' end
+  return a
+end
+
+-- Change a field; `place` writes all changes at once.
+local function put(a, field, value)
+  a[field] = value
+  local w = a.w
+  w[#w + 1] = field
+  w[#w + 1] = value
+end
+
+local function state_of(a)
+  if a.dr == 1 then return 'draining', 'removed' end
+  if a.on ~= 1 or a.off == 1 then return 'disabled', a.off == 1 and 'by hand' or 'by configuration' end
+  if a.q ~= '' then return 'quarantined', a.q end
+  if a.op ~= 1 then return 'starting', '' end
+  if a.cu > NOW then return 'cooling', a.cr end
+  return 'active', ''
+end
+
+local function drop(a)
+  local i = 0
+  for lane in string.gmatch(a.lanes, '[^\n]+') do
+    i = i + 1
+    local set = SET[string.sub(a.at, i, i)]
+    if set then call('ZREM', P .. set .. lane, a.id) end
+  end
+end
+
+local function cap_of(a) return a.ho == 1 and 1 or a.mc end
+
+-- Lane cooldowns: {lane: [until, reason]}; those that are over are left out.
+local function lane_cooldowns(a)
+  if a.lc == '' then return nil end
+  local all, kept, gone = cjson.decode(a.lc), {}, false
+  for lane, entry in pairs(all) do
+    if entry[1] > NOW then kept[lane] = entry else gone = true end
+  end
+  if next(kept) == nil then
+    put(a, 'lc', '')
+    return nil
+  end
+  if gone then put(a, 'lc', cjson.encode(kept)) end
+  return kept
+end
+
+-- File the account in the sets that its fields ask for, note a change of state, write what was put.
+local function place(a)
+  local state, reason = state_of(a)
+  if state ~= a.st or reason ~= a.sr then
+    -- A cooldown that ended is noticed late; the log shows when it ended.
+    local at = NOW
+    if a.st == 'cooling' and state == 'active' and a.cu > 0 and a.cu < NOW then at = a.cu end
+    if a.st ~= '' then call('HINCRBY', P .. 'counts', a.st, -1) end
+    call('HINCRBY', P .. 'counts', state, 1)
+    call('LPUSH', P .. 'log:' .. a.id,
+      cjson.encode({ at = at, from = a.st, to = state, reason = reason }))
+    call('LTRIM', P .. 'log:' .. a.id, 0, LOG_LENGTH - 1)
+    if a.st == 'cooling' and state ~= 'cooling' then
+      call('ZREM', P .. 'cooling', a.id)
+      call('ZREM', P .. 'ejected', a.id)
+    end
+    put(a, 'st', state)
+    put(a, 'sr', reason)
+    put(a, 'ss', at)
+  end
+  if state == 'cooling' then call('ZADD', P .. 'cooling', a.cu, a.id) end
+  local serves = state == 'active' or state == 'cooling'
+  local share = serves and a.mc or 0
+  if share ~= a.cp then
+    call('HINCRBY', P .. 'counts', 'capacity', share - a.cp)
+    put(a, 'cp', share)
+  end
+  local lanes_cool = lane_cooldowns(a)
+  local full = a.inf >= cap_of(a)
+  local i, now_at = 0, {}
+  for lane in string.gmatch(a.lanes, '[^\n]+') do
+    i = i + 1
+    local was = string.sub(a.at, i, i)
+    local kind, score = '-', nil
+    if serves then
+      local ends = a.cu
+      local own = lanes_cool and lanes_cool[lane]
+      if own and own[1] > ends then ends = own[1] end
+      if ends > NOW then
+        kind, score = 'c', ends
+      elseif full or a.np > NOW then
+        kind, score = a.sh == 1 and 'c' or 'b', full and '+inf' or a.np
+      else
+        kind, score = a.sh == 1 and 'l' or 'r', a.seq
+      end
+    end
+    if was ~= kind and SET[was] then call('ZREM', P .. SET[was] .. lane, a.id) end
+    if score and (was ~= kind or kind ~= 'r' or a.used) then call('ZADD', P .. SET[kind] .. lane, score, a.id) end
+    now_at[i] = kind
+  end
+  local at = table.concat(now_at)
+  if at ~= a.at then put(a, 'at', at) end
+  if #a.w > 0 then
+    call('HSET', P .. 'a:' .. a.id, unpack(a.w))
+    a.w = {}
+  end
+end
+
+local function forget(a)
+  drop(a)
+  call('HINCRBY', P .. 'counts', a.st, -1)
+  call('HINCRBY', P .. 'counts', 'capacity', -a.cp)
+  call('SREM', P .. 'egress:' .. a.eg, a.id)
+  call('ZREM', P .. 'accounts', a.id)
+  call('ZREM', P .. 'cooling', a.id)
+  call('ZREM', P .. 'ejected', a.id)
+  call('DEL', P .. 'a:' .. a.id, P .. 'log:' .. a.id, P .. 'recent:' .. a.id)
+end
+
+-- One lease less. A removed account goes with its last lease.
+local function give_back(a)
+  put(a, 'inf', math.max(0, a.inf - 1))
+  if a.dr == 1 and a.inf == 0 then
+    forget(a)
+    return true
+  end
+  return false
+end
+
+local function wake()
+  if call('DEL', P .. 'waiting') == 1 then call('PUBLISH', P .. 'wake', 'free') end
+end
+
+-- The later end always wins: a cooldown never shortens one that runs.
+local function cool(a, ms, reason)
+  local ends = NOW + ms
+  if ends > a.cu then
+    put(a, 'cu', ends)
+    put(a, 'cr', reason)
+  end
+end
+
+local function reap_lease(replica, lease, held)
+  call('HDEL', P .. 'leases:' .. replica, lease)
+  local a = load(string.match(held, '^[^\n]+'))
+  if a and not give_back(a) then place(a) end
+end
+
+-- Give back the leases of one replica that has not been heard of for too long: a bounded part at a time.
+local function reap()
+  local dead = call('ZRANGEBYSCORE', P .. 'replicas', '-inf', '(' .. NOW, 'LIMIT', 0, 1)[1]
+  if not dead then return end
+  local some = call('HSCAN', P .. 'leases:' .. dead, 0, 'COUNT', 32)[2]
+  for i = 1, #some, 2 do reap_lease(dead, some[i], some[i + 1]) end
+  if call('EXISTS', P .. 'leases:' .. dead) == 0 then call('ZREM', P .. 'replicas', dead) end
+  if #some > 0 then wake() end
+end
+
+local function promote(key)
+  for _, id in ipairs(call('ZRANGEBYSCORE', key, '-inf', NOW, 'LIMIT', 0, PROMOTE)) do
+    local a = load(id)
+    if a then place(a) else call('ZREM', key, id) end
+  end
+end

@@ -1,0 +1,379 @@
+"""The accounts as this replica holds them: a session each, opened and mended in the background."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Literal
+
+import msgspec
+import structlog
+
+from core.clock import Clock
+from core.errors import AccountRejected, GatewayError, SessionExpired, StoreUnavailable, UpstreamError
+from core.metrics import Metrics
+from core.tasks import Tasks
+from pool.account import AccountConfig, Record
+from pool.models import PublicModel, lanes_of
+from pool.settings import PoolSettings
+from pool.store import Store
+from pool.upstream import Credentials, Offered, Session, SessionFactory
+
+log = structlog.get_logger("gempool.pool")
+
+Outcome = Literal["well", "dead", "unsure"]
+
+
+class Held:
+    """A session and the number of leases that use it; a replaced one is closed when the last has ended."""
+
+    __slots__ = ("retired", "session", "users")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.users = 0
+        self.retired = False
+
+
+class Member:
+    """One account in this replica. `in_flight` counts this replica's leases."""
+
+    def __init__(self, config: AccountConfig, order: int) -> None:
+        self.config = config
+        self.order = order
+        self.held: Held | None = None
+        self.in_flight = 0
+        self.attempts = 0
+        """Sessions that were tried since the last one that opened."""
+        self.first_open_pending = config.enabled
+        self.next_try = 0.0
+        """Monotonic second of the next attempt to open a session, 0.0 where none is planned."""
+        self.wanted = asyncio.Event()
+        """A session should be opened, now or after the planned wait."""
+        self.hurry = asyncio.Event()
+        """Do not wait any longer."""
+        self.untold = False
+        """The store was away when it should have learnt something about the account."""
+        self.keeper: asyncio.Task[None] | None = None
+        self.judge: asyncio.Task[None] | None = None
+
+
+class Members:
+    """Opens sessions side by side but bounded, tries again with growing, jittered waits, and judges the
+    ones that are under suspicion. Nothing here ever blocks a start or a request.
+
+    changed: called when an account came or went, so that who waits asks again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        factory: SessionFactory,
+        table: Sequence[PublicModel],
+        settings: PoolSettings,
+        metrics: Metrics,
+        clock: Clock,
+        tasks: Tasks,
+        changed: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._factory = factory
+        self._table = tuple(table)
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+        self._tasks = tasks
+        self._changed = changed
+        self._members: dict[str, Member] = {}
+        self._opening = asyncio.Semaphore(settings.open_parallel)
+        self.without_session: dict[str, Member] = {}
+        """Accounts that this replica cannot use now, whatever the store says."""
+        self._next_order = 0
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self._members.values())
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def get(self, account: str) -> Member | None:
+        return self._members.get(account)
+
+    @property
+    def offered(self) -> tuple[Offered, ...]:
+        """What the accounts with a session offer; an account that was asked for later adds, never replaces."""
+        models: dict[str, Offered] = {}
+        for member in self._members.values():
+            if member.held is not None:
+                for model in member.held.session.offered:
+                    models.setdefault(model.name, model)
+        return tuple(models.values())
+
+    @property
+    def starting(self) -> bool:
+        """Some account has not finished its first attempt to open a session."""
+        return any(m.first_open_pending for m in self.without_session.values())
+
+    def next_try(self) -> float | None:
+        """Seconds until the next account tries to come back; None where none does."""
+        times = [m.next_try for m in self.without_session.values() if m.next_try > 0]
+        times += [m.next_try for m in self._members.values() if m.wanted.is_set() and m.next_try > 0]
+        return max(0.0, min(times) - self._clock.monotonic()) if times else None
+
+    async def add(self, config: AccountConfig) -> None:
+        """Take an account in and open its session in the background."""
+        member = Member(config, self._next_order)
+        self._next_order += 1
+        self._members[config.id] = member
+        self.without_session[config.id] = member
+        await self._told(member, self._tell(member))
+        if config.enabled:
+            self._want(member, after=0.0)
+        member.keeper = self._tasks.spawn(self._keep(member), f"keep {config.id}")
+
+    async def change(self, config: AccountConfig) -> None:
+        """New settings; with new cookies or another proxy a new session, too."""
+        member = self._members[config.id]
+        old, member.config = member.config, config
+        await self._told(member, self._tell(member))
+        if (old.revision, old.proxy, old.enabled) != (config.revision, config.proxy, config.enabled):
+            member.attempts = 0
+            if config.enabled:
+                self._want(member, after=0.0)
+                member.hurry.set()
+        elif old.models != config.models and member.held is not None:
+            await self._told(member, self._register(member, member.held.session))
+
+    async def remove(self, account: str) -> None:
+        """Nothing new for the account; its session ends with its last lease."""
+        member = self._members.pop(account)
+        self.without_session.pop(account, None)
+        for task in (member.keeper, member.judge):
+            if task is not None:
+                task.cancel()
+        await self._store.remove(account)
+        self._swap(member, None)
+
+    async def tell(self, everything: bool) -> None:
+        """Tell the store what it missed while it was away, or everything where it has lost its data."""
+        for member in list(self._members.values()):
+            if not (everything or member.untold):
+                continue
+            await self._tell(member)
+            if member.held is not None and member.untold:
+                await self._welcome(member, member.held.session)
+            elif member.held is not None:
+                await self._register(member, member.held.session)
+            member.untold = False
+
+    def hold(self, member: Member) -> Held:
+        assert member.held is not None  # noqa: S101 -- the caller has looked; without await in between
+        member.held.users += 1
+        member.in_flight += 1
+        self._metrics.account_in_flight.labels(member.config.id).inc()
+        return member.held
+
+    def let_go(self, member: Member, held: Held) -> None:
+        held.users -= 1
+        member.in_flight -= 1
+        self._metrics.account_in_flight.labels(member.config.id).dec()
+        self._close_if_done(held)
+
+    def quarantined(self, account: str) -> None:
+        """The store has quarantined the account: open a new session after a while."""
+        if (member := self._members.get(account)) is not None:
+            self._want(member, after=self._wait(self._settings.reprobe_first, 1))
+
+    def hasten(self, account: str) -> None:
+        """Another replica proved the account well: try now where a session is wanted."""
+        member = self._members.get(account)
+        if member is not None and member.wanted.is_set():
+            member.hurry.set()
+
+    def suspect(self, account: str) -> None:
+        """Probe the account in the background and decide; one judge at a time."""
+        member = self._members.get(account)
+        if member is not None and (member.judge is None or member.judge.done()):
+            member.judge = self._tasks.spawn(self._judge(member), f"judge {account}")
+
+    async def close(self) -> None:
+        """Close every session. The tasks must have ended."""
+        sessions = [m.held.session for m in self._members.values() if m.held is not None]
+        for member in self._members.values():
+            member.held = None
+        await asyncio.gather(*(self._close(session) for session in sessions))
+
+    # background
+
+    async def _keep(self, member: Member) -> None:
+        while True:
+            await member.wanted.wait()
+            await self._pause(member)
+            if not member.config.enabled:
+                self._settled(member)
+                continue
+            outcome = await self._open(member)
+            member.first_open_pending = False
+            if outcome == "well":
+                self._settled(member)
+            else:
+                member.attempts += 1
+                self._want(member, after=self._wait(self._settings.reprobe_first, member.attempts))
+            self._changed()
+
+    def _settled(self, member: Member) -> None:
+        member.attempts = 0
+        member.next_try = 0.0
+        member.wanted.clear()
+
+    async def _pause(self, member: Member) -> None:
+        wait = member.next_try - self._clock.monotonic()
+        if wait > 0:
+            try:
+                async with asyncio.timeout(wait):
+                    await member.hurry.wait()
+            except TimeoutError:
+                pass
+        member.hurry.clear()
+
+    async def _open(self, member: Member) -> Outcome:
+        """Open a session, tell the store what it serves, and end a quarantine."""
+        account = member.config.id
+        async with self._opening:
+            config = member.config
+            credentials = Credentials(config.secure_1psid, config.secure_1psidts)
+            proxy = config.proxy.reveal() if config.proxy is not None else None
+            count = self._metrics.session_opens
+            try:
+                session = await self._factory.open(account, credentials, proxy, self._settings.open_timeout)
+            except (SessionExpired, AccountRejected) as error:
+                reason = error.why if isinstance(error, AccountRejected) else error.reason
+                count.labels(account, error.reason).inc()
+                log.warning("account is not usable", account=account, reason=reason, detail=str(error))
+                if config is member.config:
+                    self._swap(member, None)
+                    await self._try_store(self._store.quarantine(account, reason))
+                return "dead"
+            except UpstreamError as error:
+                count.labels(account, error.reason).inc()
+                log.warning("session did not open", account=account, reason=error.reason, detail=str(error))
+                return "unsure"
+            except GatewayError as error:
+                count.labels(account, error.code).inc()
+                log.error("session did not open", account=account, reason=error.code, detail=error.message)
+                return "unsure"
+            except Exception:
+                # A fault of ours in the adapter must not end the account's keeper.
+                count.labels(account, "internal_error").inc()
+                log.exception("session did not open", account=account, reason="internal_error")
+                return "unsure"
+        count.labels(account, "ok").inc()
+        if config is not member.config and config.revision != member.config.revision:
+            await self._close(session)
+            return "unsure"
+        self._swap(member, session)
+        await self._told(member, self._welcome(member, session))
+        log.info("session opened", account=account, models=[model.name for model in session.offered])
+        return "well"
+
+    async def _welcome(self, member: Member, session: Session) -> None:
+        await self._register(member, session)
+        await self._store.reinstate(member.config.id)
+
+    async def _register(self, member: Member, session: Session) -> None:
+        lanes = lanes_of(self._table, session.offered, member.config.models)
+        if not lanes:
+            log.warning("the allow-list leaves the account no model", account=member.config.id)
+        await self._store.register(member.config.id, lanes, msgspec.json.encode(session.offered).decode())
+
+    async def _judge(self, member: Member) -> None:
+        """Probe until it is decided. The account stays parked until then."""
+        settings, account, tries = self._settings, member.config.id, 0
+        while member.held is not None:
+            outcome = await self._probe(member, member.held.session)
+            if outcome == "dead":
+                # The page's token may be stale while the cookies are good: one fresh session tells.
+                outcome = await self._open(member)
+                if outcome == "dead":
+                    self._want(member, after=self._wait(settings.reprobe_first, 1))
+                    break
+            if outcome == "well":
+                await self._try_store(self._store.unpark(account))
+                break
+            tries += 1
+            wait = self._wait(settings.suspect_retry, tries, settings.reprobe_max)
+            park = wait + settings.probe_timeout + settings.open_timeout
+            await self._try_store(self._store.park(account, park))
+            await self._clock.sleep(wait)
+        self._changed()
+
+    async def _probe(self, member: Member, session: Session) -> Outcome:
+        account = member.config.id
+        try:
+            await session.probe(self._settings.probe_timeout)
+        except SessionExpired:
+            return "dead"
+        except AccountRejected as error:
+            log.warning("probe found the account rejected", account=account, reason=error.why)
+            await self._try_store(self._store.quarantine(account, error.why))
+            return "dead"
+        except UpstreamError as error:
+            log.info("probe decided nothing", account=account, reason=error.reason, detail=str(error))
+            return "unsure"
+        return "well"
+
+    # small parts
+
+    async def _tell(self, member: Member) -> None:
+        await self._store.upsert(member.config, member.order, self._settings.requests_per_minute)
+
+    async def _told(self, member: Member, call: Awaitable[object]) -> None:
+        try:
+            await call
+        except StoreUnavailable:
+            member.untold = True
+
+    async def _try_store(self, call: Awaitable[object]) -> None:
+        # What is lost here is found again: the next call or probe of the account fails the same way.
+        with suppress(StoreUnavailable):
+            await call
+
+    def _want(self, member: Member, after: float) -> None:
+        member.next_try = self._clock.monotonic() + after
+        member.wanted.set()
+
+    def _wait(self, first: float, attempt: int, cap: float | None = None) -> float:
+        """Doubles with every attempt; a quarter of jitter keeps the accounts apart."""
+        wait = min(cap or self._settings.reprobe_max, first * 2.0 ** min(attempt - 1, 20))
+        return wait * random.uniform(0.875, 1.125)  # noqa: S311 -- spreads load, guards nothing
+
+    def _swap(self, member: Member, session: Session | None) -> None:
+        old, member.held = member.held, None if session is None else Held(session)
+        if session is None:
+            if member.config.id in self._members:
+                self.without_session[member.config.id] = member
+        else:
+            self.without_session.pop(member.config.id, None)
+        if old is not None:
+            old.retired = True
+            self._close_if_done(old)
+
+    def _close_if_done(self, held: Held) -> None:
+        if held.retired and held.users == 0:
+            self._tasks.spawn(self._close(held.session), "close session")
+
+    async def _close(self, session: Session) -> None:
+        try:
+            await session.close()
+        except GatewayError as error:
+            log.warning("session did not close cleanly", detail=error.message)
+
+
+def offered_by(records: Iterable[Record]) -> tuple[Offered, ...]:
+    """The models that the store's accounts offer, whichever replica opened them."""
+    models: dict[str, Offered] = {}
+    for record in records:
+        if record.offered_json:
+            for model in msgspec.json.decode(record.offered_json, type=tuple[Offered, ...]):
+                models.setdefault(model.name, model)
+    return tuple(models.values())

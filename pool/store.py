@@ -1,0 +1,352 @@
+"""What all replicas share about the accounts: who was used when, who holds leases, who cools.
+
+Every decision is one Lua script (`lua/`), atomic, with the server's time, in one round trip. Redis 7.0
+commands only.
+"""
+
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+
+import msgspec
+import redis.asyncio as redis
+import structlog
+from msgspec import Struct
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from core.errors import StoreUnavailable
+from core.metrics import Metrics
+from pool.account import AccountConfig, Cooldown, Effect, Policy, Record
+
+log = structlog.get_logger("gempool.pool")
+
+_LUA = Path(__file__).parent / "lua"
+
+
+def _source(name: str, *parts: str) -> str:
+    return "\n".join((_LUA / f"{part}.lua").read_text() for part in ("common", *parts, name))
+
+
+class Picked(Struct, frozen=True, gc=False):
+    """A lease was given. `in_flight` counts the account's calls over all replicas, this one included."""
+
+    account: str
+    lane: str
+    in_flight: int
+
+
+Verdict: TypeAlias = Literal["wait", "busy", "tried", "none"]
+
+
+class Refused(Struct, frozen=True, gc=False):
+    """No lease now.
+
+    wait: the first account returns in `seconds`. busy: all are full, nobody knows for how long.
+    tried: only accounts that the caller left out could serve. none: no account can serve these lanes.
+    seconds is None where no time is known.
+    """
+
+    verdict: Verdict
+    seconds: float | None
+    reason: str
+
+
+class Counts(Struct, frozen=True):
+    """Accounts by state, and the sum of the concurrency limits of those that are active or cooling."""
+
+    states: Mapping[str, int]
+    capacity: int
+
+
+class Event(Struct, frozen=True, rename={"from_": "from"}):
+    """A change of an account's state; `at` in seconds of the store's clock."""
+
+    at: float
+    from_: str
+    to: str
+    reason: str
+
+
+class _Script:
+    def __init__(self, name: str, *parts: str) -> None:
+        self.name = name
+        self.source = _source(name, *parts)
+        self.sha = ""
+
+
+class Store:
+    """The scripts behind plain methods. All raise `core.errors.StoreUnavailable` and nothing else of redis.
+
+    url: `redis://`, `rediss://` or `unix://`. timeout: seconds, for connecting and for each answer.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        metrics: Metrics,
+        policy: Policy,
+        *,
+        prefix: str = "{gempool}:",
+        timeout: float = 2.0,
+        max_connections: int = 64,
+    ) -> None:
+        self._prefix = prefix
+        self._policy = policy
+        self._metrics = metrics
+        # One repeat at once mends a connection that died idle; the scripts make a repeated command harmless.
+        self._redis: redis.Redis = redis.Redis.from_pool(
+            redis.BlockingConnectionPool.from_url(
+                url,
+                max_connections=max_connections,
+                timeout=timeout,
+                socket_timeout=timeout,
+                socket_connect_timeout=timeout,
+                retry=Retry(NoBackoff(), 1),
+                decode_responses=True,
+            )
+        )
+        self._pick = _Script("pick")
+        self._release = _Script("release", "effects")
+        self._account = _Script("account", "effects")
+        self._beat = _Script("beat")
+        self._leave = _Script("leave")
+        self._page = _Script("page")
+        p = policy
+        self._ejection: tuple[int, ...] = (p.eject_after, _ms(p.eject_base), _ms(p.eject_cap))
+
+    async def pick(
+        self,
+        replica: str,
+        lease: str,
+        lanes: Sequence[str],
+        *,
+        exclude: Sequence[str] = (),
+        lease_ttl: float,
+        soft: int = 1,
+        jitter: float = 0.0,
+        be_woken: bool = False,
+    ) -> Picked | Refused:
+        """Lease the least recently used account that can serve one of `lanes` now.
+
+        lanes: in order of preference. lease_ttl: seconds that this replica's leases live without a sign of
+        life. soft: 0 never uses a cooling account; 1 uses one that was ejected as unstable where nothing
+        else is left that would return sooner; 2 uses also throttled ones, and does not wait for busy ones.
+        jitter: in [0, 1), lengthens the spacing by up to a tenth. be_woken: publish when one is free.
+        """
+        answer = await self._run(
+            self._pick,
+            replica,
+            lease,
+            _ms(lease_ttl),
+            soft,
+            jitter,
+            int(be_woken),
+            len(lanes),
+            *lanes,
+            *exclude,
+        )
+        if answer[0] == 1:
+            return Picked(answer[1], answer[2], answer[3])
+        ms = answer[2]
+        return Refused(answer[1], None if ms < 0 else ms / 1000, answer[3])
+
+    async def release(self, replica: str, lease: str, effect: Effect) -> bool:
+        """End the lease and apply the effect. False where it was not held any more (reaped, or released)."""
+        arguments: tuple[Any, ...] = ()
+        seconds = self._policy.eject_cap if effect.kind == "ok" else effect.seconds
+        if effect.kind == "throttled":
+            arguments = (_ms(self._policy.throttle_base), _ms(self._policy.cooldown_cap), effect.jitter)
+        elif effect.kind == "unstable":
+            arguments = self._ejection
+        answer = await self._run(
+            self._release, replica, lease, effect.kind, effect.reason, _ms(seconds), *arguments
+        )
+        return bool(answer[0])
+
+    async def upsert(self, account: AccountConfig, order: int, requests_per_minute: int = 0) -> str:
+        """Make the account known, or change its settings; what it lives through stays. Returns its state."""
+        return await self._verb(
+            account.id,
+            "upsert",
+            order,
+            account.revision,
+            account.max_concurrency,
+            _ms(account.min_interval),
+            requests_per_minute,
+            int(account.enabled),
+            account.egress,
+        )
+
+    async def register(self, account: str, lanes: Sequence[str], offered_json: str) -> str:
+        """A session was opened: these are the lanes that the account serves."""
+        return await self._verb(account, "register", "\n".join(lanes), offered_json)
+
+    async def quarantine(self, account: str, reason: str) -> str:
+        return await self._verb(account, "quarantine", reason)
+
+    async def reinstate(self, account: str) -> str:
+        """End a quarantine: to the tail of the queue, one request at a time until one has succeeded."""
+        return await self._verb(account, "reinstate")
+
+    async def clear(self, account: str) -> str:
+        """End all cooldowns of the account and forget its failures."""
+        return await self._verb(account, "clear")
+
+    async def disable(self, account: str) -> str:
+        return await self._verb(account, "disable")
+
+    async def enable(self, account: str) -> str:
+        return await self._verb(account, "enable")
+
+    async def remove(self, account: str) -> str:
+        """No new calls; the account is gone ('gone') once the last one has ended ('draining' until then)."""
+        return await self._verb(account, "remove")
+
+    async def park(self, account: str, seconds: float, reason: str = "suspect") -> str:
+        """Cool the account until a probe has decided."""
+        return await self._verb(account, "park", _ms(seconds), reason)
+
+    async def unpark(self, account: str) -> str:
+        """A probe found the account well: end the parking, count the failure as instability."""
+        return await self._verb(account, "unpark", "", "", "", *self._ejection)
+
+    async def beat(self, replica: str, lease_ttl: float) -> tuple[bool, Counts]:
+        """A sign of life. False: the store is new or lost its data, so tell it the accounts again."""
+        known, flat = await self._run(self._beat, replica, _ms(lease_ttl), replica)
+        return bool(known), _counts(flat)
+
+    async def counts(self) -> Counts:
+        _, flat = await self._run(self._beat, "", 0, "")
+        return _counts(flat)
+
+    async def leave(self, replica: str) -> int:
+        """Hand all leases of this replica back; their number."""
+        return int(await self._run(self._leave, replica))
+
+    async def page(self, offset: int = 0, limit: int = 200) -> tuple[float, int, list[Record]]:
+        """The store's time in seconds, the number of accounts, and a page of them in the roster's order."""
+        now, total, rows, _ = await self._run(self._page, offset, limit)
+        return now / 1000, total, [_record(account, fields) for account, fields in rows]
+
+    async def live_replicas(self) -> int:
+        """Number of replicas that gave a sign of life within their leases' life."""
+        *_, live = await self._run(self._page, 0, 0)
+        return int(live)
+
+    async def events(self, account: str, limit: int = 200) -> list[Event]:
+        """The account's last state changes, newest first."""
+        started = time.perf_counter()
+        try:
+            raw = await self._redis.lrange(f"{self._prefix}log:{account}", 0, limit - 1)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise self._unavailable("events", error) from error
+        self._metrics.store_seconds.labels("events").observe(time.perf_counter() - started)
+        events = (msgspec.json.decode(line, type=Event) for line in raw)
+        return [msgspec.structs.replace(event, at=event.at / 1000) for event in events]
+
+    async def wakes(self) -> AsyncGenerator[str, None]:
+        """What the replicas tell one another: `free`, or `reinstated <account>`. Yields '' once it listens.
+
+        Ends with `StoreUnavailable` when the connection is lost.
+        """
+        pubsub = cast(Any, self._redis.pubsub(ignore_subscribe_messages=True))  # redis-py types none of it
+        try:
+            await pubsub.subscribe(f"{self._prefix}wake")
+            yield ""
+            while True:
+                message = await pubsub.get_message(timeout=5.0)
+                if message is not None and message["type"] == "message":
+                    yield str(message["data"])
+        except (RedisError, OSError, TimeoutError) as error:
+            raise self._unavailable("wakes", error) from error
+        finally:
+            with suppress(RedisError, OSError, TimeoutError):
+                await pubsub.aclose()
+
+    async def close(self) -> None:
+        with suppress(RedisError, OSError, TimeoutError):
+            await self._redis.aclose()
+
+    async def _verb(self, account: str, verb: str, *arguments: Any) -> str:
+        return str(await self._run(self._account, account, verb, *arguments))
+
+    async def _run(self, script: _Script, *arguments: Any) -> Any:
+        started = time.perf_counter()
+        command = self._redis.execute_command
+        try:
+            if not script.sha:
+                script.sha = await command("SCRIPT LOAD", script.source)
+            try:
+                answer = await command("EVALSHA", script.sha, 1, self._prefix, *arguments)
+            except NoScriptError:
+                # The store was restarted and has forgotten its scripts.
+                script.sha = await command("SCRIPT LOAD", script.source)
+                answer = await command("EVALSHA", script.sha, 1, self._prefix, *arguments)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise self._unavailable(script.name, error) from error
+        self._metrics.store_seconds.labels(script.name).observe(time.perf_counter() - started)
+        return answer
+
+    def _unavailable(self, operation: str, error: Exception) -> StoreUnavailable:
+        self._metrics.store_errors.labels(operation).inc()
+        log.warning(
+            "store command failed", operation=operation, error=type(error).__name__, detail=str(error)
+        )
+        return StoreUnavailable(
+            "The gateway cannot reach its store. Please try again in a moment.", retry_after=2.0
+        )
+
+
+def _ms(seconds: float) -> int:
+    return max(0, round(seconds * 1000))
+
+
+def _counts(flat: Sequence[str]) -> Counts:
+    numbers = {flat[i]: int(flat[i + 1]) for i in range(0, len(flat), 2)}
+    capacity = numbers.pop("capacity", 0)
+    return Counts({state: n for state, n in numbers.items() if n > 0}, capacity)
+
+
+def _seconds(raw: str | None) -> float:
+    return float(raw) / 1000 if raw else 0.0
+
+
+def _int(raw: str | None) -> int:
+    return int(float(raw)) if raw else 0
+
+
+def _record(account: str, raw: Sequence[str | None]) -> Record:
+    (rev, mc, mi, on, off, dr, op, q, qs, cu, cr, lc, inf, lp, seq, ho, sh, cf, ej, tl, ss, eg, lanes, of) = (
+        raw
+    )
+    lane_cooldowns: dict[str, tuple[float, str]] = msgspec.json.decode(lc) if lc else {}
+    return Record(
+        id=account,
+        revision=rev or "",
+        max_concurrency=_int(mc),
+        min_interval=_seconds(mi),
+        egress=eg or "",
+        lanes=tuple(lanes.split("\n")) if lanes else (),
+        in_flight=_int(inf),
+        last_used=_seconds(lp),
+        use_order=_int(seq),
+        enabled=on == "1",
+        disabled_by_hand=off == "1",
+        removed=dr == "1",
+        opened=op == "1",
+        quarantine=q or "",
+        quarantined_at=_seconds(qs) if q else 0.0,
+        cooldown=Cooldown(_seconds(cu), cr or "") if cu and cu != "0" else None,
+        lane_cooldowns={lane: Cooldown(until / 1000, why) for lane, (until, why) in lane_cooldowns.items()},
+        consecutive_failures=_int(cf),
+        times_ejected=_int(ej),
+        throttle_level=_int(tl),
+        half_open=ho == "1",
+        last_resort=sh == "1",
+        changed_at=_seconds(ss),
+        offered_json=of or "",
+    )
