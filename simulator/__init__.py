@@ -2,13 +2,16 @@
 
 from simulator.config import AccountSpec, ControlError, Defaults, Script, SimulatorConfig
 from simulator.faults import Fault, fault
+from simulator.journal import Anomaly, PromptRecord
 from simulator.service import Simulator
 
 __all__ = [
     "AccountSpec",
+    "Anomaly",
     "ControlError",
     "Defaults",
     "Fault",
+    "PromptRecord",
     "Script",
     "Simulator",
     "SimulatorConfig",

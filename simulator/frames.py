@@ -74,6 +74,7 @@ def cuts(length: int, mean: int, rng: random.Random) -> Iterator[tuple[int, int]
         start = end
 
 
-def cut(data: bytes, mean: int, rng: random.Random) -> list[bytes]:
-    """`data` in pieces, cut at arbitrary bytes (inside a UTF-8 sequence too)."""
-    return [data[start:end] for start, end in cuts(len(data), mean, rng)]
+def cut(data: bytes, mean: int, rng: random.Random) -> list[memoryview]:
+    """`data` in pieces, cut at arbitrary bytes (inside a UTF-8 sequence too), none of it copied."""
+    view = memoryview(data)
+    return [view[start:end] for start, end in cuts(len(data), mean, rng)]

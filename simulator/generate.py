@@ -9,7 +9,7 @@ from simulator.asks import Ask, BadAsk, BadModel, choose_model, parse_ask
 from simulator.faults import Fault
 from simulator.frames import XSSI, cut, frame_of
 from simulator.http import End, Reply, Request, Step
-from simulator.journal import Prompt
+from simulator.journal import PromptRecord
 from simulator.models import Model
 from simulator.pictures import generated_row, rich_block, web_row
 from simulator.replies import Framed, Said, candidate, error_frames, render, say
@@ -237,7 +237,7 @@ class _Generation:
         self._record.outcome = f"refused:{kind}"
         return reply
 
-    def _ended(self, record: Prompt, then: Callable[[End], None] | None) -> Callable[[End], None]:
+    def _ended(self, record: PromptRecord, then: Callable[[End], None] | None) -> Callable[[End], None]:
         journal, clock = self._account.journal, self._world.clock
 
         def ended(end: End) -> None:

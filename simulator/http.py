@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -20,6 +20,8 @@ from core.tasks import Tasks
 
 End: TypeAlias = Literal["sent", "aborted", "cut"]
 """How a reply ended: played to its end, left by the client, or cut off by a fault."""
+
+Piece: TypeAlias = bytes | memoryview
 
 MAX_BODY = 64 * 1024 * 1024
 FLUSH_SECONDS = 0.03
@@ -51,7 +53,7 @@ class Step(Struct, frozen=True):
     """A pause in seconds, then pieces of the body, each a transfer chunk of its own."""
 
     delay: float
-    pieces: list[bytes]
+    pieces: Sequence[Piece]
 
 
 class Reply(Struct):
@@ -94,9 +96,13 @@ def head(reply: Reply) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def chunks(pieces: list[bytes]) -> bytes:
-    """The pieces as transfer chunks; empty pieces are left out, since an empty chunk ends the body."""
-    return b"".join([b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces if piece])
+def chunks(pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces as transfer chunks, still to be joined; an empty chunk would end the body, so none is made."""
+    framed: list[Piece] = []
+    for piece in pieces:
+        if piece:
+            framed += (b"%x\r\n" % len(piece), piece, b"\r\n")
+    return framed
 
 
 class Connection(asyncio.Protocol):
@@ -199,8 +205,11 @@ class Connection(asyncio.Protocol):
         if reply.steps is None:
             self._transport.write(head(reply) + reply.body)
         else:
-            body = b"".join([chunks(step.pieces) for step in reply.steps])
-            self._transport.write(head(reply) + body + b"0\r\n\r\n")
+            whole: list[Piece] = [head(reply)]
+            for step in reply.steps:
+                whole += chunks(step.pieces)
+            whole.append(b"0\r\n\r\n")
+            self._transport.write(b"".join(whole))
         self._finish("sent")
 
     async def _play(self, reply: Reply) -> None:
@@ -216,7 +225,7 @@ class Connection(asyncio.Protocol):
         for step in reply.steps or ():
             if step.delay:
                 await asyncio.sleep(step.delay)
-            transport.write(chunks(step.pieces))
+            transport.write(b"".join(chunks(step.pieces)))
             await self._writable.wait()
         if reply.ending == "silence":
             await asyncio.Event().wait()

@@ -12,7 +12,7 @@ KEPT_PROMPTS = 20_000
 KEPT_PER_ACCOUNT = 200
 
 
-class Prompt(Struct, kw_only=True):
+class PromptRecord(Struct, kw_only=True):
     """One prompt that arrived. outcome: running, answered, aborted (left by the client),
     `fault:<kind>` or `refused:<anomaly>`. at, ended_at: wall clock seconds."""
 
@@ -46,7 +46,7 @@ class AccountJournal:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.prompts = 0
-        self.recent: deque[Prompt] = deque(maxlen=KEPT_PER_ACCOUNT)
+        self.recent: deque[PromptRecord] = deque(maxlen=KEPT_PER_ACCOUNT)
         self.running = 0
         self.max_running = 0
         self.aborted: deque[dict[str, object]] = deque(maxlen=KEPT_PER_ACCOUNT)
@@ -76,7 +76,7 @@ class Journal:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seq = 0
-        self.prompts: deque[Prompt] = deque(maxlen=KEPT_PROMPTS)
+        self.prompts: deque[PromptRecord] = deque(maxlen=KEPT_PROMPTS)
         self.anomalies: deque[Anomaly] = deque(maxlen=KEPT_PROMPTS)
 
     def anomaly(self, account: str, kind: str, detail: str) -> None:
@@ -84,10 +84,10 @@ class Journal:
 
     def prompt(
         self, account: str, text: str, model: str, temporary: bool, thinking: bool, files: Iterable[str]
-    ) -> Prompt:
+    ) -> PromptRecord:
         """A record for a prompt that has just arrived, kept in the global order."""
         self._seq += 1
-        record = Prompt(
+        record = PromptRecord(
             seq=self._seq,
             at=self._clock.now(),
             account=account,

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from msgspec import Struct, structs, to_builtins
+from msgspec import Struct, structs
 
 from core.clock import Clock, SystemClock
 from core.tasks import Tasks
@@ -28,7 +28,7 @@ from simulator.config import (
 from simulator.control import Control
 from simulator.faults import EGRESS_KINDS, Fault, check_fault
 from simulator.http import Connection
-from simulator.journal import Journal
+from simulator.journal import Anomaly, Journal, PromptRecord
 from simulator.pictures import Pictures
 from simulator.proxy import Proxy
 from simulator.visitors import World
@@ -141,11 +141,11 @@ class Simulator:
         return f"http://127.0.0.1:{self.control_port}"
 
     @property
-    def accounts(self) -> list[dict[str, object]]:
+    def accounts(self) -> list[dict[str, str]]:
         """id, secure_1psid, secure_1psidts, proxy, tier and egress of every account, as they are now."""
         return [self._credentials(a) for a in self.world.accounts]
 
-    def _credentials(self, account: Account) -> dict[str, object]:
+    def _credentials(self, account: Account) -> dict[str, str]:
         egress = account.egress
         return {
             "id": account.id,
@@ -180,7 +180,7 @@ class Simulator:
             **found.journal.shown(),
         }
 
-    def add_account(self, spec: AccountSpec) -> dict[str, object]:
+    def add_account(self, spec: AccountSpec) -> dict[str, str]:
         account = self.world.accounts.add(spec)
         self._save()
         return self._credentials(account)
@@ -190,7 +190,7 @@ class Simulator:
         self.world.accounts.remove(self._account(account))
         self._save()
 
-    def issue_cookies(self, account: str) -> dict[str, object]:
+    def issue_cookies(self, account: str) -> dict[str, str]:
         """New cookies, as after a new sign-in; the old ones are dead at once."""
         found = self._account(account)
         self.world.accounts.replace_cookies(found)
@@ -232,10 +232,9 @@ class Simulator:
         self.world.defaults = check_defaults(structs.replace(self.world.defaults, **changes))
         return self.world.defaults
 
-    def journal(self) -> list[dict[str, object]]:
+    def journal(self) -> list[PromptRecord]:
         """Every prompt that arrived, in global order."""
-        shown: list[dict[str, object]] = to_builtins(list(self.world.journal.prompts))
-        return shown
+        return list(self.world.journal.prompts)
 
     def clear_journal(self) -> None:
         """Forget prompts and counts of all accounts; what runs now goes on being counted."""
@@ -243,9 +242,8 @@ class Simulator:
         for account in [*self.world.accounts, *self.world.accounts.guests()]:
             account.journal.clear()
 
-    def anomalies(self) -> list[dict[str, object]]:
-        shown: list[dict[str, object]] = to_builtins(list(self.world.journal.anomalies))
-        return shown
+    def anomalies(self) -> list[Anomaly]:
+        return list(self.world.journal.anomalies)
 
     def clear_anomalies(self) -> None:
         self.world.journal.clear_anomalies()
