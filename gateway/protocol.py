@@ -10,6 +10,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 HEAD_LIMIT = 64 * 1024
 """Bytes of request line and headers; what one read brings beyond it is still taken."""
 HEAD_SECONDS = 30.0
+LINGER_SECONDS = 1.0
+"""After a refusal the rest of what the caller sends is read and dropped: closing on unread bytes would reset the
+connection, and the caller would never see why."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -18,6 +21,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_pending = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self._refused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
@@ -28,6 +32,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         super().data_received(data)
         if not self._head_pending:
             return
@@ -69,8 +75,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer and close. There is no route yet, so the error has OpenAI's shape."""
         self._head_pending = False
         self._stop_timer()
-        if self.transport.is_closing():
+        if self._refused or self.transport.is_closing():
             return
+        self._refused = True
         error = {
             "message": message,
             "type": "invalid_request_error",
@@ -83,4 +90,6 @@ class BoundedProtocol(HttpToolsProtocol):
         head += [(b"connection", b"close")]
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in head)
         self.transport.write(STATUS_LINE[status] + lines + b"\r\n" + body)
-        self.transport.close()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)

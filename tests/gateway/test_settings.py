@@ -134,21 +134,19 @@ def test_names_that_deployments_rely_on_exist() -> None:
     ]
     assert set(fixed) <= set(all_settings())
     assert variable("supervisor.probe_interval") == "GEMPOOL__SUPERVISOR__PROBE_INTERVAL"
-    assert set(FILE_SECTIONS) == set(
-        [
-            "server",
-            "engine",
-            "pool",
-            "supervisor",
-            "alerts",
-            "limits",
-            "models",
-            "watermark",
-            "storage",
-            "batches",
-            "conversations",
-        ]
-    )
+    assert set(FILE_SECTIONS) == {
+        "server",
+        "engine",
+        "pool",
+        "supervisor",
+        "alerts",
+        "limits",
+        "models",
+        "watermark",
+        "storage",
+        "batches",
+        "conversations",
+    }
 
 
 def test_no_secret_is_printed_by_the_settings() -> None:

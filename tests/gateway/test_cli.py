@@ -1,0 +1,61 @@
+"""The command line: quick help, and mistakes told in words."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+GEMPOOL = Path(sys.executable).with_name("gempool")
+
+
+def gempool(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(GEMPOOL), *arguments],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_is_quick_and_lists_every_verb() -> None:
+    """Nobody waits for a server's imports to read a page of help: under 0.3 s at best of five."""
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        done = gempool("--help")
+        times.append(time.perf_counter() - began)
+    assert done.returncode == 0
+    assert all(verb in done.stdout for verb in ("serve", "demo", "simulate", "live", "version"))
+    assert min(times) < 0.3, times
+
+
+def test_help_imports_no_server() -> None:
+    """The reason for the speed, and steadier than a clock."""
+    code = "import sys, gateway.cli; print(sorted({'litestar', 'uvicorn', 'redis', 'gemini_webapi'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_version_is_the_distributions() -> None:
+    """`gempool version` prints what the package's metadata says."""
+    from importlib.metadata import version
+
+    assert gempool("version").stdout.strip() == version("gemini-pool-gateway")
+
+
+def test_a_wrong_option_is_told_without_a_traceback() -> None:
+    """The option is named, the remedy given, the exit code is 1."""
+    done = gempool("serve", "--port", "many")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "--port: 'many' is not a whole number. Write digits only."
+
+
+def test_a_public_address_without_a_key_stops_the_start() -> None:
+    """The refusal says what to set."""
+    done = gempool("serve", HOST="0.0.0.0", API_KEY="")
+    assert done.returncode == 1
+    assert "Set API_KEY" in done.stderr
+    assert "Traceback" not in done.stderr

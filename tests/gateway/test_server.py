@@ -1,0 +1,214 @@
+"""The server process: how it starts, what it refuses before any route, and how it ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from gateway.protocol import HEAD_LIMIT
+from gateway.server import CannotListen, address_of, listen
+
+APP = Path(__file__).with_name("small_app.py")
+ROOT = Path(__file__).parents[2]
+
+
+class Process:
+    """The small application under the real server, on a free port."""
+
+    def __init__(self, environ: dict[str, str]) -> None:
+        self._child = subprocess.Popen(
+            [sys.executable, str(APP)],
+            env={**os.environ, "PORT": "0", **environ},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self._child.stdout is not None
+        line = self._child.stdout.readline()
+        assert line.startswith("ready "), f"{line}{self.end(signal.SIGKILL)}"
+        self.url = line.split()[1]
+        parts = urlsplit(self.url)
+        self.address = (str(parts.hostname), int(parts.port or 0))
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self._child.send_signal(number)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
+        """Send the signal; exit code, output and log."""
+        if self._child.poll() is None:
+            self._child.send_signal(number)
+        out, err = self._child.communicate(timeout=20)
+        return self._child.returncode, out, err
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Process]]:
+    started: list[Process] = []
+
+    def make(**environ: str) -> Process:
+        started.append(Process(environ))
+        return started[-1]
+
+    yield make
+    for process in started:
+        process.end(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Process]:
+    """One for the tests that leave it as it was."""
+    process = Process({})
+    yield process
+    process.end()
+
+
+def exchange(address: tuple[str, int], request: bytes) -> bytes:
+    """Send raw bytes; everything that comes back until the server closes."""
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.sendall(request)
+        received = b""
+        while chunk := connection.recv(65536):
+            received += chunk
+        return received
+
+
+def test_a_stop_is_orderly_and_ends_with_code_0(start: Callable[..., Process]) -> None:
+    """SIGTERM closes the application's lifespan; the exit code says that all is well."""
+    process = start()
+    assert httpx.get(process.url).status_code == 200
+    code, out, err = process.end()
+    assert code == 0, err
+    assert "closed" in out
+    events = [json.loads(line)["event"] for line in err.splitlines()]
+    assert events == ["listening", "stopping: running requests may finish", "stopped serving"]
+
+
+def test_a_running_request_is_finished_before_the_end(start: Callable[..., Process]) -> None:
+    """Within the grace a caller who was being served still gets the whole answer."""
+    process = start(GEMPOOL__SERVER__SHUTDOWN_GRACE="10s")
+    answers: list[httpx.Response] = []
+    caller = threading.Thread(
+        target=lambda: answers.append(httpx.get(f"{process.url}/slow?seconds=1", timeout=15))
+    )
+    caller.start()
+    time.sleep(0.3)  # the request must have reached the server; nothing tells us from outside
+    process.stop()
+    caller.join(15)
+    code, _, err = process.end()
+    assert [answer.text for answer in answers] == ["finished"]
+    assert code == 0, err
+
+
+def test_nothing_new_is_accepted_during_a_stop(start: Callable[..., Process]) -> None:
+    """While one request runs to its end, another caller is refused at once."""
+    process = start(GEMPOOL__SERVER__SHUTDOWN_GRACE="2s")
+    with httpx.stream("GET", f"{process.url}/endless", timeout=15) as response:
+        parts = response.iter_text()
+        assert next(parts) == "first\n"
+        process.stop()
+        deadline = time.monotonic() + 1.5
+        refused = False
+        while not refused and time.monotonic() < deadline:
+            try:
+                httpx.get(process.url, timeout=2)
+            except httpx.TransportError:
+                refused = True
+        assert refused
+        assert "".join(parts) == "ended by the drain\n"
+
+
+def test_a_stream_is_ended_by_the_drain_when_the_grace_is_over(start: Callable[..., Process]) -> None:
+    """The application gets the grace and ends what still runs itself; nobody is cut off mid-word."""
+    process = start(GEMPOOL__SERVER__SHUTDOWN_GRACE="500ms")
+    with httpx.stream("GET", f"{process.url}/endless", timeout=15) as response:
+        parts = response.iter_text()
+        assert next(parts) == "first\n"
+        began = time.monotonic()
+        process.stop()
+        assert "".join(parts) == "ended by the drain\n"
+    code, _, err = process.end()
+    assert code == 0, err
+    assert 0.4 < time.monotonic() - began < 5
+
+
+def test_a_second_ctrl_c_does_not_wait(start: Callable[..., Process]) -> None:
+    """An impatient operator gets out, and the lifespan is closed all the same."""
+    process = start(GEMPOOL__SERVER__SHUTDOWN_GRACE="60s")
+    with httpx.stream("GET", f"{process.url}/endless", timeout=15) as response:
+        assert next(response.iter_text()) == "first\n"
+        began = time.monotonic()
+        process.stop(signal.SIGINT)
+        time.sleep(0.3)  # two signals sent at once would be delivered as one
+        _, out, err = process.end(signal.SIGINT)
+    assert time.monotonic() - began < 10
+    assert "closed" in out, err
+
+
+def test_a_taken_port_is_told_before_anything_starts() -> None:
+    """The message names the port and the way out."""
+    with listen("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(CannotListen, match=rf"PORT: cannot listen on 127.0.0.1 port {port}.*PORT="):
+            listen("127.0.0.1", port)
+
+
+def test_a_wrong_host_is_told() -> None:
+    """A name that does not resolve is the operator's to mend."""
+    with pytest.raises(CannotListen, match=r"HOST: cannot listen on no-such-host\.invalid"):
+        listen("no-such-host.invalid", 8100)
+
+
+def test_the_address_is_one_that_this_machine_can_call() -> None:
+    """All interfaces are reached at loopback; IPv6 is bracketed."""
+    with closing(listen("0.0.0.0", 0)) as bound:
+        assert address_of(bound) == f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+def test_a_head_without_end_is_refused(running: Process) -> None:
+    """Headers cannot fill the memory: beyond the bound the answer is 431 and the connection closes."""
+    lines = b"".join(b"x-filler-%d: %s\r\n" % (n, b"a" * 1000) for n in range(2 * HEAD_LIMIT // 1000))
+    answer = exchange(running.address, b"GET / HTTP/1.1\r\nhost: x\r\n" + lines)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 431 ")
+    assert str(HEAD_LIMIT) in json.loads(body)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "request_line", [b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", b"GET / HTTP/9\r\n\r\n"]
+)
+def test_what_is_not_http_is_answered_with_an_error_object(running: Process, request_line: bytes) -> None:
+    """Even before there is a route the body has the shape that clients parse."""
+    head, _, body = exchange(running.address, request_line).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["error"]["type"] == "invalid_request_error"
+
+
+def test_an_ordinary_large_head_passes(running: Process) -> None:
+    """Long cookies and tokens are within the bound, also when they arrive in pieces."""
+    with httpx.Client() as client:
+        for _ in range(3):  # the bound counts each request of a connection anew
+            assert client.get(running.url, headers={"x-long": "a" * 30_000}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("trusted", "seen"), [("", "127.0.0.1"), ("127.0.0.1", "203.0.113.9"), ("10.0.0.0/8", "127.0.0.1")]
+)
+def test_the_callers_address_comes_from_trusted_proxies_only(
+    start: Callable[..., Process], trusted: str, seen: str
+) -> None:
+    """X-Forwarded-For is believed where `server.trusted_proxies` lists who says it, and nowhere else."""
+    process = start(GEMPOOL__SERVER__TRUSTED_PROXIES=trusted)
+    assert httpx.get(process.url, headers={"x-forwarded-for": "203.0.113.9"}).json() == {"client": seen}
