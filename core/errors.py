@@ -17,6 +17,7 @@ caller sees and whether another account may be tried; routes only render it in t
     ├── NoAccount                   503, no account can serve
     ├── StoreUnavailable            503
     ├── ShuttingDown                503
+    ├── UpstreamFailed              503, every attempt failed, or the answer broke off
     ├── DeadlineExceeded            504
     ├── InternalError               500
     └── UpstreamError               one attempt failed; `scope` says what it says something about
@@ -167,6 +168,21 @@ class ShuttingDown(GatewayError):
     code = "shutting_down"
     google_status = "UNAVAILABLE"
     log_level = "info"
+
+
+class UpstreamFailed(GatewayError):
+    """Accounts were asked and all failed, or the one that had begun to answer did."""
+
+    status = 503
+    code = "upstream_failed"
+    google_status = "UNAVAILABLE"
+    log_level = "warning"
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(
+            message or "Several accounts were asked and none answered. Please try again.",
+            retry_after=retry_after,
+        )
 
 
 class DeadlineExceeded(GatewayError):

@@ -3,18 +3,24 @@
 import os
 import shutil
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import certifi
 import loguru
+from curl_cffi import CurlError
+from curl_cffi.const import CurlECode
+from gemini_webapi.constants import Endpoint
 
-from core.errors import GatewayError, SessionExpired
+from core.errors import GatewayError, SessionExpired, UpstreamUnstable
 from core.secret import Secret
 from core.tasks import Tasks
 from pool.gemini_web import faults
 from pool.gemini_web.library import Client, RpcFailed
 from pool.gemini_web.session import Activity, GeminiWebSession
+from pool.gemini_web.transfer import Request, Wire
 from pool.upstream import Credentials, Session
 
+_SIGN_IN = ("accounts.google.com", "consent.google.com")
 _NAMED = ("__Secure-1PSID", "__Secure-1PSIDTS")
 
 
@@ -63,11 +69,14 @@ class GeminiWebSessions:
         try:
             await client.open(timeout)
             _prove(client)
-        except BaseException as error:
-            await client.dispose()
-            if isinstance(error, Exception):  # border: whatever the library raises becomes ours
-                raise _of_opening(error) from error
-            raise
+            client.proven = True
+        except Exception as error:  # border: whatever the library raises becomes ours
+            if _was_redirected(error):
+                raise await _where_to(client, timeout) from error
+            raise _of_opening(error) from error
+        finally:
+            if not client.proven:
+                await client.dispose()
         return GeminiWebSession(account, client, self._activity, self._tasks)
 
     async def close(self) -> None:
@@ -96,3 +105,29 @@ def _of_opening(error: Exception) -> GatewayError:
     if isinstance(error, RpcFailed) and error.status in {400, 401, 403}:
         return SessionExpired(f"a fresh session was refused with HTTP {error.status}")
     return faults.translate(error)
+
+
+def _was_redirected(error: Exception) -> bool:
+    """The library refuses redirects on connections to a private address, and where the proxy has one that
+    is every redirect: a start page that sends us to sign in would look like a broken network."""
+    return (
+        isinstance(error, CurlError) and error.code == CurlECode.COULDNT_CONNECT and "Redirect" in str(error)
+    )
+
+
+async def _where_to(client: Client, timeout: float) -> GatewayError:
+    """What the redirect of the start page says about the account."""
+    async with client.bare_session() as session:
+        wire = Wire(session)
+        try:
+            page = await wire.send(
+                Request("GET", Endpoint.INIT), connect=client.connect_timeout, total=timeout
+            )
+        except CurlError as error:
+            return faults.translate(error)
+        finally:
+            wire.close()
+    host = urlsplit(str(page.headers.get("location", ""))).hostname
+    if host in _SIGN_IN:
+        return SessionExpired("the start page sends us to sign in")
+    return UpstreamUnstable("the start page redirects", kind="page")

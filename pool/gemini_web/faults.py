@@ -26,21 +26,17 @@ from core.errors import (
 )
 from pool.gemini_web.library import LibraryChanged, RpcFailed
 
-_NETWORK_CODES = frozenset(
-    {
-        CurlECode.COULDNT_RESOLVE_PROXY,
-        CurlECode.COULDNT_RESOLVE_HOST,
-        CurlECode.COULDNT_CONNECT,
-        CurlECode.SSL_CONNECT_ERROR,
-        CurlECode.INTERFACE_FAILED,
-        CurlECode.PEER_FAILED_VERIFICATION,
-        CurlECode.SSL_CACERT_BADFILE,
-        CurlECode.PROXY,
-        CurlECode.URL_MALFORMAT,
-        CurlECode.UNSUPPORTED_PROTOCOL,
-    }
+_NETWORK_CLASSES = (
+    curl.ConnectTimeout,
+    curl.DNSError,
+    curl.InterfaceError,
+    curl.InvalidSchema,
+    curl.InvalidURL,
+    curl.ProxyError,
+    curl.SSLError,
 )
-"""Failures that happen before a request has left: our proxy, DNS or TLS."""
+"""Failures that happen before a request has left: our proxy, DNS or TLS. So is COULDNT_CONNECT, which
+has no class of its own."""
 
 _REJECTED = {
     AccountStatus.ACCOUNT_REJECTED: "rejected",
@@ -156,7 +152,8 @@ def _of_curl(error: CurlError, sent: bool | None) -> UpstreamError:
         return of_http_status(status, "a request")
     if isinstance(error, curl.SessionClosed):
         return UpstreamUnstable("the session was closed", kind="dropped")
-    if isinstance(error, curl.ProxyError) or code in _NETWORK_CODES:
+    kind = type(error) if isinstance(error, curl.RequestException) else curl.code2error(error.code, "")
+    if issubclass(kind, _NETWORK_CLASSES) or code == CurlECode.COULDNT_CONNECT:
         return NetworkFault(name)
     if code == CurlECode.OPERATION_TIMEDOUT:
         return _unless_unsent(sent, UpstreamUnstable(f"{name}: no answer in time", kind="stalled"))

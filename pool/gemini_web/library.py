@@ -65,6 +65,7 @@ class Client(GeminiClient):  # type: ignore[misc]  # the library ships no types
     """One live session of one account. `open` it once, `dispose` of it once.
 
     status_code: what the last user status call said, None where its answer held no status.
+    proven: set by the factory once the session is known to be the account's own.
     """
 
     def __init__(self, psid: Secret, psidts: Secret, proxy: Secret | None, verify: str | bool) -> None:
@@ -74,6 +75,7 @@ class Client(GeminiClient):  # type: ignore[misc]  # the library ships no types
         self.rpc_timeout = 10.0
         self.connect_timeout = 10.0
         self.status_code: int | None = None
+        self.proven = False
         self.wire: Wire | None = None
         self._recorder: _Recorder | None = None
 
@@ -100,6 +102,15 @@ class Client(GeminiClient):  # type: ignore[misc]  # the library ships no types
     async def close(self, delay: float = 0) -> None:
         """The library's wish to close on any error is not granted: one failed call must not end the
         others, and nothing is written to its cookie cache. See `dispose`."""
+
+    def bare_session(self) -> AsyncSession[Response]:
+        """A session like the one that the library opens, with the same cookies, proxy and certificates."""
+        return AsyncSession(
+            impersonate=self.impersonate,
+            proxy=self.proxy,
+            verify=self.kwargs["verify"],
+            cookies=Cookies(self._cookies),
+        )
 
     def record_prompt(
         self,

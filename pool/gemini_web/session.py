@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
@@ -21,6 +21,7 @@ from core.errors import (
 from core.secret import Secret
 from core.tasks import Tasks
 from pool.answer import Refused
+from pool.frames import FramingError
 from pool.gemini_web import faults
 from pool.gemini_web.library import Client
 from pool.gemini_web.pictures import fetch_pictures, file_name
@@ -97,6 +98,8 @@ class GeminiWebSession:
                     if finished_at:
                         break
                     raise _too_slow(started, content, bounds)
+            if isinstance(reading.failure, FramingError):
+                await asyncio.wait({transfer}, timeout=_LINGER)  # an error page: its status says more
             rest = reading.finish()
             await self._judge(reading, transfer, request)
             if rest is not None:
@@ -108,9 +111,10 @@ class GeminiWebSession:
             await _stopped(transfer)
         self.rewritten += reading.turn.rewritten
         if self._activity == "each":
-            await self._call(self._client._fetch_usage_info(), bounds.silence)
-        elif self._activity == "background":
-            self._be_active(loop.time())
+            await self._side_call(self._client._fetch_usage_info)
+        elif self._activity == "background" and loop.time() >= self._next_activity:
+            self._next_activity = loop.time() + random.uniform(*_ACTIVITY_GAP)  # noqa: S311  jitter, no secret
+            self._tasks.spawn(self._side_call(self._client._sync_activity), f"activity:{self._account}")
         yield Done(reading.turn.cid, reading.turn.rid, reading.turn.rcid)
 
     async def probe(self, timeout: float) -> None:
@@ -197,17 +201,12 @@ class GeminiWebSession:
         parsed = self._client._parse_candidate(turn.candidate, turn.cid, turn.rid, turn.rcid)
         return [*await self._call(fetch_pictures(self._client, parsed[3], left), left)]
 
-    def _be_active(self, now: float) -> None:
-        if now < self._next_activity:
-            return
-        self._next_activity = now + random.uniform(*_ACTIVITY_GAP)  # noqa: S311  jitter, no secret
-        self._tasks.spawn(self._side_calls(), f"activity:{self._account}")
-
-    async def _side_calls(self) -> None:
+    async def _side_call(self, call: Callable[[], Awaitable[Any]]) -> None:
+        """A call that the web page makes beside the answer; nothing of ours depends on it."""
         try:
-            await self._call(self._client._sync_activity(), self._client.rpc_timeout)
+            await self._call(call(), self._client.rpc_timeout)
         except GatewayError as error:
-            log.debug("activity call failed", account=self._account, error=str(error))
+            log.debug("side call failed", account=self._account, error=str(error))
 
     async def _call(self, call: Any, timeout: float) -> Any:
         """Await one of the library's calls within `timeout` seconds, its errors turned into ours."""

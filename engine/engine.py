@@ -1,0 +1,217 @@
+"""One request from its question to its last word. The only place that tries again.
+
+Until the first content has been handed out, a failure that another account could cure moves the request
+on at once and without a word. Afterwards it is the caller's to know.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import structlog
+from msgspec import Struct
+
+from core.chat import Answer, Ask, Delta, Event, Finish, ModelInfo, Picture, Usage
+from core.errors import (
+    CallerError,
+    DeadlineExceeded,
+    GatewayError,
+    NoAccount,
+    PoolBusy,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamUnstable,
+)
+from core.metrics import Metrics
+from core.tasks import Tasks
+from core.tokens import estimate
+from engine.prompt import Flat, flatten
+from engine.service import Status
+from pool import Lease, Pool
+from pool.upstream import Bounds, Done, Prompt
+
+log = structlog.get_logger("gempool.engine")
+
+_ENOUGH = 0.05
+"""Seconds of the deadline below which no further attempt is begun."""
+
+
+class EngineSettings(Struct, frozen=True):
+    """All in seconds but `attempts`: how many failures of accounts that stay in rotation one request may
+    see. Failures that take an account out of rotation (expired, throttled, usage limit, blocked) do not
+    count: each makes the pool smaller, so they end by themselves."""
+
+    deadline: float = 300.0
+    attempts: int = 16
+    connect_timeout: float = 10.0
+    first_content_timeout: float = 60.0
+    silence_timeout: float = 60.0
+
+
+class Engine:
+    """Implements `engine.service.ChatService` over the pool."""
+
+    def __init__(self, pool: Pool, settings: EngineSettings, metrics: Metrics) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._metrics = metrics
+        self._tasks = Tasks("engine")
+
+    async def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.deadline
+        flat = flatten(ask.messages)
+        lanes = await self._pool.lanes_for(ask.model)
+        tried: set[str] = set()
+        last: UpstreamError | None = None
+        left = self._settings.attempts
+        while True:
+            before = loop.time()
+            try:
+                lease = await self._pool.lease(lanes, exclude=frozenset(tried), deadline=deadline)
+            except (NoAccount, PoolBusy) as error:
+                raise self._nothing_left(error, last) from last
+            finally:
+                ask.trace.waited += loop.time() - before
+            ask.trace.attempts += 1
+            attempt = _Attempt(ask, flat, lease, self._bounds(deadline - loop.time()))
+            events = attempt.run()
+            try:
+                async for event in events:
+                    yield event
+                self._settle(attempt, None)
+                return
+            except UpstreamError as error:
+                await asyncio.shield(self._settle(attempt, error))
+                last = error
+                if attempt.begun:
+                    raise _broken_off(error) from error
+            except CallerError as error:
+                self._settle(attempt, error)
+                raise
+            finally:
+                await events.aclose()
+                if not attempt.settled:
+                    self._metrics.cancelled.inc()
+                    self._settle(attempt, None, cancelled=True)
+            tried.add(lease.account)
+            left -= not _leaves_rotation(last)
+            self._metrics.failovers.labels(last.reason).inc()
+            log.info(
+                "moved on to another account",
+                request_id=ask.request_id,
+                account=lease.account,
+                reason=last.reason,
+                detail=last.detail,
+                attempt=ask.trace.attempts,
+            )
+            if loop.time() > deadline - _ENOUGH:
+                raise _out_of_time(self._settings.deadline) from last
+            if left <= 0:
+                raise UpstreamFailed(retry_after=5) from last
+
+    async def answer(self, ask: Ask) -> Answer:
+        texts: list[str] = []
+        thoughts: list[str] = []
+        pictures: list[Picture] = []
+        finish: Finish | None = None
+        events = self.stream(ask)
+        try:
+            async for event in events:
+                if isinstance(event, Delta):
+                    texts.append(event.text)
+                    thoughts.append(event.thoughts)
+                elif isinstance(event, Picture):
+                    pictures.append(event)
+                else:
+                    finish = event
+        finally:
+            await events.aclose()
+        assert finish is not None  # noqa: S101  `stream` ends with a Finish or raises
+        return Answer("".join(texts), "".join(thoughts), tuple(pictures), finish)
+
+    async def check_model(self, model: str) -> None:
+        await self._pool.lanes_for(model)
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        return await self._pool.models()
+
+    async def status(self) -> Status:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Wait until every lease has been handed back."""
+        await self._tasks.settle()
+
+    def _bounds(self, left: float) -> Bounds:
+        s = self._settings
+        return Bounds(s.connect_timeout, min(s.first_content_timeout, left), s.silence_timeout, left)
+
+    def _settle(
+        self, attempt: "_Attempt", outcome: GatewayError | None, *, cancelled: bool = False
+    ) -> asyncio.Task[None]:
+        """Hand the lease back with what became of it; owned here, so that no cancellation loses it."""
+        attempt.settled = True
+        return self._tasks.spawn(attempt.lease.release(outcome, cancelled=cancelled), "release")
+
+    def _nothing_left(self, error: GatewayError, last: UpstreamError | None) -> GatewayError:
+        return error
+
+
+class _Attempt:
+    """One account asked once. `begun` turns True with the first content that was handed out."""
+
+    def __init__(self, ask: Ask, flat: Flat, lease: Lease, bounds: Bounds) -> None:
+        self.ask = ask
+        self.lease = lease
+        self.begun = False
+        self.settled = False
+        self._flat = flat
+        self._bounds = bounds
+
+    async def run(self) -> AsyncGenerator[Event, None]:
+        loop = asyncio.get_running_loop()
+        ask, lease, flat = self.ask, self.lease, self._flat
+        prompt = Prompt(
+            flat.text, flat.files, model=lease.model, thinking=ask.thinking, stream=ask.stream
+        )
+        texts: list[str] = []
+        thoughts: list[str] = []
+        events = lease.session.generate(prompt, self._bounds)
+        try:
+            while True:
+                before = loop.time()
+                try:
+                    event = await anext(events)
+                except StopAsyncIteration:
+                    raise UpstreamUnstable("the session ended without an end", kind="truncated") from None
+                finally:
+                    ask.trace.waited += loop.time() - before
+                if isinstance(event, Done):
+                    break
+                if isinstance(event, Delta):
+                    texts.append(event.text)
+                    thoughts.append(event.thoughts)
+                self.begun = True
+                yield event
+        finally:
+            await events.aclose()
+        if not self.begun:
+            raise UpstreamUnstable("the answer has no content", kind="empty")
+        usage = Usage(estimate(flat.text), estimate("".join(texts)), estimate("".join(thoughts)))
+        yield Finish(usage, lease.lane, ask.trace.attempts)
+
+
+def _leaves_rotation(error: UpstreamError) -> bool:
+    return error.hard or error.reason in {"throttled", "usage_limit", "ip_blocked", "model_unavailable", "suspect"}
+
+
+def _broken_off(error: UpstreamError) -> GatewayError:
+    return UpstreamFailed(
+        "The answer broke off: the upstream failed after it had begun. What was sent is incomplete; ask again.",
+    )
+
+
+def _out_of_time(deadline: float) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"No account answered within {deadline:g} seconds. Try again, or ask for a shorter answer."
+    )
