@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+from access import BadKey
 from gateway import client, logs
 from gateway import demo as demonstration
 from gateway.app import create_app
@@ -29,7 +30,7 @@ SHARED_SERVICES = frozenset(
 )
 """What the demo must not touch: its accounts have no business in a store that real replicas share."""
 
-PROBLEMS = (SettingsError, RosterError, CannotListen, demonstration.DemoFailed)
+PROBLEMS = (SettingsError, BadKey, RosterError, CannotListen, demonstration.DemoFailed)
 LIVE_READY_SECONDS = 60.0
 
 
@@ -78,7 +79,8 @@ def _serve(settings: Settings, bound: socket.socket | None = None, on_ready: OnR
 
 
 def _questions(settings: Settings, failures: list[str]) -> OnReady:
-    keys = settings.api_keys
+    # A digest cannot be presented as a key; with digests only, the questions are refused and say so.
+    keys = [key for key in settings.api_keys if not key.reveal().startswith("sha256:")]
     headers = {"authorization": f"Bearer {keys[0].reveal()}"} if keys else {}
     question = {
         "model": settings.models.default,

@@ -81,7 +81,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Everything that can be set. Durations are seconds, sizes bytes."""
 
     api_keys: Annotated[
-        tuple[Secret, ...], Setting(SECRETS, "Keys that callers use, comma separated.", env="API_KEY")
+        tuple[Secret, ...],
+        Setting(
+            SECRETS,
+            "Keys that callers use, comma separated; a key or `sha256:` and its digest in hex.",
+            env="API_KEY",
+        ),
     ] = ()
     admin_key: Annotated[
         Secret, Setting(SECRET, "The operator's key; reads `/metrics` too.", env="ADMIN_KEY")

@@ -1,0 +1,109 @@
+"""The demo's surroundings: a simulator as a child process, an accounts file, commands to paste."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.demo import ACCOUNTS, DemoFailed, Simulated, banner, running, write_accounts
+from gateway.settings import load
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "simulator"
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_the_simulator_runs_as_long_as_the_block(home: Path) -> None:
+    """It answers inside the block, is gone after it, and keeps its cookies for the next time."""
+    with running(home) as first:
+        assert len(first.accounts) == ACCOUNTS
+        assert httpx.get(f"{first.control_url}/health").status_code == 200
+        assert first.ca_file.is_file()
+    assert not is_running(first.pid)
+    with running(home) as second:
+        assert [account.secure_1psid for account in second.accounts] == [
+            account.secure_1psid for account in first.accounts
+        ]
+
+
+def test_two_demos_do_not_share_a_folder(home: Path) -> None:
+    """The second is told to stop the first or to take another folder."""
+    with running(home), pytest.raises(DemoFailed, match="GEMPOOL_DATA_DIR"), running(home):
+        pass
+
+
+def test_the_simulator_dies_with_a_killed_demo(home: Path) -> None:
+    """Not even kill -9 leaves an orphan."""
+    code = (
+        "import sys, time; from pathlib import Path; from gateway.demo import running\n"
+        "with running(Path(sys.argv[1])) as simulated:\n"
+        "    print(simulated.pid, flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, str(home)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout:
+        pid = int(parent.stdout.readline())
+        assert is_running(pid)
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    deadline = time.monotonic() + 5
+    while is_running(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_running(pid)
+
+
+def test_the_accounts_file_is_for_its_owner_and_for_the_roster(home: Path, tmp_path: Path) -> None:
+    """Mode 0600, and the pool reads from it what the simulator wrote."""
+    from pool import load_roster
+
+    path = tmp_path / "accounts.yaml"
+    with running(home) as simulated:
+        write_accounts(simulated, path)
+        write_accounts(simulated, path)  # a second start replaces it
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    roster = load_roster(path, {})
+    assert [account.id for account in roster.accounts] == [account.id for account in simulated.accounts]
+    assert [account.secure_1psid.reveal() for account in roster.accounts] == [
+        account.secure_1psid for account in simulated.accounts
+    ]
+    assert all(account.proxy for account in roster.accounts)
+
+
+def commands(text: str) -> list[list[str]]:
+    """The banner's indented blocks as a shell would read them."""
+    blocks = re.findall(r"(?:^  .*\n)+", text, re.MULTILINE)
+    return [shlex.split(block) for block in blocks]
+
+
+def test_the_banner_names_what_runs(home: Path) -> None:
+    """Its commands carry the gateway's own address and the simulator's, and never a key."""
+    simulated = Simulated(1, "http://127.0.0.1:9", Path("ca.pem"), ())
+    with running(home) as real:
+        simulated = real
+    keyless = banner("http://127.0.0.1:8100", load({}), simulated)
+    assert json.loads(commands(keyless)[0][-1])["model"] == "gemini-3-flash-preview"
+    assert simulated.control_url in keyless
+    keyed = banner("http://127.0.0.1:8100", load({"API_KEY": "hidden-key"}), simulated)
+    assert "hidden-key" not in keyed
+    assert "Bearer $API_KEY" in keyed
