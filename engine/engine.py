@@ -5,7 +5,7 @@ on at once and without a word. Afterwards it is the caller's to know.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence, Set
 
 import structlog
 from msgspec import Struct
@@ -15,8 +15,6 @@ from core.errors import (
     CallerError,
     DeadlineExceeded,
     GatewayError,
-    NoAccount,
-    PoolBusy,
     UpstreamError,
     UpstreamFailed,
     UpstreamUnstable,
@@ -26,13 +24,19 @@ from core.tasks import Tasks
 from core.tokens import estimate
 from engine.prompt import Flat, flatten
 from engine.service import Status
-from pool import Lease, Pool
+from pool import AllTried, Lease, Pool
 from pool.upstream import Bounds, Done, Prompt
 
 log = structlog.get_logger("gempool.engine")
 
 _ENOUGH = 0.05
 """Seconds of the deadline below which no further attempt is begun."""
+_PAUSE = 0.1
+"""Seconds before the accounts that failed are asked again, doubled with every round."""
+_RETRY_AFTER = 5.0
+_BROKEN_OFF = (
+    "The answer broke off: the upstream failed after it had begun. What was sent is incomplete; ask again."
+)
 
 
 class EngineSettings(Struct, frozen=True):
@@ -62,17 +66,21 @@ class Engine:
         flat = flatten(ask.messages)
         lanes = await self._pool.lanes_for(ask.model)
         tried: set[str] = set()
+        left, rounds = self._settings.attempts, 0
         last: UpstreamError | None = None
-        left = self._settings.attempts
         while True:
-            before = loop.time()
             try:
-                lease = await self._pool.lease(lanes, exclude=frozenset(tried), deadline=deadline)
-            except (NoAccount, PoolBusy) as error:
-                raise self._nothing_left(error, last) from last
-            finally:
-                ask.trace.waited += loop.time() - before
-            ask.trace.attempts += 1
+                lease = await self._lease(ask, lanes, tried, deadline)
+            except AllTried as error:
+                # Every account had its turn. Those that failed softly may do better the next time.
+                rounds += 1
+                pause = max(_PAUSE * 2**rounds, error.retry_after or 0.0)
+                if last is None or loop.time() + pause > deadline - _ENOUGH:
+                    raise
+                ask.trace.waited += pause
+                await asyncio.sleep(pause)
+                tried.clear()
+                continue
             attempt = _Attempt(ask, flat, lease, self._bounds(deadline - loop.time()))
             events = attempt.run()
             try:
@@ -82,32 +90,23 @@ class Engine:
                 return
             except UpstreamError as error:
                 await asyncio.shield(self._settle(attempt, error))
-                last = error
                 if attempt.begun:
-                    raise _broken_off(error) from error
+                    raise UpstreamFailed(_BROKEN_OFF) from error
+                last = error
             except CallerError as error:
                 self._settle(attempt, error)
                 raise
             finally:
                 await events.aclose()
                 if not attempt.settled:
-                    self._metrics.cancelled.inc()
                     self._settle(attempt, None, cancelled=True)
             tried.add(lease.account)
             left -= not _leaves_rotation(last)
-            self._metrics.failovers.labels(last.reason).inc()
-            log.info(
-                "moved on to another account",
-                request_id=ask.request_id,
-                account=lease.account,
-                reason=last.reason,
-                detail=last.detail,
-                attempt=ask.trace.attempts,
-            )
+            self._note_failover(ask, lease.account, last)
             if loop.time() > deadline - _ENOUGH:
                 raise _out_of_time(self._settings.deadline) from last
             if left <= 0:
-                raise UpstreamFailed(retry_after=5) from last
+                raise UpstreamFailed(retry_after=_RETRY_AFTER) from last
 
     async def answer(self, ask: Ask) -> Answer:
         texts: list[str] = []
@@ -136,7 +135,16 @@ class Engine:
         return await self._pool.models()
 
     async def status(self) -> Status:
-        raise NotImplementedError
+        pool = await self._pool.status()
+        return Status(
+            ready=pool.ready,
+            why=pool.why,
+            store_ok=pool.store_ok,
+            accounts=pool.accounts,
+            in_flight=pool.in_flight,
+            waiting=pool.waiting,
+            capacity=pool.capacity,
+        )
 
     async def close(self) -> None:
         """Wait until every lease has been handed back."""
@@ -153,8 +161,26 @@ class Engine:
         attempt.settled = True
         return self._tasks.spawn(attempt.lease.release(outcome, cancelled=cancelled), "release")
 
-    def _nothing_left(self, error: GatewayError, last: UpstreamError | None) -> GatewayError:
-        return error
+    async def _lease(self, ask: Ask, lanes: Sequence[str], tried: Set[str], deadline: float) -> Lease:
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        try:
+            lease = await self._pool.lease(lanes, exclude=frozenset(tried), deadline=deadline)
+        finally:
+            ask.trace.waited += loop.time() - before
+        ask.trace.attempts += 1
+        return lease
+
+    def _note_failover(self, ask: Ask, account: str, error: UpstreamError) -> None:
+        self._metrics.failovers.labels(error.reason).inc()
+        log.info(
+            "moved on to another account",
+            request_id=ask.request_id,
+            account=account,
+            reason=error.reason,
+            detail=error.detail,
+            attempt=ask.trace.attempts,
+        )
 
 
 class _Attempt:
@@ -171,9 +197,7 @@ class _Attempt:
     async def run(self) -> AsyncGenerator[Event, None]:
         loop = asyncio.get_running_loop()
         ask, lease, flat = self.ask, self.lease, self._flat
-        prompt = Prompt(
-            flat.text, flat.files, model=lease.model, thinking=ask.thinking, stream=ask.stream
-        )
+        prompt = Prompt(flat.text, flat.files, model=lease.model, thinking=ask.thinking, stream=ask.stream)
         texts: list[str] = []
         thoughts: list[str] = []
         events = lease.session.generate(prompt, self._bounds)
@@ -202,13 +226,13 @@ class _Attempt:
 
 
 def _leaves_rotation(error: UpstreamError) -> bool:
-    return error.hard or error.reason in {"throttled", "usage_limit", "ip_blocked", "model_unavailable", "suspect"}
-
-
-def _broken_off(error: UpstreamError) -> GatewayError:
-    return UpstreamFailed(
-        "The answer broke off: the upstream failed after it had begun. What was sent is incomplete; ask again.",
-    )
+    return error.hard or error.reason in {
+        "throttled",
+        "usage_limit",
+        "ip_blocked",
+        "model_unavailable",
+        "suspect",
+    }
 
 
 def _out_of_time(deadline: float) -> DeadlineExceeded:

@@ -45,14 +45,15 @@ class GeminiWebSessions:
         self._connect_timeout = connect_timeout
         self._tasks = Tasks("gemini_web")
         shutil.rmtree(self._cache, ignore_errors=True)
-        self._cache.mkdir(mode=0o700, parents=True)
+        self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.environ["GEMINI_COOKIE_PATH"] = str(self._cache)  # read by the library at every call
         loguru.logger.disable("gemini_webapi")  # it logs cookie file names, which are cookie values
         self._verify: str | bool = True
         if ca_file is not None:
-            bundle = directory / "ca-bundle.pem"
-            bundle.write_text(Path(certifi.where()).read_text() + "\n" + ca_file.read_text())
-            self._verify = str(bundle)
+            # Another replica on this machine may read the same file at this moment.
+            bundle, fresh = directory / "ca-bundle.pem", directory / f"ca-bundle.{os.getpid()}"
+            fresh.write_text(Path(certifi.where()).read_text() + "\n" + ca_file.read_text())
+            self._verify = str(fresh.replace(bundle))
 
     async def open(
         self, account: str, credentials: Credentials, proxy: str | None, timeout: float

@@ -1,0 +1,127 @@
+"""The wiring: every collaborator is built here, from settings, and handed over. Nothing else builds any."""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from importlib.metadata import version
+from typing import TypeVar
+
+import structlog
+from litestar import Litestar
+from msgspec import Struct
+
+from access import Keys
+from core.clock import SystemClock
+from core.metrics import Metrics
+from engine import Engine
+from engine import EngineSettings as Attempts
+from gateway.embedded import EmbeddedStore
+from gateway.settings import Settings
+from pool import AccountConfig, Policy, Pool, PoolSettings, PublicModel, Store, load_roster
+from pool.gemini_web import GeminiWebSessions
+from routes import EdgeSettings, RouteServices
+from routes import create_app as create_edge
+
+log = structlog.get_logger("gempool.app")
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The whole service. Its lifespan starts the embedded store where no other is named, begins to open
+    the accounts, and takes everything down in reverse order.
+
+    Raises `pool.RosterError` where the accounts file is broken. `app.state.drain(grace)` waits until no
+    request runs, `grace` seconds at most.
+    """
+    accounts = _accounts(settings)
+    clock, metrics = SystemClock(), Metrics()
+    policy = _pick(Policy, settings.pool)
+    embedded = None if settings.redis_url else EmbeddedStore(settings.data_dir / "store")
+    store = Store(settings.redis_url.reveal() if embedded is None else embedded.url, metrics, policy)
+    sessions = GeminiWebSessions(
+        settings.data_dir / "sessions",
+        ca_file=settings.upstream_ca_file,
+        activity=settings.pool.activity,
+        connect_timeout=settings.engine.connect_timeout,
+    )
+    pool = Pool(
+        store,
+        sessions,
+        accounts,
+        _table(settings),
+        _pick(PoolSettings, settings.pool, settings.supervisor, policy=policy),
+        metrics,
+        clock,
+    )
+    engine = Engine(pool, _pick(Attempts, settings.engine), metrics)
+
+    @contextlib.asynccontextmanager
+    async def running(app: Litestar) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            if embedded is not None:
+                await embedded.start()
+                stack.push_async_callback(embedded.stop)
+            stack.push_async_callback(store.close)
+            stack.push_async_callback(sessions.close)
+            stack.push_async_callback(pool.close)
+            await pool.start()
+            stack.push_async_callback(engine.close)
+            app.state["drain"] = pool.drain
+            log.info("started", accounts=len(accounts), store="embedded" if embedded else "redis")
+            yield
+
+    return create_edge(
+        RouteServices(
+            chat=engine,
+            keys=Keys(settings.api_keys, settings.admin_key),
+            metrics=metrics,
+            clock=clock,
+            version=version("gemini-pool-gateway"),
+            started=clock.now(),
+            settings=_edge(settings),
+            health_facts=_facts,
+        ),
+        lifespan=[running],
+    )
+
+
+def _accounts(settings: Settings) -> tuple[AccountConfig, ...]:
+    roster = load_roster(settings.accounts_file, settings.environment)
+    for warning in roster.warnings:
+        log.warning("accounts file", warning=warning)
+    return roster.accounts
+
+
+def _table(settings: Settings) -> list[PublicModel]:
+    """The public models, the default one first."""
+    models = settings.models
+    table = [
+        PublicModel(id, model.upstream, model.name, model.description, model.category)
+        for id, model in models.table.items()
+    ]
+    return sorted(table, key=lambda model: model.id != models.default)
+
+
+T = TypeVar("T", bound=Struct)
+
+
+def _pick(kind: type[T], *sections: Struct, **more: object) -> T:
+    """A settings struct of another package, its fields taken by name from the sections that have them."""
+    values = dict(more)
+    for section in sections:
+        for name in kind.__struct_fields__:
+            if name in section.__struct_fields__:
+                values[name] = getattr(section, name)
+    return kind(**values)
+
+
+def _edge(settings: Settings) -> EdgeSettings:
+    return _pick(
+        EdgeSettings,
+        settings.server,
+        default_model=settings.models.default,
+        allow_anonymous=settings.allow_anonymous,
+    )
+
+
+def _facts() -> Mapping[str, object]:
+    """What `/health` says of parts that are not built yet."""
+    return {"watermark_removal": False, "rate_limiter": False}
