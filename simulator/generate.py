@@ -155,7 +155,7 @@ class _Generation:
 
         def keep() -> None:
             turn = Turn(ids[1], ids[2], ask.prompt, candidate(ids[2], said, rich))
-            temporary = ask.temporary if earlier is None else earlier.temporary
+            temporary = context is None if earlier is None else earlier.temporary
             turns = [*(earlier.turns if earlier else ()), turn]
             title = earlier.title if earlier else ask.prompt[:40]
             account.keep_chat(Chat(cid, title, temporary, now, context or "", turns))
