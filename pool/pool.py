@@ -128,6 +128,10 @@ class Pool:
         )
         self._unsettled: dict[str, tuple[str, Effect]] = {}
         """Leases whose release the store has not confirmed, with account and effect."""
+        self._live: set[str] = set()
+        """Leases that are asked for or held here."""
+        self._ownerless: set[str] = set()
+        """Leases that the store held for us at the last look though nobody here has them."""
         self._strangers: set[str] = set()
         """Accounts in the store that are not in this replica's roster."""
         self._offered_elsewhere: tuple[Offered, ...] = ()
@@ -279,6 +283,7 @@ class Pool:
             self._lease_number += 1
             lease = f"{self._boot}-{self._lease_number:x}"
             leave_out = (*exclude, *blind)
+            self._live.add(lease)
             try:
                 answer = await self._store.pick(
                     self.replica,
@@ -291,15 +296,17 @@ class Pool:
                     be_woken=be_woken,
                 )
             except asyncio.CancelledError:
-                # The store may have given the lease: nobody would ever use it.
+                # The store runs it all the same, and what is sent now is run after it.
                 self._settle_soon(lease, "", NO_EFFECT)
                 raise
             except StoreUnavailable:
                 self._store_ok = False
+                self._live.discard(lease)
                 self._unsettled[lease] = ("", NO_EFFECT)
                 raise
             self._store_ok = True
             if isinstance(answer, Refused):
+                self._live.discard(lease)
                 return self._seen_from_here(answer, bool(exclude), bool(blind))
             member = self._members.get(answer.account)
             if member is None or member.held is None:
@@ -347,6 +354,7 @@ class Pool:
         await self._settle(lease, member.config.id, effect)
 
     async def _settle(self, lease: str, account: str, effect: Effect) -> None:
+        self._live.discard(lease)
         try:
             await self._store.release(self.replica, lease, effect)
         except asyncio.CancelledError:
@@ -493,7 +501,15 @@ class Pool:
         unsettled, self._unsettled = self._unsettled, {}
         for lease, (account, effect) in unsettled.items():
             await self._settle(lease, account, effect)
+        await self._collect_ownerless()
         await self._look_around()
+
+    async def _collect_ownerless(self) -> None:
+        """Give back leases that a slow store granted after we had stopped waiting for its answer."""
+        ownerless = await self._store.leases(self.replica) - self._live
+        for lease in ownerless & self._ownerless:
+            await self._settle(lease, "", NO_EFFECT)
+        self._ownerless = ownerless
 
     async def _look_around(self) -> None:
         """Take from the store what metrics and a replica without sessions need, and drop accounts that no

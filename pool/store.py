@@ -6,21 +6,18 @@ commands only.
 
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 import msgspec
-import redis.asyncio as redis
 import structlog
 from msgspec import Struct
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
 
 from core.errors import StoreUnavailable
 from core.metrics import Metrics
 from pool.account import AccountConfig, Cooldown, Effect, Policy, Record
+from pool.wire import Address, ServerError, Wire, WireError
 
 log = structlog.get_logger("gempool.pool")
 
@@ -79,7 +76,7 @@ class _Script:
 
 
 class Store:
-    """The scripts behind plain methods. All raise `core.errors.StoreUnavailable` and nothing else of redis.
+    """The scripts behind plain methods. All raise `core.errors.StoreUnavailable` and nothing else.
 
     url: `redis://`, `rediss://` or `unix://`. timeout: seconds, for connecting and for each answer.
     """
@@ -92,23 +89,11 @@ class Store:
         *,
         prefix: str = "{gempool}:",
         timeout: float = 2.0,
-        max_connections: int = 64,
     ) -> None:
         self._prefix = prefix
         self._policy = policy
         self._metrics = metrics
-        # One repeat at once mends a connection that died idle; the scripts make a repeated command harmless.
-        self._redis: redis.Redis = redis.Redis.from_pool(
-            redis.BlockingConnectionPool.from_url(
-                url,
-                max_connections=max_connections,
-                timeout=timeout,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                retry=Retry(NoBackoff(), 1),
-                decode_responses=True,
-            )
-        )
+        self._wire = Wire(Address(url), timeout)
         self._pick = _Script("pick")
         self._release = _Script("release", "effects")
         self._account = _Script("account", "effects")
@@ -156,7 +141,7 @@ class Store:
 
     async def release(self, replica: str, lease: str, effect: Effect) -> bool:
         """End the lease and apply the effect. False where it was not held any more (reaped, or released)."""
-        arguments: tuple[Any, ...] = ()
+        arguments: tuple[int | float, ...] = ()
         seconds = self._policy.eject_cap if effect.kind == "ok" else effect.seconds
         if effect.kind == "throttled":
             arguments = (_ms(self._policy.throttle_base), _ms(self._policy.cooldown_cap), effect.jitter)
@@ -239,56 +224,54 @@ class Store:
 
     async def events(self, account: str, limit: int = 200) -> list[Event]:
         """The account's last state changes, newest first."""
-        started = time.perf_counter()
-        try:
-            raw = await self._redis.lrange(f"{self._prefix}log:{account}", 0, limit - 1)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise self._unavailable("events", error) from error
-        self._metrics.store_seconds.labels("events").observe(time.perf_counter() - started)
+        raw = await self._call("events", "LRANGE", f"{self._prefix}log:{account}", 0, limit - 1)
         events = (msgspec.json.decode(line, type=Event) for line in raw)
         return [msgspec.structs.replace(event, at=event.at / 1000) for event in events]
+
+    async def leases(self, replica: str) -> set[str]:
+        """The leases that the store holds for this replica."""
+        return set(await self._call("leases", "HKEYS", f"{self._prefix}leases:{replica}"))
 
     async def wakes(self) -> AsyncGenerator[str, None]:
         """What the replicas tell one another: `free`, or `reinstated <account>`. Yields '' once it listens.
 
         Ends with `StoreUnavailable` when the connection is lost.
         """
-        pubsub = cast(Any, self._redis.pubsub(ignore_subscribe_messages=True))  # redis-py types none of it
         try:
-            await pubsub.subscribe(f"{self._prefix}wake")
-            yield ""
-            while True:
-                message = await pubsub.get_message(timeout=5.0)
-                if message is not None and message["type"] == "message":
-                    yield str(message["data"])
-        except (RedisError, OSError, TimeoutError) as error:
+            async with aclosing(self._wire.listen(f"{self._prefix}wake")) as messages:
+                async for message in messages:
+                    yield message
+        except WireError as error:
             raise self._unavailable("wakes", error) from error
-        finally:
-            with suppress(RedisError, OSError, TimeoutError):
-                await pubsub.aclose()
 
     async def close(self) -> None:
-        with suppress(RedisError, OSError, TimeoutError):
-            await self._redis.aclose()
+        await self._wire.close()
 
-    async def _verb(self, account: str, verb: str, *arguments: Any) -> str:
+    async def _verb(self, account: str, verb: str, *arguments: str | int | float) -> str:
         return str(await self._run(self._account, account, verb, *arguments))
 
-    async def _run(self, script: _Script, *arguments: Any) -> Any:
-        started = time.perf_counter()
-        command = self._redis.execute_command
+    async def _run(self, script: _Script, *arguments: str | int | float) -> Any:
+        if not script.sha:
+            script.sha = await self._call(script.name, "SCRIPT", "LOAD", script.source)
         try:
-            if not script.sha:
-                script.sha = await command("SCRIPT LOAD", script.source)
-            try:
-                answer = await command("EVALSHA", script.sha, 1, self._prefix, *arguments)
-            except NoScriptError:
-                # The store was restarted and has forgotten its scripts.
-                script.sha = await command("SCRIPT LOAD", script.source)
-                answer = await command("EVALSHA", script.sha, 1, self._prefix, *arguments)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise self._unavailable(script.name, error) from error
-        self._metrics.store_seconds.labels(script.name).observe(time.perf_counter() - started)
+            return await self._call(script.name, "EVALSHA", script.sha, 1, self._prefix, *arguments)
+        except ServerError:
+            pass  # `_call` lets through only NOSCRIPT
+        # The store was restarted and has forgotten its scripts.
+        script.sha = await self._call(script.name, "SCRIPT", "LOAD", script.source)
+        return await self._call(script.name, "EVALSHA", script.sha, 1, self._prefix, *arguments)
+
+    async def _call(self, operation: str, *arguments: str | int | float) -> Any:
+        started = time.perf_counter()
+        try:
+            answer = await self._wire.call(*arguments)
+        except WireError as error:
+            raise self._unavailable(operation, error) from error
+        except ServerError as error:
+            if str(error).startswith("NOSCRIPT"):
+                raise
+            raise self._unavailable(operation, error) from error
+        self._metrics.store_seconds.labels(operation).observe(time.perf_counter() - started)
         return answer
 
     def _unavailable(self, operation: str, error: Exception) -> StoreUnavailable:
