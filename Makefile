@@ -5,10 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 UV_VERSION := 0.13.8
-CODE := core pool engine routes access gateway simulator benchmarks tests
 
-# The newest of these that starts and is at least 3.11 makes the venv; `make setup PYTHON=/path/to/python` chooses.
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+# The first of these that starts and is at least 3.11 makes the venv; `make setup PYTHON=/path/to/python` chooses.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
