@@ -175,12 +175,15 @@ def _picture(url: str, at: str) -> Blob:
 def _file(part: ContentPart, at: str) -> Blob:
     file = _present(part.file, f"{at}.file")
     if file.file_data is None:
-        field = f"{at}.file.file_id" if file.file_id is not None else f"{at}.file.file_data"
-        raise InvalidRequest(
-            f"'{at}.file.file_data' is missing: stored files are not known here. Send the file as a data URL in"
-            f" '{at}.file.file_data'.",
-            param=field,
-        )
+        if file.file_id is not None:
+            field = f"{at}.file.file_id"
+            raise InvalidRequest(
+                f"'{field}' is not supported: stored files are not known here. Send the file as a data URL in"
+                " file_data.",
+                param=field,
+            )
+        field = f"{at}.file.file_data"
+        raise InvalidRequest(f"'{field}' is missing. Send the file as a data URL.", param=field)
     field = f"{at}.file.file_data"
     if media.is_data_url(file.file_data):
         return media.from_data_url(file.file_data, field, file.filename)

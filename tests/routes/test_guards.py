@@ -1,0 +1,155 @@
+"""Who is let in, over the wire."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routes import EdgeSettings
+from routes.guards import is_loopback_address, is_loopback_host, is_trusted_origin
+from tests.fakes.edge import Edge, edge
+
+CLOSED = [
+    "/v1/models",
+    "/v1beta/models",
+    "/api/models",
+    "/api/info",
+    "/metrics",
+    "/nope",
+    "/gemini/nope",
+    "/v1/chat/completions",
+]
+
+
+@pytest.fixture(scope="module")
+def locked() -> Iterator[Edge]:
+    """An edge that asks for a key."""
+    with edge(
+        api_key="one,two",
+        admin_key="root",
+        facts={"watermark_removal": True, "store": {"name": "s", "keys": 3}},
+    ) as found:
+        yield found
+
+
+@pytest.mark.parametrize("path", CLOSED)
+def test_every_route_is_closed_without_a_key(locked: Edge, path: str) -> None:
+    """Unknown routes included: 401 in the path's dialect, with WWW-Authenticate and a request id."""
+    for headers in (
+        {},
+        {"authorization": "Bearer wrong"},
+        {"authorization": "Basic one"},
+        {"x-api-key": "on"},
+    ):
+        response = locked.http.get(path, headers=headers)
+        assert response.status_code == 401
+        assert response.headers["www-authenticate"].startswith("Bearer")
+        assert response.headers["x-request-id"]
+        error = response.json()["error"]
+        if path.startswith(("/v1beta", "/gemini")):
+            assert (error["code"], error["status"]) == (401, "UNAUTHENTICATED")
+        else:
+            assert (error["code"], error["type"]) == ("invalid_api_key", "authentication_error")
+
+
+@pytest.mark.parametrize("key", ["one", "two", "root"])
+@pytest.mark.parametrize("path", ["/v1/models", "/v1beta/models", "/metrics", "/api/info"])
+def test_every_way_of_sending_a_key_works(locked: Edge, path: str, key: str) -> None:
+    """Bearer (in any case), x-api-key, x-goog-api-key and ?key=; a wrong one beside a right one does no harm."""
+    for headers in (
+        {"authorization": f"Bearer {key}"},
+        {"authorization": f"bearer  {key}"},
+        {"x-api-key": key},
+        {"x-goog-api-key": key},
+        {"authorization": "Bearer dummy", "x-api-key": key},
+    ):
+        assert locked.http.get(path, headers=headers).status_code == 200
+    assert locked.http.get(path, params={"key": key}).status_code == 200
+
+
+def test_health_ready_root_and_preflights_are_open(locked: Edge) -> None:
+    for path in ("/health", "/ready", "/", "/health/"):
+        assert locked.http.get(path).status_code == 200
+        assert locked.http.head(path).status_code == 200
+    assert locked.http.options("/v1/chat/completions").status_code == 204
+    assert locked.http.post("/health").status_code == 401
+
+
+def test_health_without_a_key_tells_counts_only(locked: Edge) -> None:
+    """Words and names are for those with a key."""
+    open_, known = (
+        locked.http.get("/health").json(),
+        locked.http.get("/health", headers={"x-api-key": "one"}).json(),
+    )
+    assert open_["store"] == {"keys": 3}
+    assert known["store"] == {"name": "s", "keys": 3}
+    assert open_["watermark_removal"] is known["watermark_removal"] is True
+
+
+def test_metrics_may_be_opened() -> None:
+    with edge(api_key="one", settings=EdgeSettings(metrics_open=True)) as found:
+        assert found.http.get("/metrics").status_code == 200
+        assert found.http.get("/v1/models").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example"},
+        {"host": "evil.example:8100"},
+        {"host": "localhost.evil.example"},
+        {"host": "192.168.1.5"},
+        {"origin": "https://evil.example"},
+        {"origin": "http://localhost.evil.example"},
+        {"origin": "null"},
+    ],
+)
+def test_without_any_key_a_web_page_cannot_reach_in(gate: Edge, headers: dict[str, str]) -> None:
+    """Neither across origins nor by a name that resolves to loopback; the message tells what to set."""
+    response = gate.http.post("/v1/generate", json={"prompt": "hi"}, headers=headers)
+    assert response.status_code == 403
+    assert "API_KEY" in response.json()["error"]["message"]
+    assert gate.chat.asks == []
+    google = gate.http.get("/v1beta/models", headers=headers)
+    assert google.json()["error"]["status"] == "PERMISSION_DENIED"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "localhost:8100"},
+        {"host": "127.0.0.1"},
+        {"host": "[::1]:8100"},
+        {"host": "app.localhost"},
+        {"origin": "http://localhost:3000"},
+        {"origin": "file://"},
+        {"sec-fetch-mode": "cors", "accept-language": "*"},
+    ],
+)
+def test_without_any_key_this_machine_is_served(gate: Edge, headers: dict[str, str]) -> None:
+    assert gate.http.post("/v1/generate", json={"prompt": "hi"}, headers=headers).status_code == 200
+
+
+def test_anonymous_callers_may_be_allowed() -> None:
+    """`allow_anonymous` lifts what keeps strangers out, for those who mean it."""
+    with edge(settings=EdgeSettings(allow_anonymous=True)) as found:
+        headers = {"host": "gateway.example", "origin": "https://app.example"}
+        assert found.http.get("/v1/models", headers=headers).status_code == 200
+
+
+@given(st.ip_addresses(v=4))
+def test_loopback_is_loopback_and_nothing_else(address: object) -> None:
+    """For addresses as they are, mapped into IPv6, in a Host header and in an Origin."""
+    expected = str(address).startswith("127.")
+    assert is_loopback_address(str(address)) is expected
+    assert is_loopback_address(f"::ffff:{address}") is expected
+    assert is_loopback_host(f"{address}:80") is expected
+    assert is_trusted_origin(f"http://{address}:80") is expected
+
+
+@given(st.text())
+def test_no_host_or_origin_crashes_the_guard(text: str) -> None:
+    """Whatever a header holds, the answer is yes or no."""
+    assert is_loopback_host(text) in (True, False)
+    assert is_trusted_origin(text) in (True, False)

@@ -1,0 +1,160 @@
+"""HTTP as it comes from old, odd and hostile clients."""
+
+import json
+import socket
+import time
+from typing import Any
+
+import pytest
+
+from tests.fakes.edge import Edge
+from tests.fakes.server import until
+
+CHAT = json.dumps({"messages": [{"role": "user", "content": "hi"}]}).encode()
+STREAM = json.dumps({"messages": [{"role": "user", "content": "hi"}], "stream": True}).encode()
+
+
+def talk(gate: Edge, *pieces: bytes, pause: float = 0.02) -> bytes:
+    """Send the pieces one after another and read until the server closes or falls silent."""
+    with socket.create_connection(("127.0.0.1", gate.port), timeout=5) as connection:
+        for piece in pieces:
+            try:
+                connection.sendall(piece)
+            except (BrokenPipeError, ConnectionResetError):
+                break
+            time.sleep(pause)
+        connection.settimeout(1.0)
+        data = b""
+        try:
+            while piece := connection.recv(65536):
+                data += piece
+        except (TimeoutError, ConnectionResetError):
+            pass
+        return data
+
+
+def post(path: str, body: bytes, *, version: str = "1.1", headers: str = "") -> bytes:
+    return (
+        f"POST {path} HTTP/{version}\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode()
+        + body
+    )
+
+
+def parsed(answer: bytes) -> tuple[int, bytes, Any]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), head.lower(), body
+
+
+def test_http_1_0_gets_a_whole_answer_and_a_closed_connection(gate: Edge) -> None:
+    """Without chunks, which HTTP/1.0 does not know, streamed or not; no Host header is needed."""
+    for body in (CHAT, STREAM):
+        request = f"POST /v1/chat/completions HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        status, head, answer = parsed(talk(gate, request))
+        assert status == 200
+        assert b"transfer-encoding" not in head
+        assert f"content-length: {len(answer)}".encode() in head
+    assert answer.endswith(b"data: [DONE]\n\n")
+
+
+def test_a_proxy_that_speaks_http_1_0_still_gets_a_stream(gate: Edge) -> None:
+    """Proxies read chunks in any case, and would time out on an answer that is held back."""
+    _, head, _ = parsed(
+        talk(gate, post("/v1/chat/completions", STREAM, version="1.0", headers="X-Real-IP: 10.0.0.1\r\n"))
+    )
+    assert b"transfer-encoding: chunked" in head
+
+
+def test_a_body_may_come_in_chunks_and_slowly(gate: Edge) -> None:
+    """Without Content-Length, cut anywhere."""
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    pieces = [b"%x\r\n%s\r\n" % (len(part), part) for part in (CHAT[:5], CHAT[5:6], CHAT[6:])]
+    status, _, body = parsed(talk(gate, head, *pieces, b"0\r\n\r\n"))
+    assert status == 200
+    assert b"You said: hi" in body
+
+
+def test_expect_100_continue_is_answered(gate: Edge) -> None:
+    """curl waits for it before it sends a large body."""
+    request = post("/v1/chat/completions", CHAT, headers="Expect: 100-continue\r\n")
+    head, _, body = request.partition(b"\r\n\r\n")
+    answer = talk(gate, head + b"\r\n\r\n", body)
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK")
+
+
+def test_a_body_announced_as_too_large_is_refused_unread(gate: Edge) -> None:
+    """A client that asks first is told 413 instead of 100 and never sends it."""
+    head = b"POST /v1beta/models/m:generateContent HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999\r\nExpect: 100-continue\r\n\r\n"
+    status, headers, body = parsed(talk(gate, head))
+    assert status == 413
+    assert b"connection: close" in headers
+    assert json.loads(body)["error"]["status"] == "INVALID_ARGUMENT"
+
+
+def test_a_chunked_body_is_refused_as_soon_as_it_is_too_large(gate: Edge) -> None:
+    """No Content-Length is no way around the limit, and the answer arrives although the client still sends."""
+    head = b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    piece = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    status, headers, body = parsed(talk(gate, head, *[piece] * 6, pause=0.01))
+    assert status == 413
+    assert b"connection: close" in headers
+    assert b"200000 bytes" in body
+
+
+def test_an_endless_body_does_not_hold_the_server(gate: Edge) -> None:
+    """Whoever goes on sending after a refusal is cut off."""
+    head = b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    piece = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    talk(gate, head, *[piece] * 40, pause=0)
+    until(lambda: gate.metric("gempool_requests_in_flight") == 0)
+
+
+def test_a_body_that_never_comes_times_out(gate: Edge) -> None:
+    """The request ends with 504 when the settings' time for bodies is over."""
+    head = b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{"
+    status, _, body = parsed(talk(gate, head, pause=1.2))
+    assert status == 504
+    assert b"did not arrive" in body
+
+
+def test_a_caller_who_leaves_amid_the_body_is_forgotten(gate: Edge) -> None:
+    before = gate.metric("gempool_cancelled_total")
+    with socket.create_connection(("127.0.0.1", gate.port)) as connection:
+        connection.sendall(b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
+        until(lambda: gate.metric("gempool_requests_in_flight") == 1)
+    until(lambda: gate.metric("gempool_cancelled_total") == before + 1)
+    assert gate.chat.asks == []
+
+
+def test_pipelined_requests_are_answered_in_order(gate: Edge) -> None:
+    """Two at once on one connection, then garbage: the answers come first, then 400 and the end."""
+    requests = b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n" + post("/v1/chat/completions", CHAT)
+    answer = talk(gate, requests)
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+    assert answer.index(b'"ready"') < answer.index(b"You said")
+    assert b"HTTP/1.1 400" in talk(
+        gate, b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\x00\xff garbage\r\n\r\n"
+    )
+    assert gate.http.get("/ready").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 50]
+)
+def test_garbage_ends_its_own_connection_only(gate: Edge, garbage: bytes) -> None:
+    talk(gate, garbage)
+    assert gate.http.get("/ready").status_code == 200
+
+
+def test_head_answers_as_get_without_a_body(gate: Edge) -> None:
+    """Same headers, length included."""
+    for path in ("/health", "/ready", "/v1/models", "/v1beta/models", "/api/info", "/metrics", "/"):
+        head, get = gate.http.head(path), gate.http.get(path)
+        assert head.status_code == get.status_code == 200
+        assert head.content == b""
+        assert "content-length" in head.headers
+
+
+@pytest.mark.parametrize("path", ["/health/", "/v1/models/", "//v1//models", "/v1beta/models/"])
+def test_trailing_and_doubled_slashes_are_tolerated(gate: Edge, path: str) -> None:
+    answer = talk(gate, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 200 OK")
