@@ -42,13 +42,17 @@ _BROKEN_OFF = (
 class EngineSettings(Struct, frozen=True):
     """All in seconds but `attempts`: how many failures of accounts that stay in rotation one request may
     see. Failures that take an account out of rotation (expired, throttled, usage limit, blocked) do not
-    count: each makes the pool smaller, so they end by themselves."""
+    count: each makes the pool smaller, so they end by themselves.
+
+    queue_timeout: how long a request waits for an account, also for one that it has tried already.
+    """
 
     deadline: float = 300.0
     attempts: int = 16
     connect_timeout: float = 10.0
     first_content_timeout: float = 60.0
     silence_timeout: float = 60.0
+    queue_timeout: float = 30.0
 
 
 class Engine:
@@ -66,26 +70,31 @@ class Engine:
         flat = flatten(ask.messages)
         lanes = await self._pool.lanes_for(ask.model)
         tried: set[str] = set()
-        left, rounds = self._settings.attempts, 0
+        left, rounds, patience = self._settings.attempts, 0, 0.0
         last: UpstreamError | None = None
         while True:
             try:
                 lease = await self._lease(ask, lanes, tried, deadline)
             except AllTried as error:
-                # Every account had its turn. Those that failed softly may do better the next time.
-                rounds += 1
+                # Every account had its turn. Those that failed softly may do better the next time, and
+                # those that cool are waited for as long as a place in the queue would be held.
+                now = loop.time()
+                patience = patience or min(now + self._settings.queue_timeout, deadline - _ENOUGH)
                 pause = max(_PAUSE * 2**rounds, error.retry_after or 0.0)
-                if last is None or loop.time() + pause > deadline - _ENOUGH:
+                if now + pause > patience:
                     raise
                 ask.trace.waited += pause
                 await asyncio.sleep(pause)
                 tried.clear()
+                rounds += 1
                 continue
             attempt = _Attempt(ask, flat, lease, self._bounds(deadline - loop.time()))
             events = attempt.run()
             try:
                 async for event in events:
                     yield event
+                if attempt.rewritten:
+                    self._metrics.stream_rewrites.inc()
                 self._settle(attempt, None)
                 return
             except UpstreamError as error:
@@ -190,6 +199,7 @@ class _Attempt:
         self.ask = ask
         self.lease = lease
         self.begun = False
+        self.rewritten = False
         self.settled = False
         self._flat = flat
         self._bounds = bounds
@@ -211,6 +221,7 @@ class _Attempt:
                 finally:
                     ask.trace.waited += loop.time() - before
                 if isinstance(event, Done):
+                    self.rewritten = event.rewritten
                     break
                 if isinstance(event, Delta):
                     texts.append(event.text)

@@ -51,7 +51,7 @@ def create_app(settings: Settings) -> Litestar:
         metrics,
         clock,
     )
-    engine = Engine(pool, _pick(Attempts, settings.engine), metrics)
+    engine = Engine(pool, _pick(Attempts, settings.engine, settings.pool), metrics)
 
     @contextlib.asynccontextmanager
     async def running(app: Litestar) -> AsyncIterator[None]:

@@ -54,11 +54,13 @@ class Offered(Struct, frozen=True):
 
 
 class Done(Struct, frozen=True, gc=False):
-    """Ends every answer that is whole. The ids name the chat that it stands in."""
+    """Ends every answer that is whole. The ids name the chat that it stands in; `rewritten` says that the
+    upstream changed text which had been handed out already."""
 
     cid: str = ""
     rid: str = ""
     rcid: str = ""
+    rewritten: bool = False
 
 
 UpstreamEvent: TypeAlias = Delta | Picture | Done

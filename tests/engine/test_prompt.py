@@ -22,7 +22,11 @@ def test_a_single_question_is_asked_as_it_stands(text: str) -> None:
 WORDS = st.text(st.characters(categories=["L", "N"]), min_size=3, max_size=12)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["system", "user", "assistant", "tool"]), WORDS), min_size=1, max_size=8))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["system", "user", "assistant", "tool"]), WORDS), min_size=1, max_size=8
+    )
+)
 def test_nothing_that_was_said_is_lost(turns: list[tuple[Role, str]]) -> None:
     """Whatever the roles, every message's text stands in the prompt, system text first, the rest in order."""
     text = flatten(tuple(said(role, words) for role, words in turns)).text
@@ -65,7 +69,11 @@ def test_files_are_numbered_where_they_stand() -> None:
     """Two pictures in a conversation are told apart by number, and go along in that order."""
     one, two = Blob(b"1", "image/png", "a.png"), Blob(b"2", "image/jpeg")
     flat = flatten(
-        (Message("user", (Text("first"), one)), said("assistant", "seen"), Message("user", (two, Text("and this?"))))
+        (
+            Message("user", (Text("first"), one)),
+            said("assistant", "seen"),
+            Message("user", (two, Text("and this?"))),
+        )
     )
     assert flat.files == (one, two)
     assert "first\n[attached file 1: a.png]" in flat.text
@@ -83,7 +91,9 @@ def test_a_picture_without_a_word_is_still_asked_about() -> None:
     assert flatten((Message("user", (Blob(b"1", "image/png"),)),)).text == "See the attached file."
 
 
-@pytest.mark.parametrize("messages", [(), (Message("user"),), (said("user", " \n "),), (said("system", " "),)])
+@pytest.mark.parametrize(
+    "messages", [(), (Message("user"),), (said("user", " \n "),), (said("system", " "),)]
+)
 def test_nothing_to_answer_is_the_callers_mistake(messages: tuple[Message, ...]) -> None:
     """Empty and blank conversations name the field."""
     with pytest.raises(InvalidRequest) as error:

@@ -42,3 +42,10 @@ async def until(condition: Callable[[], object], seconds: float = 5) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  what is awaited has no event of ours
             await asyncio.sleep(0.005)
+
+
+async def until_so(condition: Callable[[], Awaitable[object]], seconds: float = 5) -> None:
+    """The same for a condition that has to be asked for."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110  as above
+            await asyncio.sleep(0.01)
