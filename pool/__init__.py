@@ -3,6 +3,7 @@
 from pool.account import AccountConfig, Policy, State
 from pool.models import DEFAULT_LANE, PublicModel
 from pool.pool import AccountView, AllTried, Lease, Pool, PoolStatus
+from pool.roster import Roster, RosterDiff, RosterError, diff, load_roster
 from pool.settings import PoolSettings
 from pool.store import Store
 
@@ -17,6 +18,11 @@ __all__ = [
     "PoolSettings",
     "PoolStatus",
     "PublicModel",
+    "Roster",
+    "RosterDiff",
+    "RosterError",
     "State",
     "Store",
+    "diff",
+    "load_roster",
 ]
