@@ -173,5 +173,7 @@ class Faults:
 
 
 def _applies(f: Fault, request: str) -> bool:
+    if f.kind == "status" and request == "generate" and not f.status:
+        return False
     scope = f.on or _SCOPE.get(f.kind, ("generate",))
     return "all" in scope or request in scope or request.partition(":")[0] in scope

@@ -14,9 +14,12 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl
 
 import httptools
+import structlog
 from msgspec import Struct
 
 from core.tasks import Tasks
+
+log = structlog.get_logger("gempool.simulator")
 
 End: TypeAlias = Literal["sent", "aborted", "cut"]
 """How a reply ended: played to its end, left by the client, or cut off by a fault."""
@@ -111,7 +114,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, handler: Handler, tasks: Tasks, lost: Callable[["Connection"], None]) -> None:
         self._handler = handler
         self._tasks = tasks
-        self._lost = lost
+        self._on_lost = lost
+        self.lost = False
         self._transport: asyncio.Transport | None = None
         self._early: list[bytes] = []
         self._parser = httptools.HttpRequestParser(self)
@@ -124,7 +128,6 @@ class Connection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
         self._size = 0
-        self._sock: socket.socket | None = None
 
     # asyncio.Protocol
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -149,12 +152,20 @@ class Connection(asyncio.Protocol):
             )
             self._transport.close()
 
+    def _give_up(self, status: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(
+                b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
+            self._transport.close()
+
     def connection_lost(self, error: Exception | None) -> None:
+        self.lost = True
         self._writable.set()
         if self._player is not None:
             self._player.cancel()
         self._finish("aborted")
-        self._lost(self)
+        self._on_lost(self)
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -184,8 +195,12 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         path, _, query = self._url.decode("latin-1").partition("?")
-        body = b"".join(self._body) if self._size <= MAX_BODY else b""
-        request = Request(self._parser.get_method().decode(), path, query, self._headers, body)
+        if self._size > MAX_BODY:
+            self._give_up(b"413 Content Too Large")
+            return
+        request = Request(
+            self._parser.get_method().decode(), path, query, self._headers, b"".join(self._body)
+        )
         self._waiting.append(request)
         if self._reply is None:
             self._next()

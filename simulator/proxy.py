@@ -5,6 +5,7 @@ import base64
 import binascii
 import hmac
 import ssl
+from collections.abc import Callable
 from functools import partial
 
 from core.tasks import Tasks
@@ -25,27 +26,31 @@ class Proxy:
         self._context = context
         self._tasks = tasks
         self._open: dict[Connection, Egress] = {}
+        self._tunnels: set[_Tunnel] = set()
 
     def protocol(self) -> asyncio.Protocol:
-        return _Tunnel(self)
+        tunnel = _Tunnel(self, self._tunnels.discard)
+        self._tunnels.add(tunnel)
+        return tunnel
 
     def admit(self, head: bytes) -> tuple[str, Egress] | bytes:
         """(host, egress) for a CONNECT request, or the answer that refuses it."""
         lines = head.decode("latin-1").split("\r\n")
-        method, _, rest = lines[0].partition(" ")
-        target = rest.partition(" ")[0]
+        method, target, *_ = [*lines[0].split(" "), ""]
         host, _, port = target.rpartition(":")
-        headers = dict(line.lower().partition(":")[::2] for line in lines[1:])
-        raw = dict(line.partition(":")[::2] for line in lines[1:])
+        headers = {
+            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
+        }
         journal = self._world.journal
         if method != "CONNECT":
             journal.anomaly("", "bad_proxy_use", f"{method} instead of CONNECT")
             return _answer(405, "Method Not Allowed")
-        credential = next((v for k, v in raw.items() if k.lower() == "proxy-authorization"), "")
-        egress = self._egress(credential.strip())
+        credential = headers.get("proxy-authorization", "")
+        egress = self._egress(credential)
         if egress is None:
-            why = "unknown" if "proxy-authorization" in headers else "missing"
-            journal.anomaly("", "proxy_auth", f"the proxy credential is {why}")
+            journal.anomaly(
+                "", "proxy_auth", f"the proxy credential is {'wrong' if credential else 'missing'}"
+            )
             return _answer(
                 407, "Proxy Authentication Required", 'Proxy-Authenticate: Basic realm="simulator"'
             )
@@ -81,7 +86,7 @@ class Proxy:
         except (OSError, ssl.SSLError):
             transport.abort()
             return
-        if secured is None:
+        if secured is None or connection.lost:
             return
         self._open[connection] = egress
         egress.open_connections += 1
@@ -97,19 +102,30 @@ class Proxy:
         for connection, through in list(self._open.items()):
             if egress is None or through is egress:
                 connection.reset()
+        if egress is None:
+            for tunnel in list(self._tunnels):
+                tunnel.close()
 
 
 class _Tunnel(asyncio.Protocol):
     """A connection until its CONNECT request is answered."""
 
-    def __init__(self, proxy: Proxy) -> None:
+    def __init__(self, proxy: Proxy, ended: Callable[["_Tunnel"], None]) -> None:
         self._proxy = proxy
+        self._ended = ended
         self._transport: asyncio.Transport | None = None
         self._head = b""
         self._hello_breaks = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # TCP only
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._ended(self)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         transport = self._transport
@@ -138,6 +154,7 @@ class _Tunnel(asyncio.Protocol):
             self._hello_breaks = True
             return
         self._transport = None
+        self._ended(self)
         self._proxy.upgrade(transport, host, egress)
 
 

@@ -198,12 +198,12 @@ class Simulator:
         return self._credentials(found)
 
     def set_fault(self, account: str, *faults: Fault) -> None:
-        """Replace the account's faults. Faults of the egress hit all that share it; connection faults
-        also end the connections that are open."""
+        """Replace the account's faults; none, or `ok`, clears them and its egress's. Faults of the egress hit
+        all that share it, and are replaced by such faults only; connection faults end open connections."""
         found, now = self._account(account), self._clock.now()
         for one in faults:
             check_fault(one)
-        own = tuple(f for f in faults if f.kind not in EGRESS_KINDS)
+        own = tuple(f for f in faults if f.kind not in EGRESS_KINDS and f.kind != "ok")
         shared = tuple(f for f in faults if f.kind in EGRESS_KINDS)
         found.faults.replace(own, now)
         if shared or not own:

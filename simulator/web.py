@@ -169,10 +169,7 @@ class WebApp:
         return reply
 
     def _spoil(self, account: Account, kind: str, reply: Reply) -> Reply:
-        hits = account.faults.hits(kind)
-        if "expired" in hits and kind == "image" and reply.status == 200:
-            hits.pop("expired")
-        return self._apply(hits, kind, reply)
+        return self._apply(account.faults.hits(kind), kind, reply)
 
     def _apply(self, hits: dict[str, Fault], kind: str, reply: Reply) -> Reply:
         """Faults that any request may have: a status, a reset, latency, a slow body."""

@@ -239,7 +239,7 @@ async def test_an_rpc_may_be_refused_inside_a_200(sim: Simulator, open_client: O
     assert client.account_status == AccountStatus.UNAUTHENTICATED
 
 
-@pytest.mark.parametrize(("bad", "number"), [("refuse_connect", 56), ("tls_broken", 35)])
+@pytest.mark.parametrize(("bad", "number"), [("refuse_connect", 7), ("tls_broken", 35)])
 async def test_the_connection_may_fail(
     sim: Simulator, open_client: OpenClient, bad: str, number: int
 ) -> None:

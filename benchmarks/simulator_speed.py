@@ -1,6 +1,6 @@
 """How many generations a second the simulator serves on one core, by its own CPU time.
 
-    .venv/bin/python benchmarks/simulator.py [--seconds 4] [--connections 8]
+    .venv/bin/python benchmarks/simulator_speed.py [--seconds 4] [--connections 8]
 
 The simulator runs as a process of its own; this process only sends prompts over keep-alive TLS connections
 and throws the answers away. CPU time is read from the simulator's own clock, so a slow driver does not count.
