@@ -9,8 +9,7 @@ from core.chat import Blob
 from core.errors import InvalidRequest, UnsupportedMedia
 
 _DATA_URL = re.compile(r"data:([^,]*),(.*)", re.IGNORECASE | re.DOTALL)
-_WHITESPACE = re.compile(r"\s+")
-_TO_STANDARD = str.maketrans("-_", "+/")
+_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -48,16 +47,15 @@ def _is_bitmap(data: bytes) -> bool:
 def decode_base64(text: str) -> bytes:
     """Base64 in either alphabet (or a mix), with or without padding and line breaks. Raises ValueError."""
     try:
-        # Most is plain, and large: one pass instead of four.
-        return binascii.a2b_base64(text, strict_mode=True)
-    except ValueError:
-        pass
-    clean = _WHITESPACE.sub("", text).rstrip("=").translate(_TO_STANDARD)
+        # Bytes, since translating a str of many megabytes takes most of a second.
+        clean = text.encode("ascii").translate(_TO_STANDARD, b" \t\r\n").rstrip(b"=")
+    except UnicodeEncodeError:
+        raise ValueError("it has characters that are not base64's") from None
     if len(clean) % 4 == 1:
         raise ValueError("its length cannot be base64's")
     try:
-        return base64.b64decode(clean + "=" * (-len(clean) % 4), validate=True)
-    except (binascii.Error, ValueError):
+        return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4), strict_mode=True)
+    except ValueError:
         raise ValueError("it has characters that are not base64's") from None
 
 

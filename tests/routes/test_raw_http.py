@@ -94,7 +94,14 @@ def test_a_chunked_body_is_refused_as_soon_as_it_is_too_large(gate: Edge) -> Non
     """No Content-Length is no way around the limit, and the answer arrives although the client still sends."""
     head = b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     piece = b"10000\r\n" + b"x" * 65536 + b"\r\n"
-    status, headers, body = parsed(talk(gate, head, *[piece] * 6, pause=0.01))
+    with socket.create_connection(("127.0.0.1", gate.port), timeout=5) as connection:
+        for part in (head, *[piece] * 6, b"0\r\n\r\n"):
+            connection.sendall(part)
+            time.sleep(0.02)
+        answer = b""
+        while more := connection.recv(65536):
+            answer += more
+    status, headers, body = parsed(answer)
     assert status == 413
     assert b"connection: close" in headers
     assert b"200000 bytes" in body
