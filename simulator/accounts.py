@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from core.clock import Clock
-from simulator.config import AccountSpec, ControlError, Script, Tier, check_name
+from simulator.config import AccountSpec, ControlError, Script, Tier, check_cookie, check_name
 from simulator.faults import Faults
 from simulator.journal import AccountJournal
 from simulator.models import PLANS, Model, Plan, offered
@@ -172,6 +172,8 @@ class Accounts:
         name = check_name("egress", spec.egress or spec.id)
         if spec.id in self._accounts:
             raise ControlError(f"id: {spec.id!r} is taken; choose another or delete that account first")
+        check_cookie("secure_1psid", spec.secure_1psid)
+        check_cookie("secure_1psidts", spec.secure_1psidts)
         old = self._old.get(spec.id)
         kept = Kept(
             id=spec.id,

@@ -9,6 +9,10 @@ from msgspec import Struct
 
 Tier: TypeAlias = Literal["free", "pro", "ultra", "plus"]
 
+REQUEST_KINDS = ("page", "rpc", "generate", "upload", "image", "rotate", "preflight")
+"""What a request may be; an RPC may also be named, as in `rpc:jSf9Qc`."""
+
+_COOKIE = re.compile(r"[A-Za-z0-9._-]{0,4096}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -20,6 +24,13 @@ def check_name(field: str, value: str) -> str:
     """`value`, where it may name an account or an egress."""
     if not _NAME.fullmatch(value):
         raise ControlError(f"{field}: use 1 to 64 letters, digits, dots, dashes or underscores")
+    return value
+
+
+def check_cookie(field: str, value: str) -> str:
+    """`value`, where it can stand in a Cookie header; may be empty."""
+    if not _COOKIE.fullmatch(value):
+        raise ControlError(f"{field}: use letters, digits, dots, dashes and underscores only")
     return value
 
 
@@ -121,6 +132,8 @@ def check_defaults(defaults: Defaults) -> Defaults:
         if getattr(defaults, field) < 0:
             raise ControlError(f"{field}: give seconds, zero or more")
     for kind, seconds in defaults.latency.items():
+        if kind.partition(":")[0] not in REQUEST_KINDS:
+            raise ControlError(f"latency.{kind}: give one of rpc:<id>, {', '.join(REQUEST_KINDS)}")
         if seconds < 0:
             raise ControlError(f"latency.{kind}: give seconds, zero or more")
     return defaults

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
-from simulator.config import ControlError
+from simulator.config import REQUEST_KINDS, ControlError
 
 FaultKind: TypeAlias = Literal[
     "ok", "expired", "guest", "http", "error", "slow_first_token", "stall", "drop_before_first", "drop_mid",
@@ -16,8 +16,6 @@ FaultKind: TypeAlias = Literal[
 
 EGRESS_KINDS = frozenset({"ip_block", "refuse_connect", "tls_broken"})
 """Faults of the IP address: every account behind the same egress has them."""
-
-REQUEST_KINDS = ("page", "rpc", "generate", "upload", "image", "rotate", "preflight")
 
 _SCOPE: dict[str, tuple[str, ...]] = {
     "expired": ("all",),

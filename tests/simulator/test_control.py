@@ -135,6 +135,8 @@ async def test_reset_forgets_all_but_cookies(
         ("POST", "/accounts", {"id": "no spaces"}, 400, "id"),
         ("POST", "/accounts", {"id": "x", "tier": "gold"}, 400, "tier"),
         ("POST", "/accounts", {"id": "x", "models": ["Turbo"]}, 400, "models"),
+        ("POST", "/accounts", {"id": "x", "secure_1psid": "a; b"}, 400, "secure_1psid"),
+        ("PUT", "/defaults", {"latency": {"pages": 1}}, 400, "latency.pages"),
         ("GET", "/nowhere", None, 404, "nowhere"),
         ("PATCH", "/accounts", None, 405, "GET, POST"),
     ],

@@ -4,14 +4,15 @@ import asyncio
 import html
 import shutil
 import struct
+import time
 from pathlib import Path
 
 import pytest
-from gemini_webapi import AuthError
+from gemini_webapi import AuthError, GeminiClient
 from gemini_webapi.constants import AccountStatus
 from gemini_webapi.utils import rotate_1psidts
 
-from simulator import Script, Simulator, fault
+from simulator import Script, Simulator, SimulatorConfig, fault
 from tests.simulator.support import OpenBare, OpenClient, credentials, until
 
 
@@ -157,7 +158,7 @@ async def test_a_generated_picture_is_saved(
     """Full size over the RPC and two hops of text; previews without redirects; both forms of the block."""
     client = await open_client()
     files = [b"a drawing"] if with_file else None
-    answer = await client.generate_content("Draw me a picture of a cat", files=files, current_retry=0)
+    answer = await client.generate_content("Draw me a picture of a «cat» 😀", files=files, current_retry=0)
     assert "googleusercontent" not in answer.text
     (image,) = answer.images
     assert type(image).__name__ == "GeneratedImage"
@@ -202,7 +203,7 @@ async def test_a_search_for_a_picture_finds_one_on_the_web(
 async def test_rotation_hands_out_a_new_cookie(
     sim: Simulator, open_client: OpenClient, cookie_folder: Path
 ) -> None:
-    """The new value works at once, the old one for its grace, and both outlive a restart's state."""
+    """The new value works at once, the old one for its grace."""
     old = credentials(sim, "alice")
     client = await open_client()
     new = await rotate_1psidts(client.client)
@@ -214,6 +215,49 @@ async def test_rotation_hands_out_a_new_cookie(
     with pytest.raises(Exception, match="429"):
         await rotate_1psidts(await _fresh_session(open_client))
     assert sim.account("alice")["notes"][-1]["kind"] == "rotated_too_soon"  # type: ignore[index]
+
+
+async def test_a_rotated_cookie_outlives_a_restart(tmp_path: Path) -> None:
+    """The current value, the one in its grace, and the token are the same again."""
+    config = SimulatorConfig(accounts=1, directory=tmp_path / "state")
+    first = Simulator(config)
+    await first.start()
+    old = first.accounts[0]
+    client = GeminiClient(
+        old["secure_1psid"], old["secure_1psidts"], proxy=old["proxy"], verify=first.ca_file
+    )
+    await client.init(timeout=10, auto_refresh=False)
+    new = await rotate_1psidts(client.client)
+    await first.stop()
+    second = Simulator(config)
+    await second.start()
+    try:
+        assert second.accounts[0]["secure_1psidts"] == new
+        assert second.proxy_port == first.proxy_port
+        assert (await client.generate_content("Still here?", current_retry=0)).text
+        account = second.world.accounts.get("account-1")
+        assert account is not None
+        assert account.psidts_state(old["secure_1psidts"], time.time()) == "grace"
+        assert second.anomalies() == []
+        await client.close()
+    finally:
+        await second.stop()
+
+
+async def test_eight_at_once_on_every_account(sim: Simulator, open_client: OpenClient) -> None:
+    """Concurrent streams keep to themselves, and nothing runs on afterwards."""
+    sim.set_defaults(frame_delay=0.01, cut_size=50)
+    clients = [await open_client(account) for account in ("alice", "bob")]
+    prompts = [f"Number {n} «ü😀»" for n in range(16)]
+    answers = await asyncio.gather(
+        *(clients[n % 2].generate_content(prompt, current_retry=0) for n, prompt in enumerate(prompts))
+    )
+    assert [a.text.split("\n")[0] for a in answers] == [f"You said: {p}" for p in prompts]
+    for account in ("alice", "bob"):
+        shown = sim.account(account)
+        assert (shown["running"], shown["prompts"]) == (0, 8)
+        assert 2 <= int(str(shown["max_running"])) <= 8
+    assert sim.anomalies() == []
 
 
 async def _fresh_session(open_client: OpenClient) -> object:
