@@ -3,6 +3,7 @@ and commands to paste. The gateway itself is the same that serves real accounts.
 
 import contextlib
 import fcntl
+import importlib.util
 import json
 import os
 import subprocess
@@ -107,15 +108,15 @@ Watch the answer grow:
   curl -sN {url}/v1/chat/completions{header} -H 'content-type: application/json' \\
     -d '{{"stream":true,{question}}}'
 
-With OpenAI's SDK (pip install openai; here it comes with `make setup`):
-  {python} -c 'from openai import OpenAI; import sys
-  print(OpenAI(base_url="{url}/v1", api_key=sys.argv[1]).chat.completions.create(
+With OpenAI's SDK:
+  {_sdk("openai")}{python} -c 'from openai import OpenAI; import sys; print(
+    OpenAI(base_url="{url}/v1", api_key=sys.argv[1]).chat.completions.create(
     model="{model}", messages=[{{"role": "user", "content": "Hello there"}}]).choices[0].message.content)' "{key}"
 
-With Google's SDK (pip install google-genai; here it comes with `make setup`):
-  {python} -c 'from google import genai; import sys
-  client = genai.Client(api_key=sys.argv[1], http_options={{"base_url": "{url}"}})
-  print(client.models.generate_content(model="{model}", contents="Hello there").text)' "{key}"
+With Google's SDK:
+  {_sdk("google.genai")}{python} -c 'from google import genai; import sys; client = genai.Client(
+    api_key=sys.argv[1], http_options={{"base_url": "{url}"}}); print(
+    client.models.generate_content(model="{model}", contents="Hello there").text)' "{key}"
 
 Let an account's cookies expire, ask again and see that callers notice nothing; then mend it:
   curl -s -X PUT {control}/accounts/{broken}/fault -H 'content-type: application/json' -d '{{"kind":"expired"}}'
@@ -181,6 +182,14 @@ def _when_ready(child: subprocess.Popen[bytes], directory: Path) -> Simulated:
             for account in facts["accounts"]
         ),
     )
+
+
+def _sdk(module: str) -> str:
+    """What brings the SDK where only the runtime was installed, as `make run` does."""
+    with contextlib.suppress(ModuleNotFoundError):  # raised for a dotted name without its parent
+        if importlib.util.find_spec(module) is not None:
+            return ""
+    return "make setup && " if Path.cwd() == ROOT else f"make -C {ROOT} setup && "
 
 
 def _shown(path: Path) -> str:

@@ -11,6 +11,7 @@ from access import BadKey
 from gateway import client, logs
 from gateway import demo as demonstration
 from gateway.app import create_app
+from gateway.embedded import EmbeddedStoreError
 from gateway.server import CannotListen, OnReady, listen
 from gateway.server import serve as serve_until_stopped
 from gateway.settings import Settings, SettingsError, from_process
@@ -30,7 +31,14 @@ SHARED_SERVICES = frozenset(
 )
 """What the demo must not touch: its accounts have no business in a store that real replicas share."""
 
-PROBLEMS = (SettingsError, BadKey, RosterError, CannotListen, demonstration.DemoFailed)
+PROBLEMS = (
+    SettingsError,
+    BadKey,
+    RosterError,
+    EmbeddedStoreError,
+    CannotListen,
+    demonstration.DemoFailed,
+)
 LIVE_READY_SECONDS = 60.0
 
 
@@ -38,7 +46,7 @@ def serve(options: Mapping[str, str]) -> str:
     try:
         _serve(from_process(options))
     except PROBLEMS as problem:
-        return str(problem)
+        return _told(problem)
     return ""
 
 
@@ -58,7 +66,7 @@ def demo(options: Mapping[str, str]) -> str:
             settings = from_process(given, SHARED_SERVICES)
             _serve(settings, bound, demonstration.announcer(settings, simulated))
     except PROBLEMS as problem:
-        return str(problem)
+        return _told(problem)
     return ""
 
 
@@ -69,8 +77,13 @@ def live(options: Mapping[str, str]) -> str:
         settings = from_process({**options, "server.host": "127.0.0.1", "server.port": "0"})
         _serve(settings, None, _questions(settings, failures))
     except PROBLEMS as problem:
-        return str(problem)
+        return _told(problem)
     return "\n".join(failures)
+
+
+def _told(problem: Exception) -> str:
+    """The message, with the setting where only we know which one it is about."""
+    return f"API_KEY, ADMIN_KEY: {problem}" if isinstance(problem, BadKey) else str(problem)
 
 
 def _serve(settings: Settings, bound: socket.socket | None = None, on_ready: OnReady | None = None) -> None:

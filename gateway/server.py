@@ -12,7 +12,7 @@ import gc
 import math
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeAlias
 
 import structlog
@@ -90,7 +90,7 @@ async def _serve(settings: Settings, build: Build, bound: socket.socket, on_read
         log.warning(
             "settings without effect: what reads them is not built yet", names=settings.without_effect
         )
-    async with app.lifespan():
+    async with _started(app):
         server = _Server(_config(settings, app), settings.server.shutdown_grace, app.state.get("drain"))
         with _stopped_by_signals(server):
             task = asyncio.create_task(_announce(server, address_of(bound), on_ready))
@@ -99,6 +99,18 @@ async def _serve(settings: Settings, build: Build, bound: socket.socket, on_read
             finally:
                 task.cancel()
         log.info("stopped serving")
+
+
+@contextlib.asynccontextmanager
+async def _started(app: Litestar) -> AsyncIterator[None]:
+    """The application's lifespan. What stops it is raised as it is: Litestar's task group wraps it up."""
+    try:
+        async with app.lifespan():
+            yield
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise
 
 
 def _config(settings: Settings, app: Litestar) -> uvicorn.Config:

@@ -59,3 +59,25 @@ def test_a_public_address_without_a_key_stops_the_start() -> None:
     assert done.returncode == 1
     assert "Set API_KEY" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_start_that_cannot_succeed_says_why(tmp_path: Path) -> None:
+    """A broken accounts file, a malformed key: one line, the place and the remedy, and no traceback."""
+    accounts = tmp_path / "accounts.yaml"
+    accounts.write_text("accounts:\n  - id: a\n    secure_1psid: ${NOT_SET_ANYWHERE}\n")
+    accounts.chmod(0o600)
+    environ = {
+        "GEMPOOL_DATA_DIR": str(tmp_path / "data"),
+        "GEMPOOL_ACCOUNTS_FILE": str(accounts),
+        "PORT": "0",
+    }
+    broken = gempool("serve", **environ)
+    assert broken.returncode == 1
+    assert f"{accounts}:3: accounts[0].secure_1psid:" in broken.stderr
+    accounts.write_text("accounts: []\n")
+    accounts.chmod(0o600)
+    malformed = gempool("serve", **environ, API_KEY="sha256:short")
+    assert malformed.returncode == 1
+    assert malformed.stderr.startswith("API_KEY, ADMIN_KEY: ")
+    assert "Traceback" not in broken.stderr + malformed.stderr
+    assert "short" not in malformed.stderr

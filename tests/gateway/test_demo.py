@@ -107,3 +107,72 @@ def test_the_banner_names_what_runs(home: Path) -> None:
     keyed = banner("http://127.0.0.1:8100", load({"API_KEY": "hidden-key"}), simulated)
     assert "hidden-key" not in keyed
     assert "Bearer $API_KEY" in keyed
+
+
+class Demo:
+    """`gempool demo` as a process, with its output up to the end of the banner."""
+
+    def __init__(self, data: Path) -> None:
+        self._log = (data / "err.log").open("w+", encoding="utf-8")
+        self._child = subprocess.Popen(
+            [str(Path(sys.executable).with_name("gempool")), "demo", "--port", "0"],
+            env={**os.environ, "GEMPOOL_DATA_DIR": str(data)},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        assert self._child.stdout is not None
+        lines: list[str] = []
+        for line in self._child.stdout:
+            lines.append(line)
+            if "Ctrl-C stops" in line:
+                break
+        self.banner = "".join(lines)
+
+    def blocks(self) -> list[str]:
+        """The indented commands, each block as it would be pasted."""
+        return re.findall(r"(?:^  .*\n)+", self.banner, re.MULTILINE)
+
+    def end(self) -> tuple[int, str]:
+        assert self._child.stdout is not None
+        self._child.send_signal(signal.SIGINT)
+        code = self._child.wait(timeout=30)
+        self._child.stdout.close()
+        with self._log as log:
+            log.seek(0)
+            return code, log.read()
+
+
+def test_every_command_of_the_banner_works_as_it_stands(tmp_path: Path) -> None:
+    """Pasted into a shell: curl, both SDKs, and an account that is broken and mended; then Ctrl-C."""
+    demo = Demo(tmp_path)
+    try:
+        whole, streamed, openai, google, drill = demo.blocks()
+
+        def paste(commands: str) -> str:
+            done = subprocess.run(
+                ["bash", "-c", commands], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+            )
+            assert done.returncode == 0, (commands, done.stderr)
+            return done.stdout
+
+        assert "Hello there" in json.loads(paste(whole))["choices"][0]["message"]["content"]
+        assert paste(streamed).strip().endswith("data: [DONE]")
+        assert "Hello there" in paste(openai)
+        assert "Hello there" in paste(google)
+        breaks, looks, mends = drill.splitlines()
+        paste(breaks)
+        for _ in range(ACCOUNTS):
+            assert "Hello there" in json.loads(paste(whole))["choices"][0]["message"]["content"]
+        assert json.loads(paste(looks))["accounts"]["quarantined"] == 1
+        paste(mends)
+        deadline = time.monotonic() + 30
+        while "quarantined" in (last := json.loads(paste(looks))["accounts"]) and last["quarantined"]:
+            assert time.monotonic() < deadline, last
+            time.sleep(0.1)
+    finally:
+        code, log = demo.end()
+    assert code == 0, log
+    assert "Traceback" not in log
+    assert "sidts-" not in log
