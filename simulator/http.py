@@ -147,10 +147,10 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            self._transport.write(
-                b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            )
-            self._transport.close()
+            self._give_up(b"400 Bad Request")
+            return
+        if self._reply is None:
+            self._next()
 
     def _give_up(self, status: bytes) -> None:
         if self._transport is not None:
@@ -201,14 +201,18 @@ class Connection(asyncio.Protocol):
         request = Request(
             self._parser.get_method().decode(), path, query, self._headers, b"".join(self._body)
         )
+        # Handled once the parser has returned: it would take a handler's fault for a fault of the client.
         self._waiting.append(request)
-        if self._reply is None:
-            self._next()
 
     # replies
     def _next(self) -> None:
         while self._waiting and self._reply is None:
-            reply = self._handler(self._waiting.popleft())
+            try:
+                reply = self._handler(self._waiting.popleft())
+            except Exception as error:  # border: a fault of ours is logged and answered as one
+                log.error("a request could not be handled", exc_info=error)
+                self._give_up(b"500 Internal Server Error")
+                return
             self._reply = reply
             if reply.instant:
                 self._write_at_once(reply)

@@ -226,8 +226,9 @@ async def test_an_rpc_may_fail_after_a_good_answer(sim: Simulator, open_client: 
     await until(lambda: "about it." in "".join(deltas))
     await until(lambda: sim.account("alice")["faults"] == [])
     assert not task.done()
-    task.cancel()
-    await asyncio.wait([task])
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.05)
     assert [p.outcome for p in sim.journal()] == ["answered"]
 
 
