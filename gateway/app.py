@@ -18,16 +18,18 @@ from gateway.embedded import EmbeddedStore
 from gateway.settings import Settings
 from pool import AccountConfig, Policy, Pool, PoolSettings, PublicModel, Store, load_roster
 from pool.gemini_web import GeminiWebSessions
+from pool.upstream import SessionFactory
 from routes import EdgeSettings, RouteServices
 from routes import create_app as create_edge
 
 log = structlog.get_logger("gempool.app")
 
 
-def create_app(settings: Settings) -> Litestar:
+def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Litestar:
     """The whole service. Its lifespan starts the embedded store where no other is named, begins to open
     the accounts, and takes everything down in reverse order.
 
+    sessions: what opens the accounts' sessions, where it is not the web app's adapter.
     Raises `pool.RosterError` where the accounts file is broken. `app.state.drain(grace)` waits until no
     request runs, `grace` seconds at most.
     """
@@ -36,12 +38,7 @@ def create_app(settings: Settings) -> Litestar:
     policy = _pick(Policy, settings.pool)
     embedded = None if settings.redis_url else EmbeddedStore(settings.data_dir / "store")
     store = Store(settings.redis_url.reveal() if embedded is None else embedded.url, metrics, policy)
-    sessions = GeminiWebSessions(
-        settings.data_dir / "sessions",
-        ca_file=settings.upstream_ca_file,
-        activity=settings.pool.activity,
-        connect_timeout=settings.engine.connect_timeout,
-    )
+    sessions = sessions or _web(settings)
     pool = Pool(
         store,
         sessions,
@@ -80,6 +77,15 @@ def create_app(settings: Settings) -> Litestar:
             health_facts=_facts,
         ),
         lifespan=[running],
+    )
+
+
+def _web(settings: Settings) -> GeminiWebSessions:
+    return GeminiWebSessions(
+        settings.data_dir / "sessions",
+        ca_file=settings.upstream_ca_file,
+        activity=settings.pool.activity,
+        connect_timeout=settings.engine.connect_timeout,
     )
 
 

@@ -101,3 +101,6 @@ class SessionFactory(Protocol):
         self, account: str, credentials: Credentials, proxy: str | None, timeout: float
     ) -> Session:
         """A session that was proved to be the account's own, not a guest's."""
+
+    async def close(self) -> None:
+        """End what runs beside the sessions. They are closed by whoever opened them."""

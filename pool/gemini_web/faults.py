@@ -152,7 +152,11 @@ def _of_curl(error: CurlError, sent: bool | None) -> UpstreamError:
         return of_http_status(status, "a request")
     if isinstance(error, curl.SessionClosed):
         return UpstreamUnstable("the session was closed", kind="dropped")
-    kind = type(error) if isinstance(error, curl.RequestException) else curl.code2error(CurlECode(code) if code else 0, "")
+    kind = (
+        type(error)
+        if isinstance(error, curl.RequestException)
+        else curl.code2error(CurlECode(code) if code else 0, "")
+    )
     if issubclass(kind, _NETWORK_CLASSES) or code == CurlECode.COULDNT_CONNECT:
         return NetworkFault(name)
     if code == CurlECode.OPERATION_TIMEDOUT:

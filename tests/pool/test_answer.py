@@ -1,5 +1,6 @@
 """Streamed text is the same as unstreamed text, and nothing that was shown is taken back."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -182,10 +183,8 @@ def test_no_shape_escapes(outer: Any, inner: Any) -> None:
     """Whatever JSON comes, nothing but Refused escapes."""
     turn = Turn()
     for value in (outer, [["wrb.fr", None, json.dumps(inner)]], [outer, inner]):
-        try:
+        with contextlib.suppress(Refused):
             turn.feed(json.dumps(value).encode())
-        except Refused:
-            pass
     turn.rest()
 
 

@@ -1,0 +1,408 @@
+"""The gateway against the bare gemini_webapi, paired in one run on the same simulator.
+
+    .venv/bin/python benchmarks/against_library.py [--seconds 3] [--rounds 3] [--json FILE]
+
+Bare: the library in one process, eight clients, asked directly (`current_retry=0`, its log silenced).
+Gateway: `gempool serve` in one process over the same eight accounts, asked over HTTP from a process of its
+own. Both run in turn, round by round; the ratio of each round is what counts, for the machine's speed
+drifts. The gateway does more work for each answer (HTTP, keys, routing, store) and must win all the same.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+ROOT = Path(__file__).resolve().parent.parent
+ACCOUNTS = 8
+SHAPES = {
+    "short": {"words": 40, "frames": 8},
+    "long": {"words": 2000, "frames": 200},
+}
+CASES = [
+    ("short", False, 1),
+    ("short", False, 8),
+    ("short", False, 32),
+    ("short", True, 1),
+    ("short", True, 8),
+    ("short", True, 32),
+    ("long", False, 8),
+    ("long", True, 8),
+]
+
+
+class Tally:
+    """What one round measured: answers, and milliseconds to the first content and to the end of each."""
+
+    def __init__(self) -> None:
+        self.first: list[float] = []
+        self.whole: list[float] = []
+        self.errors = 0
+
+    def result(self, seconds: float, cpu: float) -> dict[str, float]:
+        n = len(self.whole)
+        return {
+            "per_second": n / seconds,
+            "p50_ms": quantile(self.whole, 0.5),
+            "first_p50_ms": quantile(self.first, 0.5),
+            "first_p95_ms": quantile(self.first, 0.95),
+            "first_p99_ms": quantile(self.first, 0.99),
+            "cpu_ms": 1000 * cpu / max(n, 1),
+            "errors": self.errors,
+        }
+
+
+def quantile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+# The two contenders, each in a process of its own. A line of JSON on stdin asks for a round.
+
+
+async def bare(simulator: dict[str, object]) -> None:
+    """The library itself."""
+    import loguru  # noqa: PLC0415  the driver needs none of this
+    from gemini_webapi import GeminiClient  # noqa: PLC0415
+
+    loguru.logger.remove()
+    clients = []
+    for account in simulator["accounts"]:  # type: ignore[attr-defined]
+        client = GeminiClient(
+            account["secure_1psid"],
+            account["secure_1psidts"],
+            proxy=account["proxy"],
+            verify=simulator["ca_file"],
+        )
+        await client.init(timeout=60, auto_refresh=False)
+        clients.append(client)
+
+    async def ask(worker: int, stream: bool, tally: Tally) -> None:
+        client = clients[worker % len(clients)]
+        started = time.perf_counter()
+        if stream:
+            first = True
+            async for chunk in client.generate_content_stream("Hello", model="gemini-flash", current_retry=0):
+                if first and chunk.text:
+                    tally.first.append(1000 * (time.perf_counter() - started))
+                    first = False
+        else:
+            await client.generate_content("Hello", model="gemini-flash", current_retry=0)
+        tally.whole.append(1000 * (time.perf_counter() - started))
+
+    print(json.dumps({"ready": True}), flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        before = cpu_of_this_process()
+        tally, seconds = await drive(ask, request)
+        print(json.dumps(tally.result(seconds, cpu_of_this_process() - before)), flush=True)
+
+
+async def over_http(port: int, gateway_pid: int) -> None:
+    """A caller of the gateway."""
+
+    async def ask(worker: int, stream: bool, tally: Tally) -> None:
+        connection = connections.get(worker)
+        if connection is None:
+            connection = connections[worker] = await Connection.open(port)
+        started = time.perf_counter()
+        first = await connection.ask(stream)
+        now = time.perf_counter()
+        if stream:
+            tally.first.append(1000 * (first - started))
+        tally.whole.append(1000 * (now - started))
+
+    connections: dict[int, Connection] = {}
+    print(json.dumps({"ready": True}), flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        before = cpu_of(gateway_pid)
+        tally, seconds = await drive(ask, request)
+        print(json.dumps(tally.result(seconds, cpu_of(gateway_pid) - before)), flush=True)
+
+
+async def drive(ask, request) -> tuple[Tally, float]:  # type: ignore[no-untyped-def]
+    """So many workers that ask one question after the other, for so many seconds."""
+    tally = Tally()
+    started = time.perf_counter()
+    end = started + request["seconds"]
+
+    async def work(worker: int) -> None:
+        while time.perf_counter() < end:
+            await ask(worker, request["stream"], tally)
+
+    await asyncio.gather(*(work(n) for n in range(request["concurrency"])))
+    return tally, time.perf_counter() - started
+
+
+class Connection(asyncio.Protocol):
+    """A keep-alive connection that costs next to nothing: it looks for the ends of answers and no more."""
+
+    HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._stream = False
+        self._first = 0.0
+        self._done: asyncio.Future[float] | None = None
+
+    @classmethod
+    async def open(cls, port: int) -> "Connection":
+        _, connection = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
+        return connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    async def ask(self, stream: bool, text: str = "Hello") -> float:
+        """Returns when the first content arrived, in `perf_counter` seconds."""
+        body = json.dumps(
+            {
+                "model": "gemini-3-flash-preview",
+                "stream": stream,
+                "messages": [{"role": "user", "content": text}],
+            }
+        ).encode()
+        self._data.clear()
+        self._stream, self._first = stream, 0.0
+        self._done = asyncio.get_running_loop().create_future()
+        self._transport.write(self.HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)  # type: ignore[attr-defined]
+        return await self._done
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        if self._done is None or self._done.done():
+            return
+        if not self._data.startswith(b"HTTP/1.1 200"):
+            if len(self._data) > 12:
+                self._done.set_exception(RuntimeError(bytes(self._data[:600]).decode()))
+            return
+        if not self._first and b'"content":"' in self._data:
+            self._first = time.perf_counter()
+        if self._stream:
+            if self._data.endswith(b"0\r\n\r\n"):
+                self._done.set_result(self._first)
+            return
+        head, found, body = self._data.partition(b"\r\n\r\n")
+        if found and len(body) >= int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]):
+            self._done.set_result(self._first)
+
+
+def cpu_of_this_process() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def cpu_of(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# The driver
+
+
+class Contender:
+    def __init__(self, *arguments: str) -> None:
+        self._process = subprocess.Popen(  # noqa: S603  this very script
+            [sys.executable, __file__, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.answer()
+
+    def answer(self) -> dict[str, float]:
+        assert self._process.stdout is not None  # noqa: S101
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit("a contender died")
+        return json.loads(line)  # type: ignore[no-any-return]
+
+    def round(self, stream: bool, concurrency: int, seconds: float) -> dict[str, float]:
+        assert self._process.stdin is not None  # noqa: S101
+        print(
+            json.dumps({"stream": stream, "concurrency": concurrency, "seconds": seconds}),
+            file=self._process.stdin,
+            flush=True,
+        )
+        return self.answer()
+
+    def end(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+
+def call(url: str, method: str = "GET", body: object = None) -> bytes:
+    data = None if body is None else json.dumps(body).encode()
+    with urlopen(Request(url, data=data, method=method), timeout=5) as answer:  # noqa: S310  our own loopback port
+        return bytes(answer.read())
+
+
+def start_simulator(directory: Path) -> tuple[subprocess.Popen[bytes], dict[str, object]]:
+    process = subprocess.Popen(  # noqa: S603
+        [
+            *(sys.executable, "-m", "simulator", "--die-with-parent", "--accounts", str(ACCOUNTS)),
+            *("--proxy-port", "0", "--control-port", "0", "--directory", str(directory)),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    told = directory / "simulator.json"
+    wait_for(told.exists)
+    return process, json.loads(told.read_text())
+
+
+def start_gateway(directory: Path, simulator: dict[str, object]) -> tuple[subprocess.Popen[bytes], int]:
+    accounts = directory / "accounts.yaml"
+    lines = ["accounts:"]
+    for account in simulator["accounts"]:  # type: ignore[attr-defined]
+        lines += [f"  - id: {account['id']}", f"    secure_1psid: {account['secure_1psid']}"]
+        lines += [f"    secure_1psidts: {account['secure_1psidts']}", f"    proxy: {account['proxy']}"]
+        lines += ["    max_concurrency: 8"]
+    accounts.write_text("\n".join(lines) + "\n")
+    accounts.chmod(0o600)
+    port = free_port()
+    environment = {
+        **os.environ,
+        "PORT": str(port),
+        "GEMPOOL_ACCOUNTS_FILE": str(accounts),
+        "GEMPOOL_DATA_DIR": str(directory / "data"),
+        "GEMPOOL_UPSTREAM_CA_FILE": str(simulator["ca_file"]),
+        "GEMPOOL__LIMITS__ENABLED": "false",
+    }
+    process = subprocess.Popen(  # noqa: S603
+        [str(Path(sys.executable).with_name("gempool")), "serve"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for(lambda: reachable(f"http://127.0.0.1:{port}/ready"))
+    return process, port
+
+
+def reachable(url: str) -> bool:
+    try:
+        call(url)
+    except (URLError, OSError):
+        return False
+    return True
+
+
+def free_port() -> int:
+    import socket  # noqa: PLC0415
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition) -> None:  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + 30
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit("nothing came up in 30 seconds")
+        time.sleep(0.05)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="gempool-bench-") as name:
+        directory = Path(name)
+        os.environ["GEMINI_COOKIE_PATH"] = str(directory / "library")
+        simulator_process, simulator = start_simulator(directory / "simulator")
+        gateway_process, port = start_gateway(directory, simulator)
+        contenders: list[Contender] = []
+        try:
+            library = Contender("--bare", str(directory / "simulator" / "simulator.json"))
+            contenders.append(library)
+            gateway = Contender("--caller", str(port), str(gateway_process.pid))
+            contenders.append(gateway)
+            results = run(options, str(simulator["control_url"]), library, gateway)
+        finally:
+            for contender in contenders:
+                contender.end()
+            gateway_process.send_signal(signal.SIGTERM)
+            gateway_process.wait(20)
+            simulator_process.terminate()
+            simulator_process.wait(10)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def run(
+    options: argparse.Namespace, control: str, library: Contender, gateway: Contender
+) -> list[dict[str, object]]:
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; "
+          f"{options.rounds} rounds of {options.seconds:g} s each; medians, ratios pair by pair")  # fmt: skip
+    print(f"{'answer':8} {'stream':7} {'conc':>4} | {'bare/s':>8} {'gateway/s':>9} {'ratio':>15} | "
+          f"{'first ms, bare p50/p99':>23} {'gateway p50/p99':>16} | {'cpu ms bare':>11} {'gateway':>8}")  # fmt: skip
+    results: list[dict[str, object]] = []
+    for shape, stream, concurrency in CASES:
+        call(f"{control}/defaults", "PUT", SHAPES[shape])
+        for contender in (library, gateway):
+            contender.round(stream, concurrency, 0.5)
+        pairs = [
+            (
+                library.round(stream, concurrency, options.seconds),
+                gateway.round(stream, concurrency, options.seconds),
+            )
+            for _ in range(options.rounds)
+        ]
+        results.append(report(shape, stream, concurrency, pairs))
+    anomalies = json.loads(call(f"{control}/anomalies"))
+    print(
+        "anomalies at the simulator:",
+        len(anomalies["anomalies"] if isinstance(anomalies, dict) else anomalies),
+    )
+    return results
+
+
+def report(
+    shape: str, stream: bool, concurrency: int, pairs: list[tuple[dict[str, float], dict[str, float]]]
+) -> dict[str, object]:
+    ratios = sorted(b["per_second"] / a["per_second"] for a, b in pairs)
+
+    def median(side: int, field: str) -> float:
+        return statistics.median(pair[side][field] for pair in pairs)
+
+    ratio = statistics.median(ratios)
+    first = f"{median(0, 'first_p50_ms'):8.2f} / {median(0, 'first_p99_ms'):.2f}" if stream else ""
+    ours = f"{median(1, 'first_p50_ms'):6.2f} / {median(1, 'first_p99_ms'):.2f}" if stream else ""
+    print(
+        f"{shape:8} {'yes' if stream else 'no':7} {concurrency:4} | {median(0, 'per_second'):8.1f} "
+        f"{median(1, 'per_second'):9.1f} {ratio:5.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f}) | {first:>23} {ours:>16} | "
+        f"{median(0, 'cpu_ms'):11.2f} {median(1, 'cpu_ms'):8.2f}",
+        flush=True,
+    )
+    return {
+        "answer": shape,
+        "stream": stream,
+        "concurrency": concurrency,
+        "ratio": ratio,
+        "ratios": ratios,
+        "bare": [a for a, _ in pairs],
+        "gateway": [b for _, b in pairs],
+    }
+
+
+if __name__ == "__main__":
+    if "--bare" in sys.argv:
+        asyncio.run(bare(json.loads(Path(sys.argv[2]).read_text())))
+    elif "--caller" in sys.argv:
+        asyncio.run(over_http(int(sys.argv[2]), int(sys.argv[3])))
+    else:
+        main()
