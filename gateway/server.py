@@ -157,7 +157,9 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
         if drain is not None:
             drain.cancel()
-            await asyncio.gather(drain, return_exceptions=True)
+            (outcome,) = await asyncio.gather(drain, return_exceptions=True)
+            if isinstance(outcome, Exception):
+                log.error("draining failed", exc_info=outcome)
 
 
 @contextlib.contextmanager
