@@ -6,6 +6,7 @@ on at once and without a word. Afterwards it is the caller's to know.
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence, Set
+from typing import Any
 
 import structlog
 from msgspec import Struct
@@ -15,6 +16,7 @@ from core.errors import (
     CallerError,
     DeadlineExceeded,
     GatewayError,
+    ShuttingDown,
     UpstreamError,
     UpstreamFailed,
     UpstreamUnstable,
@@ -63,6 +65,7 @@ class Engine:
         self._settings = settings
         self._metrics = metrics
         self._tasks = Tasks("engine")
+        self._running: set[_Attempt] = set()
 
     async def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
         loop = asyncio.get_running_loop()
@@ -90,6 +93,7 @@ class Engine:
                 continue
             attempt = _Attempt(ask, flat, lease, self._bounds(deadline - loop.time()))
             events = attempt.run()
+            self._running.add(attempt)
             try:
                 async for event in events:
                     yield event
@@ -106,6 +110,7 @@ class Engine:
                 self._settle(attempt, error)
                 raise
             finally:
+                self._running.discard(attempt)
                 await events.aclose()
                 if not attempt.settled:
                     self._settle(attempt, None, cancelled=True)
@@ -155,6 +160,11 @@ class Engine:
             capacity=pool.capacity,
         )
 
+    def interrupt(self) -> None:
+        """End every running answer with ShuttingDown, also those that have begun."""
+        for attempt in set(self._running):
+            attempt.interrupt()
+
     async def close(self) -> None:
         """Wait until every lease has been handed back."""
         await self._tasks.settle()
@@ -203,6 +213,15 @@ class _Attempt:
         self.settled = False
         self._flat = flat
         self._bounds = bounds
+        self._waiting: asyncio.Task[Any] | None = None
+        self._interrupted = False
+
+    def interrupt(self) -> None:
+        """Raise ShuttingDown from `run`: at once where it waits for the upstream, otherwise when its
+        reader asks for the next event."""
+        self._interrupted = True
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     async def run(self) -> AsyncGenerator[Event, None]:
         loop = asyncio.get_running_loop()
@@ -214,11 +233,19 @@ class _Attempt:
         try:
             while True:
                 before = loop.time()
+                if self._interrupted:
+                    raise _shutting_down()
+                self._waiting = asyncio.current_task()
                 try:
                     event = await anext(events)
                 except StopAsyncIteration:
                     raise UpstreamUnstable("the session ended without an end", kind="truncated") from None
+                except asyncio.CancelledError:
+                    if self._interrupted and self._waiting is not None and not self._waiting.uncancel():
+                        raise _shutting_down() from None
+                    raise
                 finally:
+                    self._waiting = None
                     ask.trace.waited += loop.time() - before
                 if isinstance(event, Done):
                     self.rewritten = event.rewritten
@@ -244,6 +271,10 @@ def _leaves_rotation(error: UpstreamError) -> bool:
         "model_unavailable",
         "suspect",
     }
+
+
+def _shutting_down() -> ShuttingDown:
+    return ShuttingDown("The gateway is shutting down. Please ask again.", retry_after=1.0)
 
 
 def _out_of_time(deadline: float) -> DeadlineExceeded:

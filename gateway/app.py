@@ -31,7 +31,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
 
     sessions: what opens the accounts' sessions, where it is not the web app's adapter.
     Raises `pool.RosterError` where the accounts file is broken. `app.state.drain(grace)` waits until no
-    request runs, `grace` seconds at most.
+    request runs, `grace` seconds at most, and then ends what runs still.
     """
     accounts = _accounts(settings)
     clock, metrics = SystemClock(), Metrics()
@@ -50,6 +50,11 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     )
     engine = Engine(pool, _pick(Attempts, settings.engine, settings.pool), metrics)
 
+    async def drain(grace: float) -> None:
+        await pool.drain(grace)
+        pool.refuse()
+        engine.interrupt()
+
     @contextlib.asynccontextmanager
     async def running(app: Litestar) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -61,7 +66,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             stack.push_async_callback(pool.close)
             await pool.start()
             stack.push_async_callback(engine.close)
-            app.state["drain"] = pool.drain
+            app.state["drain"] = drain
             log.info("started", accounts=len(accounts), store="embedded" if embedded else "redis")
             yield
 

@@ -166,10 +166,14 @@ class Pool:
                     if len(self._queue):
                         await asyncio.sleep(0.05)
 
-    async def close(self) -> None:
-        """Refuse and wake who waits, hand the leases back, close the sessions."""
+    def refuse(self) -> None:
+        """From now on nobody gets a lease; who waits for one is told that we are shutting down."""
         self._closing = True
         self._queue.wake_all()
+
+    async def close(self) -> None:
+        """Refuse and wake who waits, hand the leases back, close the sessions."""
+        self.refuse()
         await self._tasks.close()
         with suppress(StoreUnavailable):
             await self._store.leave(self.replica)
