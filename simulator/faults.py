@@ -48,7 +48,7 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True):
     model: error: only for this model (category, display name or hex id).
     resets_in: error 1037: when the limit ends, as the usage RPCs then tell.
     form: empty: `cid` or `bare`. garbage: `html`, `frame` or `bytes`. expired: the RPCs answer `7`
-        or `401`. truncate: `recoverable` keeps the whole answer in the history.
+        or `401`; `redirect`: the start page redirects to the sign-in. truncate: `recoverable` keeps the whole answer in the history.
     """
 
     kind: FaultKind
@@ -67,7 +67,7 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True):
 _FORMS = {
     "empty": ("", "cid", "bare"),
     "garbage": ("", "html", "frame", "bytes"),
-    "expired": ("", "7", "401"),
+    "expired": ("", "7", "401", "redirect"),
     "truncate": ("", "recoverable"),
 }
 _SHORT = re.compile(r"(http|error)_(\d{3,5})")

@@ -112,6 +112,9 @@ class _Generation:
         """Refusals of a model, a chat or a file that is not the account's."""
         account, ask, accounts = self._account, self._ask, self._world.accounts
         if self._model is None:
+            if account.faults.active("guest") is not None:
+                # Asked for what the account offered before it fell to a guest: nobody's mistake.
+                return self._spoiled("guest", self._stream(error_frames(1052)))
             return self._refuse("bad_model", self._why_model, self._stream(error_frames(1052)))
         cid, rid, rcid = ask.chat
         if cid:

@@ -70,7 +70,10 @@ class WebApp:
         hits = account.faults.hits("page")
         if account.egress.faults.hits("page"):
             return Reply(status=429, body=b"<html>unusual traffic from your network</html>")
-        if visitor.standing in ("dead", "refused") or "expired" in hits:
+        if "expired" in hits and hits["expired"].form == "redirect":
+            sign_in = ("Location", "https://accounts.google.com/ServiceLogin")
+            reply = Reply(status=302, headers=(sign_in,))
+        elif visitor.standing in ("dead", "refused") or "expired" in hits:
             reply = Reply(body=_SIGN_IN)
         elif visitor.standing == "guest":
             known = visitor.has_nid and self._world.defaults.guests

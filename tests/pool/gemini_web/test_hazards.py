@@ -313,6 +313,14 @@ async def test_21_22_pictures_come_through_the_same_session(
     assert not (tmp_path / "temp").exists()
 
 
+async def test_22_a_redirect_to_the_sign_in_is_no_network_fault(web: Simulator, open_session: Open) -> None:
+    """The library refuses redirects where the proxy's address is private, which looks like a network that
+    is down; the account's cookies are dead, and that is what must be said."""
+    web.set_fault(ID, fault("expired", form="redirect"))
+    with pytest.raises(SessionExpired):
+        await open_session()
+
+
 async def test_23_the_library_logs_nothing(web: Simulator, open_session: Open) -> None:
     """Its log lines would name cookie files, which are cookie values."""
     lines: list[str] = []
