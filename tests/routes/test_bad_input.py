@@ -220,6 +220,7 @@ def test_a_type_that_is_clearly_not_json_is_refused(
 
 
 def test_a_form_or_a_compressed_body_is_refused(gate: Edge) -> None:
+    """415 says which form of body is taken."""
     error_of(gate.http.post(CHAT, data={"a": "b"}), 415)
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
     assert (
@@ -262,11 +263,13 @@ def test_unsupported_media_is_415(gate: Edge) -> None:
 
 @pytest.mark.parametrize("path", POSTS)
 def test_too_large_is_413(gate: Edge, path: str) -> None:
+    """The message names the bound."""
     error = error_of(gate.http.post(path, json={"prompt": "x" * 300_000}), 413)
     assert "200000 bytes" in error["message"]
 
 
 def test_an_unknown_model_is_404_with_the_known_ones(gate: Edge) -> None:
+    """On every route that takes a model, before a stream's head is sent."""
     for response in (
         gate.http.post(CHAT, json={**GOOD[CHAT], "model": "gpt-9"}),
         gate.http.post(CHAT, json={**GOOD[CHAT], "model": "gpt-9", "stream": True}),
@@ -308,6 +311,7 @@ def test_an_unknown_model_is_404_with_the_known_ones(gate: Edge) -> None:
 def test_unknown_routes_and_methods_answer_in_their_dialect(
     gate: Edge, method: str, path: str, status: int, allow: str | None
 ) -> None:
+    """404 and 405 have the shape of the path's family; 405 lists what is allowed."""
     response = gate.http.request(method, path)
     if method == "HEAD":
         assert response.status_code == status
@@ -364,6 +368,7 @@ def test_the_engines_errors_before_the_first_content(
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_fault_of_ours_is_a_500_that_leaks_nothing(gate: Edge, stream: bool) -> None:
+    """An exception that nobody planned for becomes a plain 500; its words stay in the log."""
     gate.chat.say(Fail(RuntimeError("cookie=very-secret")))
     for path in (CHAT, GENERATE.replace("generate", "streamGenerate") if stream else GENERATE):
         response = gate.http.post(path, json={**GOOD[CHAT], **GOOD[GENERATE], "stream": stream})
@@ -374,11 +379,13 @@ def test_a_fault_of_ours_is_a_500_that_leaks_nothing(gate: Edge, stream: bool) -
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 129, "a\tb", "é", "a/b"])
 def test_a_request_id_that_is_not_plain_is_replaced(gate: Edge, given: str) -> None:
+    """What could break a log line is not repeated."""
     response = gate.http.get("/health", headers={"x-request-id": given.encode()})
     assert response.headers["x-request-id"].startswith("req_")
 
 
 def test_a_bad_host_header_is_a_plain_400(gate: Edge) -> None:
+    """A Host that is none is the caller's mistake and rendered as such."""
     response = gate.http.get("/nope", headers={"host": "a b"})
     assert response.status_code in (400, 403)
     assert response.json()["error"]["message"]

@@ -60,6 +60,7 @@ def test_the_family_is_the_same_under_every_root(gate: Edge, root: str) -> None:
 
 
 def test_finish_reason_and_usage_come_with_the_last_chunk_only(gate: Edge) -> None:
+    """As Google's own streams do it, as SSE and as an array."""
     gate.chat.say(Delta("a"), Delta("b"), END)
     for chunks in (
         sse(call(gate, "streamGenerateContent?alt=sse")),
@@ -76,6 +77,7 @@ def test_finish_reason_and_usage_come_with_the_last_chunk_only(gate: Edge) -> No
 
 
 def test_several_candidates_have_their_own_index_and_one_usage(gate: Edge) -> None:
+    """`candidateCount` gives that many candidates, whole and streamed."""
     gate.chat.say(Delta("a"), END)
     body = {**HELLO, "generationConfig": {"candidateCount": 3}}
     whole = call(gate, "generateContent", body).json()
@@ -114,6 +116,7 @@ def test_thoughts_are_shown_where_they_are_asked_for(
 
 
 def test_generated_pictures_are_inline_data(gate: Edge) -> None:
+    """A generated picture is an inlineData part; one found on the web is left out."""
     gate.chat.say(Picture(PNG, "image/png"), Picture(PNG, "image/png", generated=False), END)
     expected = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(PNG).decode()}}
     assert call(gate, "generateContent").json()["candidates"][0]["content"]["parts"] == [expected]

@@ -102,6 +102,7 @@ def test_a_stream_that_breaks_raises(client: genai.Client, gate: Edge) -> None:
 
 
 def test_a_wrong_key_is_a_client_error(gate: Edge) -> None:
+    """The SDK raises ClientError with Google's own status."""
     client = connect(gate, key="bad")
     with pytest.raises(errors.ClientError) as wrong:
         client.models.generate_content(model=MODEL, contents="hi")
@@ -160,6 +161,7 @@ def test_calls_in_the_history_are_kept(client: genai.Client, gate: Edge) -> None
 
 
 async def test_the_asynchronous_client(gate: Edge) -> None:
+    """The SDK's asynchronous half works the same."""
     client = connect(gate)
     answer = await client.aio.models.generate_content(model=MODEL, contents="hi")
     assert answer.text == "You said: hi"

@@ -69,6 +69,7 @@ def test_every_way_of_sending_a_key_works(locked: Edge, path: str, key: str) -> 
 
 
 def test_health_ready_root_and_preflights_are_open(locked: Edge) -> None:
+    """These need no key, and only with the methods that they have."""
     for path in ("/health", "/ready", "/", "/health/"):
         assert locked.http.get(path).status_code == 200
         assert locked.http.head(path).status_code == 200
@@ -88,6 +89,7 @@ def test_health_without_a_key_tells_counts_only(locked: Edge) -> None:
 
 
 def test_metrics_may_be_opened() -> None:
+    """`metrics_open` opens `/metrics` and nothing else."""
     with edge(api_key="one", settings=EdgeSettings(metrics_open=True)) as found:
         assert found.http.get("/metrics").status_code == 200
         assert found.http.get("/v1/models").status_code == 401
@@ -128,6 +130,7 @@ def test_without_any_key_a_web_page_cannot_reach_in(gate: Edge, headers: dict[st
     ],
 )
 def test_without_any_key_this_machine_is_served(gate: Edge, headers: dict[str, str]) -> None:
+    """With no key configured, a caller on this machine needs none."""
     assert gate.http.post("/v1/generate", json={"prompt": "hi"}, headers=headers).status_code == 200
 
 

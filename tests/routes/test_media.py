@@ -60,6 +60,7 @@ def test_any_data_url_gives_a_blob_or_names_the_field(rest: str) -> None:
     ],
 )
 def test_data_urls_of_every_form(url: str, data: bytes, mime: str) -> None:
+    """Base64 in both alphabets, padded or not, percent-encoded text, parameters."""
     blob = media.from_data_url(url, "field")
     assert (blob.data, blob.mime) == (data, mime)
 
@@ -82,4 +83,5 @@ def test_data_urls_of_every_form(url: str, data: bytes, mime: str) -> None:
     ],
 )
 def test_the_first_bytes_tell_the_type(head: bytes, mime: str | None) -> None:
+    """A file's type is read from its content, not from what the caller calls it."""
     assert media.sniff(head) == mime

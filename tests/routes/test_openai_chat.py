@@ -127,6 +127,7 @@ def test_generated_pictures_are_data_urls_and_found_ones_are_left_out(gate: Edge
 
 
 def test_the_finish_reason_is_the_engines(gate: Edge) -> None:
+    """Why an answer ended reaches the caller."""
     gate.chat.say(Delta("no"), Finish(Usage(1, 1), "m", reason=FinishReason.CONTENT_FILTER))
     assert ask(gate).json()["choices"][0]["finish_reason"] == "content_filter"
 
@@ -175,6 +176,7 @@ def test_every_role_and_part_reaches_the_engine(gate: Edge) -> None:
     [(None, False), ("none", False), ("minimal", False), ("low", False), ("medium", True), ("high", True)],
 )
 def test_reasoning_effort_asks_for_extended_thinking(gate: Edge, effort: str | None, thinking: bool) -> None:
+    """Medium and high ask for it, lower ones do not."""
     ask(gate, reasoning_effort=effort)
     assert gate.chat.asks[0].thinking is thinking
 
@@ -192,6 +194,7 @@ def test_sampling_and_unknown_fields_are_ignored_in_any_type(gate: Edge) -> None
 
 
 def test_the_model_may_be_left_out_or_carry_googles_prefix(gate: Edge) -> None:
+    """No model means the default one; `models/` before a name is dropped."""
     assert (
         gate.http.post(
             "/v1/chat/completions", json={"messages": [{"role": "user", "content": "a"}]}

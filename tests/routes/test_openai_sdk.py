@@ -70,6 +70,7 @@ def test_the_streaming_helper(client: openai.OpenAI, gate: Edge) -> None:
 
 
 def test_several_choices(client: openai.OpenAI) -> None:
+    """The SDK reads `n` choices by their index."""
     answer = client.chat.completions.create(model=MODEL, messages=HELLO, n=3)
     assert [choice.index for choice in answer.choices] == [0, 1, 2]
 

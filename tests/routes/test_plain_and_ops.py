@@ -20,12 +20,14 @@ def test_generate_is_a_prompt_in_and_text_out(gate: Edge) -> None:
 
 @pytest.mark.parametrize("body", [{}, {"prompt": ""}, {"prompt": " "}, {"prompt": 3}, {"prompt": None}])
 def test_generate_names_a_bad_prompt(gate: Edge, body: dict[str, object]) -> None:
+    """A missing, empty or mistyped prompt is 400 with its name."""
     response = gate.http.post("/v1/generate", json=body)
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "prompt"
 
 
 def test_api_models_are_grouped(gate: Edge) -> None:
+    """The short form lists models, their categories and the default."""
     found = gate.http.get("/api/models").json()
     assert found["default"] == "gemini-3-flash-preview"
     assert found["categories"]["image"] == ["gemini-2.5-flash-image"]

@@ -124,6 +124,7 @@ def test_a_body_that_never_comes_times_out(gate: Edge) -> None:
 
 
 def test_a_caller_who_leaves_amid_the_body_is_forgotten(gate: Edge) -> None:
+    """Hanging up before the body has arrived frees the request and is counted as cancelled."""
     before = gate.metric("gempool_cancelled_total")
     with socket.create_connection(("127.0.0.1", gate.port)) as connection:
         connection.sendall(b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
@@ -148,6 +149,7 @@ def test_pipelined_requests_are_answered_in_order(gate: Edge) -> None:
     "garbage", [b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 50]
 )
 def test_garbage_ends_its_own_connection_only(gate: Edge, garbage: bytes) -> None:
+    """Bytes that are no HTTP harm nobody else."""
     talk(gate, garbage)
     assert gate.http.get("/ready").status_code == 200
 
@@ -163,5 +165,6 @@ def test_head_answers_as_get_without_a_body(gate: Edge) -> None:
 
 @pytest.mark.parametrize("path", ["/health/", "/v1/models/", "//v1//models", "/v1beta/models/"])
 def test_trailing_and_doubled_slashes_are_tolerated(gate: Edge, path: str) -> None:
+    """Base URLs are often written with a slash too many."""
     answer = talk(gate, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 200 OK")

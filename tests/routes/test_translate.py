@@ -125,6 +125,7 @@ def _data(raw: bytes) -> list[str]:
 
 
 def test_an_array_without_items_is_an_array() -> None:
+    """A stream that ends before its first item is still valid JSON."""
     array = ArrayFraming(id="i", model="m", n=1, show_thoughts=True)
     assert array.end() == b"[]\n"
 
