@@ -1,5 +1,6 @@
 -- What an outcome does to an account's fields. Shared by release.lua and account.lua.
 local function eject(a, base, cap)
+  if a.st ~= 'active' and a.st ~= 'cooling' then return end
   call('ZREMRANGEBYSCORE', P .. 'ejected', '-inf', NOW)
   local counts = call('HMGET', P .. 'counts', 'active', 'cooling')
   local pool = (tonumber(counts[1]) or 0) + (tonumber(counts[2]) or 0)
