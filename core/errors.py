@@ -58,9 +58,7 @@ class GatewayError(Exception):
     """Sent as `x-should-retry` where it is not None."""
     log_level: ClassVar[LogLevel] = "error"
 
-    def __init__(
-        self, message: str, *, param: str | None = None, retry_after: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
@@ -222,9 +220,7 @@ class UpstreamError(GatewayError):
     """True: the account must not be used again until a probe has proved it well."""
 
     def __init__(self, detail: str, *, retry_after: float | None = None) -> None:
-        super().__init__(
-            "The upstream failed to answer. Please try again.", retry_after=retry_after
-        )
+        super().__init__("The upstream failed to answer. Please try again.", retry_after=retry_after)
         self.detail = detail
 
     def __str__(self) -> str:

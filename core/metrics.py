@@ -45,9 +45,7 @@ class Metrics:
             buckets=OVERHEAD_SECONDS,
             registry=r,
         )
-        self.in_flight = Gauge(
-            "gempool_requests_in_flight", "Requests being answered now.", registry=r
-        )
+        self.in_flight = Gauge("gempool_requests_in_flight", "Requests being answered now.", registry=r)
 
         # the pool
         self.upstream_calls = Counter(
@@ -68,12 +66,8 @@ class Metrics:
             ["reason"],
             registry=r,
         )
-        self.cancelled = Counter(
-            "gempool_cancelled", "Answers that the caller did not wait for.", registry=r
-        )
-        self.accounts = Gauge(
-            "gempool_accounts", "Accounts by state.", ["state"], registry=r
-        )
+        self.cancelled = Counter("gempool_cancelled", "Answers that the caller did not wait for.", registry=r)
+        self.accounts = Gauge("gempool_accounts", "Accounts by state.", ["state"], registry=r)
         self.account_state = Gauge(
             "gempool_account_state",
             "1 for the state that the account is in, 0 for the others.",
