@@ -1,8 +1,9 @@
 """The accounts and who serves next: roster, leases, health, and the sessions behind them."""
 
 from pool.account import AccountConfig, Policy, State
+from pool.leasing import AllTried, Lease
 from pool.models import DEFAULT_LANE, PublicModel
-from pool.pool import AccountView, AllTried, Lease, Pool, PoolStatus
+from pool.pool import AccountView, Pool, PoolStatus
 from pool.roster import Roster, RosterDiff, RosterError, diff, load_roster
 from pool.settings import PoolSettings
 from pool.store import Store

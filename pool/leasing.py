@@ -1,0 +1,365 @@
+"""Leases: who gets which account, and what comes back with it. This replica's side of the store's scripts."""
+
+import asyncio
+import math
+import random
+import uuid
+from collections.abc import Collection, Sequence
+
+import structlog
+
+from core.clock import Clock
+from core.errors import (
+    DeadlineExceeded,
+    GatewayError,
+    NoAccount,
+    PoolBusy,
+    ShuttingDown,
+    StoreUnavailable,
+    UpstreamError,
+)
+from core.metrics import Metrics
+from core.tasks import Tasks
+from pool.account import NO_EFFECT, OK, Effect, effect_of
+from pool.members import Held, Member, Members
+from pool.models import DEFAULT_LANE
+from pool.queue import Queue
+from pool.settings import PoolSettings
+from pool.store import Refused, Store
+from pool.upstream import Session
+
+log = structlog.get_logger("gempool.pool")
+
+_POLL = 2.0
+"""Seconds after which a waiting head asks again though nobody woke it: the net under a lost wake."""
+_BLIND = 64
+"""At most so many accounts without a session here are left out beforehand; others are found one by one."""
+
+
+class AllTried(PoolBusy):
+    """Only accounts that the caller left out could serve; `retry_after` says when the first is free again."""
+
+
+class Lease:
+    """The right to send one generation to `account`. `model` is what to ask the session for, None for the
+    account's default. Whoever holds it releases it, whatever happens."""
+
+    __slots__ = ("_held", "_id", "_leasing", "_member", "_since", "account", "lane", "model", "session")
+
+    def __init__(
+        self, leasing: "Leasing", id: str, member: Member, held: Held, lane: str, since: float
+    ) -> None:
+        self.account = member.config.id
+        self.lane = lane
+        self.model = None if lane == DEFAULT_LANE else lane
+        self.session: Session = held.session
+        self._leasing = leasing
+        self._id = id
+        self._member = member
+        self._held: Held | None = held
+        self._since = since
+
+    async def release(self, outcome: GatewayError | None = None, *, cancelled: bool = False) -> None:
+        """Give the account back with what came of it: None for a good answer, or the error. `cancelled`
+        says that the caller went away, which tells nothing about the account.
+
+        Never raises; a second call does nothing. If the store is away, or this call is cancelled, the
+        release is finished in the background."""
+        held, self._held = self._held, None
+        if held is not None:
+            await self._leasing.end(self._id, self._member, held, outcome, cancelled, self._since)
+
+
+class Leasing:
+    """Gives leases and takes them back for one replica.
+
+    queue: who waits; woken also by whoever learns that an account may be free.
+    """
+
+    def __init__(
+        self,
+        replica: str,
+        store: Store,
+        members: Members,
+        queue: Queue,
+        settings: PoolSettings,
+        metrics: Metrics,
+        clock: Clock,
+        tasks: Tasks,
+    ) -> None:
+        self._replica = replica
+        self._store = store
+        self._members = members
+        self._queue = queue
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+        self._tasks = tasks
+        self._unsettled: dict[str, tuple[str, Effect]] = {}
+        """Leases whose release the store has not confirmed, with account and effect."""
+        self._live: set[str] = set()
+        """Leases that are asked for or held here."""
+        self._ownerless: set[str] = set()
+        """Leases that the store held for us at the last look though nobody here has them."""
+        self._boot = uuid.uuid4().hex[:6]
+        self._lease_number = 0
+        self._hold_seconds = 1.0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closing = False
+        self.in_flight = 0
+        self.strangers: set[str] = set()
+        """Accounts in the store that are not in this replica's roster."""
+        self.capacity = 0
+        """The pool's, as the store told last: what an expected wait is reckoned from."""
+
+    def refuse(self) -> None:
+        """From now on nobody gets a lease; who waits for one is told that we are shutting down."""
+        self._closing = True
+        self._queue.wake_all()
+
+    async def idle(self) -> None:
+        """Wait until nothing runs or waits here."""
+        while self.in_flight or len(self._queue):
+            await self._idle.wait()
+            if len(self._queue):
+                await self._clock.sleep(0.05)
+
+    async def settle(self) -> None:
+        """Finish the releases that an absent store missed, and give back leases that a slow one granted
+        after we had stopped waiting for its answer. Raises StoreUnavailable."""
+        unsettled, self._unsettled = self._unsettled, {}
+        for lease, (account, effect) in unsettled.items():
+            await self._settle(lease, account, effect)
+        ownerless = await self._store.leases(self._replica) - self._live
+        for lease in ownerless & self._ownerless:
+            await self._settle(lease, "", NO_EFFECT)
+        self._ownerless = ownerless
+
+    async def lease(
+        self, lanes: Sequence[str], *, exclude: Collection[str] = (), deadline: float = math.inf
+    ) -> Lease:
+        """The least recently used account that can serve one of `lanes`, in order of preference.
+
+        exclude: accounts that this request has tried. deadline: in seconds of the clock's `monotonic()`.
+        Waits in order of arrival where all are busy or cooling, `queue_timeout` at most.
+
+        Raises PoolBusy (the queue is full, or the wait was too long), AllTried, NoAccount,
+        DeadlineExceeded, ShuttingDown, StoreUnavailable.
+        """
+        if self._closing:
+            raise ShuttingDown("The gateway is shutting down. Please try again.", retry_after=1.0)
+        lanes = tuple(lanes)
+        key = (lanes, frozenset(exclude))
+        ticket = self._queue.ticket()
+        line = self._queue.line(key)
+        refused: Refused | None = None
+        if line is None:
+            if deadline <= self._clock.monotonic():
+                raise _too_late()
+            answer = await self._try(lanes, exclude, soft=1, be_woken=False)
+            if isinstance(answer, Lease):
+                return answer
+            refused = answer
+            self._refuse(refused)
+        if self._queue.full:
+            free_at = line.free_at if line is not None else 0.0
+            seconds = max(0.0, free_at - self._clock.monotonic()) if free_at else None
+            raise self._busy(refused.seconds if refused is not None else seconds)
+        return await self._wait(lanes, exclude, key, ticket, deadline)
+
+    async def _wait(
+        self,
+        lanes: tuple[str, ...],
+        exclude: Collection[str],
+        key: tuple[tuple[str, ...], frozenset[str]],
+        ticket: int,
+        deadline: float,
+    ) -> Lease:
+        now = self._clock.monotonic
+        started = now()
+        bound = min(deadline, started + self._settings.queue_timeout)
+        self._metrics.queue_depth.inc()
+        try:
+            with self._queue.stand(key, ticket) as waiter:
+                refused: Refused | None = None
+                while True:
+                    left = bound - now()
+                    if self._closing:
+                        raise ShuttingDown("The gateway is shutting down. Please try again.", retry_after=1.0)
+                    if waiter.is_head:
+                        waiter.wake.clear()
+                        # Nothing else is left within the bound: then a cooling account is better than none.
+                        last_try = left <= 0 or _hopeless(refused, left)
+                        answer = await self._try(lanes, exclude, soft=2 if last_try else 1, be_woken=True)
+                        if isinstance(answer, Lease):
+                            return answer
+                        refused = answer
+                        waiter.line.free_at = now() + refused.seconds if refused.seconds else 0.0
+                        self._refuse(refused)
+                        left = bound - now()
+                        if _hopeless(refused, left):
+                            if not last_try:
+                                continue
+                            left = 0.0
+                    if left <= 0:
+                        if bound == deadline and now() >= deadline:
+                            raise _too_late()
+                        raise self._busy(refused.seconds if refused is not None else None)
+                    wait = left
+                    if waiter.is_head:
+                        told = (
+                            refused.seconds if refused is not None and refused.seconds is not None else _POLL
+                        )
+                        wait = min(left, told, _POLL)
+                    await waiter.woken(wait)
+        finally:
+            self._metrics.queue_depth.dec()
+            self._metrics.queue_wait_seconds.observe(now() - started)
+
+    async def _try(
+        self, lanes: tuple[str, ...], exclude: Collection[str], soft: int, be_woken: bool
+    ) -> Lease | Refused:
+        """Ask the store once; an account that has no session here is given back and left out."""
+        blind = list(self.strangers)
+        if self._members.without_session:
+            blind += [a for a in self._members.without_session if a not in exclude]
+        del blind[_BLIND:]
+        while True:
+            self._lease_number += 1
+            lease = f"{self._boot}-{self._lease_number:x}"
+            leave_out = (*exclude, *blind)
+            self._live.add(lease)
+            try:
+                answer = await self._store.pick(
+                    self._replica,
+                    lease,
+                    lanes,
+                    exclude=leave_out,
+                    lease_ttl=self._settings.lease_ttl,
+                    soft=soft,
+                    jitter=random.random(),  # noqa: S311 -- spreads load, guards nothing
+                    be_woken=be_woken,
+                )
+            except asyncio.CancelledError:
+                # The store runs it all the same, and what is sent now is run after it.
+                self._settle_soon(lease, "", NO_EFFECT)
+                raise
+            except StoreUnavailable:
+                self._live.discard(lease)
+                self._unsettled[lease] = ("", NO_EFFECT)
+                raise
+            if isinstance(answer, Refused):
+                self._live.discard(lease)
+                return self._seen_from_here(answer, bool(exclude), bool(blind))
+            member = self._members.get(answer.account)
+            if member is None or member.held is None:
+                if member is None:
+                    self.strangers.add(answer.account)
+                blind.append(answer.account)
+                await self._settle(lease, answer.account, NO_EFFECT)
+                continue
+            held = self._members.hold(member)
+            self.in_flight += 1
+            self._idle.clear()
+            return Lease(self, lease, member, held, answer.lane, self._clock.monotonic())
+
+    def _seen_from_here(self, refused: Refused, excluding: bool, blind: bool) -> Refused:
+        """The store's verdict is about all replicas; this one may lack sessions."""
+        if refused.verdict in ("none", "tried") and self._members.starting:
+            return Refused("busy", None, "starting")
+        if refused.verdict == "tried" and blind:
+            return Refused("tried" if excluding else "none", None, "no session")
+        return refused
+
+    async def end(
+        self,
+        lease: str,
+        member: Member,
+        held: Held,
+        outcome: GatewayError | None,
+        cancelled: bool,
+        since: float,
+    ) -> None:
+        self._members.let_go(member, held)
+        self.in_flight -= 1
+        if not self.in_flight:
+            self._idle.set()
+        self._hold_seconds += (self._clock.monotonic() - since - self._hold_seconds) * 0.1
+        if cancelled:
+            effect = NO_EFFECT
+        elif outcome is None:
+            effect = OK
+        elif isinstance(outcome, UpstreamError):
+            jitter = random.uniform(0.9, 1.1)  # noqa: S311 -- spreads load, guards nothing
+            effect = effect_of(outcome, self._clock.now(), self._settings.policy, jitter)
+        else:
+            effect = NO_EFFECT
+        await self._settle(lease, member.config.id, effect)
+
+    async def _settle(self, lease: str, account: str, effect: Effect) -> None:
+        self._live.discard(lease)
+        try:
+            await self._store.release(self._replica, lease, effect)
+        except asyncio.CancelledError:
+            # Released twice is released once: the store knows the lease no more.
+            self._settle_soon(lease, account, effect)
+            raise
+        except StoreUnavailable:
+            self._unsettled[lease] = (account, effect)
+        if len(self._queue):
+            self._queue.wake_heads()
+        if effect.kind == "hard":
+            log.warning("account quarantined", account=account, reason=effect.reason)
+            self._members.quarantined(account)
+        elif effect.kind == "suspect":
+            self._members.suspect(account)
+
+    def _settle_soon(self, lease: str, account: str, effect: Effect) -> None:
+        if self._closing:
+            return  # `leave` hands all leases back
+        self._tasks.spawn(self._settle(lease, account, effect), "settle")
+
+    def _refuse(self, refused: Refused) -> None:
+        """Raise where waiting makes no sense."""
+        if refused.verdict == "tried":
+            raise AllTried(
+                "No further account can take this request now. Please try again.",
+                retry_after=refused.seconds if refused.seconds is not None else self._expected_wait(),
+            )
+        if refused.verdict == "none":
+            raise self._no_account()
+
+    def _no_account(self) -> NoAccount:
+        wait = self._members.next_try()
+        seconds = max(1, math.ceil(self._settings.reprobe_first if wait is None else wait))
+        if not len(self._members):
+            message = "No account is configured. Add accounts to the accounts file."
+        else:
+            message = f"No account can serve this model now. Please try again in {seconds} seconds."
+        return NoAccount(message, retry_after=float(seconds))
+
+    def _busy(self, seconds: float | None) -> PoolBusy:
+        wait = max(1, math.ceil(self._expected_wait() if seconds is None else seconds))
+        return PoolBusy(
+            f"All accounts are busy. Please try again in {wait} seconds.", retry_after=float(wait)
+        )
+
+    def _expected_wait(self) -> float:
+        """Seconds until a newcomer's turn, from how long leases were held lately: nobody knows how long the
+        running ones still take."""
+        return min(120.0, self._hold_seconds * (len(self._queue) + 1) / max(1, self.capacity))
+
+
+def _hopeless(refused: Refused | None, left: float) -> bool:
+    """Sure to be refused until the bound: nothing is just busy, and the first cooldown ends too late."""
+    return (
+        refused is not None
+        and refused.verdict == "wait"
+        and refused.seconds is not None
+        and refused.seconds > left
+    )
+
+
+def _too_late() -> DeadlineExceeded:
+    return DeadlineExceeded("No account was free before the request's deadline. Please try again.")
