@@ -13,13 +13,16 @@ from msgspec import Struct
 
 from core.chat import Answer, Ask, Delta, Event, Finish, ModelInfo, Picture, Usage
 from core.errors import (
+    AccountThrottled,
     CallerError,
     DeadlineExceeded,
+    EgressBlocked,
     GatewayError,
     ShuttingDown,
     UpstreamError,
     UpstreamFailed,
     UpstreamUnstable,
+    UsageLimitReached,
 )
 from core.metrics import Metrics
 from core.tasks import Tasks
@@ -36,6 +39,7 @@ _ENOUGH = 0.05
 _PAUSE = 0.1
 """Seconds before the accounts that failed are asked again, doubled with every round."""
 _RETRY_AFTER = 5.0
+_TOO_MUCH = frozenset({AccountThrottled.reason, UsageLimitReached.reason, EgressBlocked.reason})
 _BROKEN_OFF = (
     "The answer broke off: the upstream failed after it had begun. What was sent is incomplete; ask again."
 )
@@ -173,11 +177,23 @@ class Engine:
         s = self._settings
         return Bounds(s.connect_timeout, min(s.first_content_timeout, left), s.silence_timeout, left)
 
+    def _count(self, account: str, outcome: GatewayError | None, *, cancelled: bool) -> None:
+        if cancelled:
+            word = "cancelled"
+        elif outcome is None:
+            word = "ok"
+        else:
+            word = outcome.reason if isinstance(outcome, UpstreamError) else outcome.code
+        self._metrics.upstream_calls.labels(account, word).inc()
+        if word in _TOO_MUCH:
+            self._metrics.throttled.labels(account, word).inc()
+
     def _settle(
         self, attempt: "_Attempt", outcome: GatewayError | None, *, cancelled: bool = False
     ) -> asyncio.Task[None]:
         """Hand the lease back with what became of it; owned here, so that no cancellation loses it."""
         attempt.settled = True
+        self._count(attempt.lease.account, outcome, cancelled=cancelled)
         return self._tasks.spawn(attempt.lease.release(outcome, cancelled=cancelled), "release")
 
     async def _lease(self, ask: Ask, lanes: Sequence[str], tried: Set[str], deadline: float) -> Lease:

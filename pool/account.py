@@ -165,7 +165,7 @@ def effect_of(error: errors.UpstreamError, now: float, policy: Policy, jitter: f
             return Effect("lane", error.reason, min(policy.lane_cap, policy.model_unavailable))
         case errors.EgressBlocked():
             return Effect("egress", error.reason, min(policy.cooldown_cap, policy.egress_blocked))
-        case errors.NetworkFault():
-            return NO_EFFECT
         case _:
-            return Effect("unstable", "unstable")
+            # A network fault of ours is counted, too, though it never quarantines: a way out that is dead
+            # must not hold up every request in turn.
+            return Effect("unstable", error.reason)

@@ -12,6 +12,7 @@ from core.clock import Clock
 from core.errors import (
     DeadlineExceeded,
     GatewayError,
+    ModelUnavailable,
     NoAccount,
     PoolBusy,
     ShuttingDown,
@@ -34,6 +35,9 @@ _POLL = 2.0
 """Seconds after which a waiting head asks again though nobody woke it: the net under a lost wake."""
 _BLIND = 64
 """At most so many accounts without a session here are left out beforehand; others are found one by one."""
+
+
+_MODEL_GONE = ModelUnavailable.reason
 
 
 class AllTried(PoolBusy):
@@ -312,7 +316,8 @@ class Leasing:
         if effect.kind == "hard":
             log.warning("account quarantined", account=account, reason=effect.reason)
             self._members.quarantined(account)
-        elif effect.kind == "suspect":
+        elif effect.kind == "suspect" or effect.reason == _MODEL_GONE:
+            # Models also go when a session has fallen to a guest's: a probe tells.
             self._members.suspect(account)
 
     def _settle_soon(self, lease: str, account: str, effect: Effect) -> None:

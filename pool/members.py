@@ -284,7 +284,9 @@ class Members:
         lanes = lanes_of(self._table, session.offered, member.config.models)
         if not lanes:
             log.warning("the allow-list leaves the account no model", account=member.config.id)
-        await self._store.register(member.config.id, lanes, msgspec.json.encode(session.offered).decode())
+        offered = msgspec.json.encode(session.offered).decode()
+        behind_default = session.offered[0].name if session.offered else ""
+        await self._store.register(member.config.id, lanes, offered, behind_default)
 
     async def _judge(self, member: Member) -> None:
         """Probe until it is decided. The account stays parked until then."""

@@ -166,9 +166,12 @@ class Store:
             account.egress,
         )
 
-    async def register(self, account: str, lanes: Sequence[str], offered_json: str) -> str:
-        """A session was opened: these are the lanes that the account serves."""
-        return await self._verb(account, "register", "\n".join(lanes), offered_json)
+    async def register(
+        self, account: str, lanes: Sequence[str], offered_json: str, behind_default: str = ""
+    ) -> str:
+        """A session was opened: these are the lanes that the account serves. behind_default: the lane that
+        `default` means on this account; the two cool together."""
+        return await self._verb(account, "register", "\n".join(lanes), offered_json, behind_default)
 
     async def quarantine(self, account: str, reason: str) -> str:
         return await self._verb(account, "quarantine", reason)

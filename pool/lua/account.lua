@@ -3,7 +3,7 @@
 -- ARGV: account, verb, then by verb:
 --   upsert      place in the roster, revision, max concurrency, min interval ms, requests per minute,
 --               enabled 0/1, egress
---   register    lanes joined by newlines, offered models as JSON
+--   register    lanes joined by newlines, offered models as JSON, the lane of the model behind `default`
 --   quarantine  reason
 --   reinstate, clear, remove, disable, enable
 --   park        ms, reason: like a release with the same effect
@@ -41,6 +41,7 @@ elseif verb == 'register' then
     a.at = '?' -- differs from every placement, so that `place` writes the field
   end
   put(a, 'of', ARGV[4])
+  put(a, 'dl', ARGV[5])
   put(a, 'op', 1)
 elseif verb == 'quarantine' then
   if a.q ~= ARGV[3] then

@@ -27,7 +27,7 @@ local PROMOTE = 16
 local LOG_LENGTH = 200
 
 local FIELDS = { 'mc', 'mi', 'rpm', 'on', 'off', 'dr', 'op', 'cu', 'inf', 'seq', 'np', 'ho', 'sh', 'cf', 'ej',
-  'eu', 'tl', 'cp', 'gen', 'q', 'cr', 'lc', 'lanes', 'at', 'st', 'sr', 'eg' }
+  'eu', 'tl', 'cp', 'gen', 'q', 'cr', 'lc', 'lanes', 'at', 'st', 'sr', 'eg', 'dl' }
 local NUMBERS = 19 -- the first so many fields are numbers
 local SET = { r = 'ready:', l = 'last:', b = 'busy:', c = 'cool:' }
 

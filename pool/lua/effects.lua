@@ -39,6 +39,9 @@ local function apply(a, effect, lane, reason, ms, current)
     cool(a, math.min(cap, math.max(wait, ms)), 'throttled')
   elseif effect == 'lane' then
     cool_lane(a, lane, ms, reason)
+    -- `default` and the model that stands behind it are the same to the web app.
+    if a.dl ~= '' and lane == a.dl then cool_lane(a, 'default', ms, reason) end
+    if a.dl ~= '' and lane == 'default' then cool_lane(a, a.dl, ms, reason) end
   elseif effect == 'egress' then
     for _, other in ipairs(call('SMEMBERS', P .. 'egress:' .. a.eg)) do
       if other ~= a.id then

@@ -17,6 +17,7 @@ from core.errors import (
     DeadlineExceeded,
     EgressBlocked,
     InvalidRequest,
+    ModelUnavailable,
     NetworkFault,
     NoAccount,
     PoolBusy,
@@ -32,6 +33,7 @@ from core.metrics import Metrics
 from core.secret import Secret
 from pool import AccountConfig, AllTried, Lease, Policy, Pool, PoolSettings, PublicModel, State, Store
 from tests.fakes.sessions import FLASH, PRO, FakeWeb
+from tests.support.adapter import until_so
 
 TABLE = (
     PublicModel("gemini-3-flash-preview", ("gemini-3-flash", "default")),
@@ -463,15 +465,62 @@ async def test_usage_limit_cools_one_model(bench: Bench) -> None:
 
 
 async def test_callers_mistakes_and_cancellations_do_no_harm(bench: Bench) -> None:
-    """A refused prompt, a network fault of ours and a caller that left say nothing about the account."""
+    """A refused prompt and a caller that left say nothing about the account."""
     pool = await bench.pool(accounts(1, max_concurrency=1))
-    for outcome in (InvalidRequest("bad"), NetworkFault("dns"), InvalidRequest("bad")) * 4:
-        await use(pool, outcome=outcome)
+    for _ in range(12):
+        await use(pool, outcome=InvalidRequest("bad"))
     lease = await pool.lease(ANY)
     await lease.release(cancelled=True)
     views, _ = await pool.snapshot()
     assert views[0].state is State.ACTIVE
     assert views[0].record.consecutive_failures == 0
+
+
+async def test_a_dead_way_out_is_left_alone_for_a_while(bench: Bench) -> None:
+    """Network faults of ours never quarantine, but five in a row eject: each costs a caller the wait for a
+    connection."""
+    pool = await bench.pool(accounts(3, max_concurrency=1))
+    for _ in range(15):
+        account = await lease_for(pool, "a0", NetworkFault("no route"))
+    assert account != "a0"
+    views, _ = await pool.snapshot()
+    assert [view.state for view in views] == [State.COOLING, State.ACTIVE, State.ACTIVE]
+    assert views[0].reason == "unstable"
+
+
+async def lease_for(pool: Pool, bad: str, error: NetworkFault) -> str:
+    """One use; it fails where the account is the bad one."""
+    lease = await pool.lease(ANY)
+    await lease.release(error if lease.account == bad else None)
+    return lease.account
+
+
+async def test_a_lost_model_makes_the_account_suspect(bench: Bench) -> None:
+    """A model that is refused may mean that the session has become a guest's: the account is probed, and
+    quarantined where that is so."""
+    pool = await bench.pool(accounts(2, max_concurrency=1))
+    bench.web.probe_errors["a0"] = SessionExpired("a guest")
+    bench.web.open_errors["a0"] = SessionExpired("a guest")
+    for _ in range(2):
+        lease = await pool.lease(ANY)
+        await lease.release(ModelUnavailable("1052") if lease.account == "a0" else None)
+
+    async def quarantined() -> bool:
+        views, _ = await pool.snapshot()
+        return views[0].state is State.QUARANTINED
+
+    await until_so(quarantined)
+    assert await use(pool) == "a1"
+
+
+async def test_default_cools_with_the_model_behind_it(bench: Bench) -> None:
+    """A usage limit of the account's first model is one of `default`, too, and the other way round."""
+    for lane in ("gemini-flash", "default"):
+        pool = await bench.pool(accounts(1, max_concurrency=1))
+        await use(pool, (lane,), UsageLimitReached("1037"))
+        views, _ = await pool.snapshot()
+        assert set(views[0].record.lane_cooldowns) == {"gemini-flash", "default"}
+        await pool.close()
 
 
 async def test_release_twice_is_release_once(bench: Bench) -> None:
