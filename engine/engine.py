@@ -5,13 +5,14 @@ on at once and without a word. Afterwards it is the caller's to know.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence, Set
+from collections.abc import AsyncGenerator, Callable, Sequence, Set
 from typing import Any
 
 import structlog
 from msgspec import Struct
 
 from core.chat import Answer, Ask, Delta, Event, Finish, ModelInfo, Picture, Usage
+from core.clock import Clock
 from core.errors import (
     AccountThrottled,
     CallerError,
@@ -64,16 +65,17 @@ class EngineSettings(Struct, frozen=True):
 class Engine:
     """Implements `engine.service.ChatService` over the pool."""
 
-    def __init__(self, pool: Pool, settings: EngineSettings, metrics: Metrics) -> None:
+    def __init__(self, pool: Pool, settings: EngineSettings, metrics: Metrics, clock: Clock) -> None:
         self._pool = pool
+        self._clock = clock
         self._settings = settings
         self._metrics = metrics
         self._tasks = Tasks("engine")
         self._running: set[_Attempt] = set()
 
     async def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.deadline
+        now = self._clock.monotonic
+        deadline = now() + self._settings.deadline
         flat = flatten(ask.messages)
         lanes = await self._pool.lanes_for(ask.model)
         tried: set[str] = set()
@@ -85,17 +87,16 @@ class Engine:
             except AllTried as error:
                 # Every account had its turn. Those that failed softly may do better the next time, and
                 # those that cool are waited for as long as a place in the queue would be held.
-                now = loop.time()
-                patience = patience or min(now + self._settings.queue_timeout, deadline - _ENOUGH)
+                patience = patience or min(now() + self._settings.queue_timeout, deadline - _ENOUGH)
                 pause = max(_PAUSE * 2**rounds, error.retry_after or 0.0)
-                if now + pause > patience:
+                if now() + pause > patience:
                     raise
                 ask.trace.waited += pause
-                await asyncio.sleep(pause)
+                await self._clock.sleep(pause)
                 tried.clear()
                 rounds += 1
                 continue
-            attempt = _Attempt(ask, flat, lease, self._bounds(deadline - loop.time()))
+            attempt = _Attempt(ask, flat, lease, self._bounds(deadline - now()), now)
             events = attempt.run()
             self._running.add(attempt)
             try:
@@ -121,7 +122,7 @@ class Engine:
             tried.add(lease.account)
             left -= not _leaves_rotation(last)
             self._note_failover(ask, lease.account, last)
-            if loop.time() > deadline - _ENOUGH:
+            if now() > deadline - _ENOUGH:
                 raise _out_of_time(self._settings.deadline) from last
             if left <= 0:
                 raise UpstreamFailed(retry_after=_RETRY_AFTER) from last
@@ -197,12 +198,11 @@ class Engine:
         return self._tasks.spawn(attempt.lease.release(outcome, cancelled=cancelled), "release")
 
     async def _lease(self, ask: Ask, lanes: Sequence[str], tried: Set[str], deadline: float) -> Lease:
-        loop = asyncio.get_running_loop()
-        before = loop.time()
+        before = self._clock.monotonic()
         try:
             lease = await self._pool.lease(lanes, exclude=frozenset(tried), deadline=deadline)
         finally:
-            ask.trace.waited += loop.time() - before
+            ask.trace.waited += self._clock.monotonic() - before
         ask.trace.attempts += 1
         return lease
 
@@ -221,7 +221,9 @@ class Engine:
 class _Attempt:
     """One account asked once. `begun` turns True with the first content that was handed out."""
 
-    def __init__(self, ask: Ask, flat: Flat, lease: Lease, bounds: Bounds) -> None:
+    def __init__(
+        self, ask: Ask, flat: Flat, lease: Lease, bounds: Bounds, monotonic: Callable[[], float]
+    ) -> None:
         self.ask = ask
         self.lease = lease
         self.begun = False
@@ -229,6 +231,7 @@ class _Attempt:
         self.settled = False
         self._flat = flat
         self._bounds = bounds
+        self._monotonic = monotonic
         self._waiting: asyncio.Task[Any] | None = None
         self._interrupted = False
 
@@ -240,7 +243,6 @@ class _Attempt:
             self._waiting.cancel()
 
     async def run(self) -> AsyncGenerator[Event, None]:
-        loop = asyncio.get_running_loop()
         ask, lease, flat = self.ask, self.lease, self._flat
         prompt = Prompt(flat.text, flat.files, model=lease.model, thinking=ask.thinking, stream=ask.stream)
         texts: list[str] = []
@@ -248,7 +250,7 @@ class _Attempt:
         events = lease.session.generate(prompt, self._bounds)
         try:
             while True:
-                before = loop.time()
+                before = self._monotonic()
                 if self._interrupted:
                     raise _shutting_down()
                 self._waiting = asyncio.current_task()
@@ -262,7 +264,7 @@ class _Attempt:
                     raise
                 finally:
                     self._waiting = None
-                    ask.trace.waited += loop.time() - before
+                    ask.trace.waited += self._monotonic() - before
                 if isinstance(event, Done):
                     self.rewritten = event.rewritten
                     break

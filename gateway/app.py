@@ -48,7 +48,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
         metrics,
         clock,
     )
-    engine = Engine(pool, _pick(Attempts, settings.engine, settings.pool), metrics)
+    engine = Engine(pool, _pick(Attempts, settings.engine, settings.pool), metrics, clock)
 
     async def drain(grace: float) -> None:
         await pool.drain(grace)

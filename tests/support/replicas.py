@@ -67,7 +67,7 @@ class Replicas:
             store, sessions, configs, TABLE, structs.replace(pool, policy=policy), metrics, SystemClock()
         )
         await members.start()
-        replica = Replica(Engine(members, settings, metrics), members, metrics)
+        replica = Replica(Engine(members, settings, metrics, SystemClock()), members, metrics)
         self._running.append((replica, store, sessions))
         if ready:
             await all_open(replica, len(configs))
