@@ -13,6 +13,8 @@ _PREFIX = b")]}'"
 _SPACE = b" \t\r\n"
 _MARKER_LIMIT = 12
 """A frame's count has at most this many digits; what is longer is no frame."""
+_LARGEST = 64 * 1024 * 1024
+"""Code units of the largest frame that is waited for."""
 
 
 class FramingError(ValueError):
@@ -86,8 +88,8 @@ class FrameReader:
             return False
         del buffer[:newline]
         self._units = self._need = int(digits)
-        if self._units < 1:
-            raise FramingError("a frame of no length")
+        if not 0 < self._units <= _LARGEST:
+            raise FramingError("a frame of an impossible length")
         return True
 
     def _measure(self) -> int:

@@ -15,7 +15,7 @@ from curl_cffi.requests import AsyncSession, Cookies, Response
 from gemini_webapi import GeminiClient
 from gemini_webapi.constants import GRPC, AccountStatus
 from gemini_webapi.types import AvailableModel, RPCData
-from gemini_webapi.utils import rotate_1psidts
+from gemini_webapi.utils import rotate_1psidts, upload_file
 from gemini_webapi.utils.parsing import get_nested_value
 
 from core.secret import Secret
@@ -139,11 +139,24 @@ class Client(GeminiClient):  # type: ignore[misc]  # the library ships no types
         """The request that rotates `__Secure-1PSIDTS`."""
         return _record(rotate_1psidts(_Recorder(self.cookies)))
 
-    async def send(self, request: Request, *, total: float, sink: Sink | None = None) -> Response:
-        """Send a request on this session's connection and with its cookies."""
+    async def send(
+        self, request: Request, *, total: float, connect: float | None = None, sink: Sink | None = None
+    ) -> Response:
+        """Send a request on this session's connection and with its cookies; see `Wire.send`."""
+        return await self._wire().send(
+            request, connect=connect or self.connect_timeout, total=total, sink=sink
+        )
+
+    async def upload(self, data: bytes, name: str) -> str:
+        """Upload a file under `name`, whose ending tells its type; the reference to put in the prompt."""
+        with self._wire().awake():
+            reference = await upload_file(data, client=self._live_client, push_id=self.push_id, filename=name)
+        return str(reference)
+
+    def _wire(self) -> Wire:
         if self.wire is None:
             self.wire = Wire(self._live_client)
-        return await self.wire.send(request, connect=self.connect_timeout, total=total, sink=sink)
+        return self.wire
 
     @property
     def _live_client(self) -> Any:

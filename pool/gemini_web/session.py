@@ -8,13 +8,14 @@ from typing import Any, Literal, TypeAlias
 
 import structlog
 from gemini_webapi.types import AvailableModel
-from gemini_webapi.utils import upload_file
 
 from core.chat import Blob
 from core.errors import (
     GatewayError,
     ModelUnavailable,
+    NetworkFault,
     SessionExpired,
+    UpstreamError,
     UpstreamUnstable,
     UsageLimitReached,
 )
@@ -74,15 +75,17 @@ class GeminiWebSession:
         except Exception as error:  # border: whatever the library raises becomes ours
             raise self._translated(error) from error
         reading = Reading(stream=prompt.stream)
+        asked = loop.time()
         transfer = loop.create_task(
-            self._client.send(request, total=bounds.total, sink=reading.take), name=f"prompt:{self._account}"
+            self._client.send(request, connect=bounds.connect, total=bounds.total, sink=reading.take),
+            name=f"prompt:{self._account}",
         )
         transfer.add_done_callback(reading.wake)
         finished_at = 0.0
         try:
             while not transfer.done():
                 if reading.last_content is None:
-                    until = started + bounds.first_content
+                    until = asked + bounds.first_content
                 else:
                     until = (finished_at + _LINGER) if finished_at else reading.last_content + bounds.silence
                 arrived = await reading.more(min(until, started + bounds.total))
@@ -96,7 +99,7 @@ class GeminiWebSession:
                 if not arrived and content == reading.last_content and not transfer.done():
                     if finished_at:
                         break
-                    raise _too_slow(started, content, bounds)
+                    raise _too_slow(content, request)
             if isinstance(reading.failure, FramingError):
                 await asyncio.wait({transfer}, timeout=_LINGER)  # an error page: its status says more
             rest = reading.finish()
@@ -185,13 +188,8 @@ class GeminiWebSession:
     async def _upload(self, blob: Blob, bounds: Bounds) -> list[Any]:
         """Upload a file under a name whose ending tells its type, and name it the same in the prompt."""
         name = file_name(blob)
-        reference = await self._call(
-            upload_file(
-                blob.data, client=self._client._live_client, push_id=self._client.push_id, filename=name
-            ),
-            bounds.first_content,
-        )
-        if not isinstance(reference, str) or not reference.startswith("/"):
+        reference = await self._call(self._client.upload(blob.data, name), bounds.first_content)
+        if not reference.startswith("/"):
             raise UpstreamUnstable("the upload gave no reference", kind="garbage")
         return [[reference], name]
 
@@ -243,7 +241,9 @@ def _unambiguous(models: list[AvailableModel]) -> dict[str, tuple[AvailableModel
     return named
 
 
-def _too_slow(started: float, content: float | None, bounds: Bounds) -> UpstreamUnstable:
+def _too_slow(content: float | None, request: Request) -> UpstreamError:
+    if request.body is not None and not request.body.sent:
+        return NetworkFault("no connection in time")
     if content is None:
         return UpstreamUnstable("no first content in time", kind="slow_first_content")
     return UpstreamUnstable("silence in the middle of the answer", kind="stalled")

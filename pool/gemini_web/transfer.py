@@ -1,7 +1,8 @@
 """One HTTP exchange over a curl session: sent at most once, bounded, and stopped when it is cancelled."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from curl_cffi.aio import CURL_POLL_NONE, CURL_SOCKET_TIMEOUT
@@ -92,8 +93,7 @@ class Wire:
         headers = dict(request.headers)
         if request.body is not None:
             headers["Content-Length"] = str(len(request.body))
-        self._start()
-        try:
+        with self.awake():
             return await self._session.request(
                 request.method,  # type: ignore[arg-type]
                 request.url,
@@ -104,23 +104,24 @@ class Wire:
                 allow_redirects=False,
                 content_callback=None if sink is None else _tell_curl(sink),
             )
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """Look at curl's timers meanwhile; for requests that the library makes by itself."""
+        self._in_flight += 1
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_PULSE, self._look)
+        try:
+            yield
         finally:
-            self._end()
+            self._in_flight -= 1
+            if not self._in_flight:
+                self.close()
 
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _start(self) -> None:
-        self._in_flight += 1
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_PULSE, self._look)
-
-    def _end(self) -> None:
-        self._in_flight -= 1
-        if not self._in_flight:
-            self.close()
 
     def _look(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_PULSE, self._look)

@@ -64,7 +64,15 @@ def test_one_byte_at_a_time_is_not_quadratic_in_scans() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"<html>busy</html>", b")]}'\n\n<html>", b"12345678901234\n[]", b"0\n", b'7\n["\xff\xfe"]\n']
+    "body",
+    [
+        b"<html>busy</html>",
+        b")]}'\n\n<html>",
+        b"12345678901234\n[]",
+        b"0\n",
+        b"99999999999\n",
+        b'7\n["\xff\xfe"]\n',
+    ],
 )
 def test_what_is_no_frame_is_said_so_at_once(body: bytes) -> None:
     """HTML, absurd counts and bytes that are no UTF-8 raise; nothing waits for more."""

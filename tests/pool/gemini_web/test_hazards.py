@@ -8,7 +8,7 @@ import gemini_webapi
 import loguru
 import pytest
 
-from core.chat import Delta, Picture
+from core.chat import Blob, Delta, Picture
 from core.errors import (
     AccountRejected,
     EgressBlocked,
@@ -311,6 +311,41 @@ async def test_21_22_pictures_come_through_the_same_session(
     assert pictures[0].data.startswith(b"\x89PNG")
     assert pictures[0].mime == "image/png"
     assert not (tmp_path / "temp").exists()
+
+
+async def test_files_go_up_under_their_type_and_one_name(web: Simulator, open_session: Open) -> None:
+    """The library would send bytes as text under one random name and announce them under another."""
+    session = await open_session()
+    files = (
+        Blob(b"\x89PNG\r\n\x1a\n" + b"0" * 300_000, "image/png", "../ca t.png"),
+        Blob(b"%PDF-1.7", "application/pdf"),
+    )
+    assert "two files" in text_of(await ask(session, "two files", files=files))
+    seen = journal(web, ID)
+    assert seen["recent_prompts"][0]["files"] == ("ca_t.png", "file.pdf")
+    assert seen["notes"] == []
+    assert seen["counts"]["upload"] == 2
+    web.set_fault(ID, fault("http", status=500, on=("upload",)))
+    with pytest.raises(UpstreamUnstable):
+        await ask(session, "again", files=files)
+
+
+async def test_a_proxy_that_never_answers_is_a_network_fault(web: Simulator, open_session: Open) -> None:
+    """Nothing has left, so no account is blamed, whichever bound ends the wait."""
+    session = await open_session()
+
+    async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    hole = await asyncio.start_server(silence, "127.0.0.1", 0)
+    session._client.client.proxies = {"all": f"http://127.0.0.1:{hole.sockets[0].getsockname()[1]}"}
+    for bounds in (Bounds(0.2, 5, 5, 5), Bounds(5, 0.2, 5, 5)):
+        with pytest.raises(NetworkFault):
+            await ask(session, bounds=bounds)
+    hole.close()
+    await session.close()
+    await hole.wait_closed()
 
 
 async def test_22_a_redirect_to_the_sign_in_is_no_network_fault(web: Simulator, open_session: Open) -> None:
