@@ -1,0 +1,114 @@
+"""Small state that all replicas share beside the accounts: leases by name, values, messages.
+
+Every call is one atomic step in the store, with the server's time, and harmless when it is sent twice (the
+wire repeats a command whose connection was lost).
+"""
+
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import structlog
+
+from core.errors import StoreUnavailable
+from pool.wire import Address, ServerError, Wire, WireError
+
+log = structlog.get_logger("gempool.pool")
+
+_LEAD = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+_RESIGN = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+_ONCE = """
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0
+"""
+_SWAP = """
+local now = redis.call('GET', KEYS[1])
+if now == ARGV[2] then return 1 end
+if (now or '') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+"""
+
+
+class Shared:
+    """Keys and channels under `prefix`. All methods raise `core.errors.StoreUnavailable` and nothing else.
+
+    url: `redis://`, `rediss://` or `unix://`. timeout: seconds, for connecting and for each answer. Times to
+    live are in seconds.
+    """
+
+    def __init__(self, url: str, prefix: str = "{gempool}:shared:", timeout: float = 2.0) -> None:
+        self._prefix = prefix
+        self._wire = Wire(Address(url), timeout)
+
+    async def lead(self, name: str, holder: str, ttl: float) -> bool:
+        """Take the lease `name` where nobody else holds it, or renew it. False where another holds it."""
+        return bool(await self._eval(_LEAD, f"lead:{name}", holder, _ms(ttl)))
+
+    async def resign(self, name: str, holder: str) -> None:
+        """Give the lease back where `holder` has it."""
+        await self._eval(_RESIGN, f"lead:{name}", holder)
+
+    async def put(self, key: str, value: str, ttl: float | None = None) -> None:
+        await self._call("SET", self._prefix + key, value, *(() if ttl is None else ("PX", _ms(ttl))))
+
+    async def get(self, key: str) -> str | None:
+        found = await self._call("GET", self._prefix + key)
+        return None if found is None else str(found)
+
+    async def swap(self, key: str, old: str | None, new: str) -> bool:
+        """Put `new` only where the value still is `old` (None: where there is none)."""
+        return bool(await self._eval(_SWAP, key, old or "", new))
+
+    async def take_once(self, key: str, ttl: float) -> bool:
+        """True for the first who asks, False for everybody else until `ttl` has passed."""
+        return bool(await self._eval(_ONCE, key, uuid.uuid4().hex, _ms(ttl)))
+
+    async def delete(self, key: str) -> None:
+        await self._call("DEL", self._prefix + key)
+
+    async def publish(self, channel: str, text: str) -> None:
+        """Tell all who listen now. A message may be lost, and is at worst delivered twice."""
+        await self._call("PUBLISH", self._prefix + channel, text)
+
+    async def listen(self, channel: str) -> AsyncGenerator[str, None]:
+        """What is published on the channel; '' at first, once it listens. Ends with `StoreUnavailable` when
+        the connection is lost; who listens again must look for what was missed."""
+        try:
+            async with aclosing(self._wire.listen(self._prefix + channel)) as messages:
+                async for message in messages:
+                    yield message
+        except WireError as error:
+            raise _unavailable("listen", error) from error
+
+    async def close(self) -> None:
+        await self._wire.close()
+
+    async def _eval(self, source: str, key: str, *arguments: str | int) -> Any:
+        return await self._call("EVAL", source, 1, self._prefix + key, *arguments)
+
+    async def _call(self, *arguments: str | int) -> Any:
+        try:
+            return await self._wire.call(*arguments)
+        except (WireError, ServerError) as error:
+            raise _unavailable(str(arguments[0]), error) from error
+
+
+def _ms(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
+
+
+def _unavailable(command: str, error: Exception) -> StoreUnavailable:
+    log.warning("store command failed", operation=command, error=type(error).__name__, detail=str(error))
+    return StoreUnavailable(
+        "The gateway cannot reach its store. Please try again in a moment.", retry_after=2.0
+    )
