@@ -151,7 +151,8 @@ class Members:
         for task in (member.keeper, member.judge):
             if task is not None:
                 task.cancel()
-        await self._store.remove(account)
+        # Where the store is away, the housekeeping drops what no roster knows once it is back.
+        await self._try_store(self._store.remove(account))
         self._swap(member, None)
 
     async def tell(self, everything: bool) -> None:
