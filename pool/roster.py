@@ -23,7 +23,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _UNIT = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0}
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 # The cookie becomes a part of a file's name in the library below, and of a header.
-_NOT_IN_COOKIE = re.compile(r"""[\s;,/\\"'\x00-\x1f\x7f]|\.\.|[^\x20-\x7e]""")
+NOT_IN_COOKIE = re.compile(r"""[\s;,/\\"'\x00-\x1f\x7f]|\.\.|[^\x20-\x7e]""")
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks5", "socks5h")
 
 _DEFAULT_FIELDS = ("enabled", "max_concurrency", "min_interval", "models", "tags", "proxy")
@@ -244,7 +244,7 @@ class _Field:
         if not isinstance(value, str):
             raise self.error(name, "must be text; put it in quotes")
         value = value.strip()
-        if _NOT_IN_COOKIE.search(value):
+        if NOT_IN_COOKIE.search(value):
             raise self.error(
                 name,
                 "holds a character that no cookie value has (a blank, quote, slash, comma, semicolon, `..` or "
