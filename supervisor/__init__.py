@@ -1,0 +1,1 @@
+"""What looks after the accounts while nobody watches: alerts to the operator."""
