@@ -42,6 +42,9 @@ class StubSession:
 
     async def probe(self, timeout: float) -> None: ...
 
+    def adopt(self, jar: Mapping[str, Secret]) -> None:
+        pass
+
     async def rotate(self, timeout: float) -> bool:
         return False
 

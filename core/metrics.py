@@ -105,6 +105,27 @@ class Metrics:
             ["account", "outcome"],
             registry=r,
         )
+        self.probes = Counter(
+            "gempool_probes",
+            "Probes of accounts, by outcome (well, or what was wrong).",
+            ["account", "outcome"],
+            registry=r,
+        )
+        self.rotations = Counter(
+            "gempool_rotations",
+            "Rotations of cookies, by outcome (ok, empty, or what was wrong).",
+            ["account", "outcome"],
+            registry=r,
+        )
+        self.cookie_age = Gauge(
+            "gempool_cookie_age_seconds",
+            "Time since the account's cookies were rotated, or first seen.",
+            ["account"],
+            registry=r,
+        )
+        self.leader = Gauge(
+            "gempool_leader", "1 in the replica that probes and rotates, 0 in the others.", registry=r
+        )
         self.config_errors = Gauge(
             "gempool_config_broken",
             "1 while the file on disk is broken and the last good one is in use.",

@@ -1,11 +1,14 @@
 """The accounts and who serves next: roster, leases, health, and the sessions behind them."""
 
 from pool.account import AccountConfig, Policy, State
+from pool.cookies import CookieSource
 from pool.leasing import AllTried, Lease
+from pool.members import Finding
 from pool.models import DEFAULT_LANE, PublicModel
-from pool.pool import AccountView, Pool, PoolStatus
+from pool.pool import AccountView, Pool, PoolStatus, StateChange
 from pool.roster import Roster, RosterDiff, RosterError, diff, load_roster
 from pool.settings import PoolSettings
+from pool.shared import Shared
 from pool.store import Store
 
 __all__ = [
@@ -13,6 +16,8 @@ __all__ = [
     "AccountConfig",
     "AccountView",
     "AllTried",
+    "CookieSource",
+    "Finding",
     "Lease",
     "Policy",
     "Pool",
@@ -22,7 +27,9 @@ __all__ = [
     "Roster",
     "RosterDiff",
     "RosterError",
+    "Shared",
     "State",
+    "StateChange",
     "Store",
     "diff",
     "load_roster",

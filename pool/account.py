@@ -89,6 +89,17 @@ class Record(Struct, frozen=True):
     last_resort: bool
     changed_at: float
     offered_json: str
+    proved_at: float = 0.0
+    """When traffic, a probe or a fresh session last proved the account well."""
+    probed_at: float = 0.0
+    probe_outcome: str = ""
+    probe_failures: int = 0
+    """Probes that did not end the account's quarantine."""
+    cookies_at: float = 0.0
+    """When the cookies in use were rotated last, or first seen."""
+    rotation_tried_at: float = 0.0
+    rotation_outcome: str = ""
+    rotation_failures: int = 0
 
 
 def state_of(record: Record, now: float) -> tuple[State, str]:

@@ -2,18 +2,28 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Literal
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from core.clock import Clock
-from core.errors import AccountRejected, GatewayError, SessionExpired, StoreUnavailable, UpstreamError
+from core.errors import (
+    AccountRejected,
+    GatewayError,
+    SessionExpired,
+    SessionSuspect,
+    StoreUnavailable,
+    UpstreamError,
+)
 from core.metrics import Metrics
+from core.secret import Secret
 from core.tasks import Tasks
-from pool.account import AccountConfig, Record
+from pool.account import AccountConfig, Record, State
+from pool.cookies import CookieSource
 from pool.models import PublicModel, lanes_of
 from pool.settings import PoolSettings
 from pool.store import Store
@@ -21,7 +31,24 @@ from pool.upstream import Credentials, Offered, Session, SessionFactory
 
 log = structlog.get_logger("gempool.pool")
 
+PSID = "__Secure-1PSID"
+
 Outcome = Literal["well", "dead", "unsure"]
+
+
+class Finding(Struct, frozen=True):
+    """What a probe or a fresh session told about an account.
+
+    well: it is. dead: it is not, and `reason` (expired, rejected, terms_pending, ...) says how. unsure: nothing
+    was learnt about the account itself, as with a network fault of ours. `detail` is free of secrets.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    detail: str = ""
+
+
+WELL = Finding("well")
 
 
 class Held:
@@ -54,6 +81,10 @@ class Member:
         """Do not wait any longer."""
         self.untold = False
         """The store was away when it should have learnt something about the account."""
+        self.quarantined = False
+        """The store keeps it in quarantine: the supervisor tries it again, not this replica's own timer."""
+        self.busy = asyncio.Lock()
+        """One opening or check at a time."""
         self.keeper: asyncio.Task[None] | None = None
         self.judge: asyncio.Task[None] | None = None
 
@@ -62,7 +93,7 @@ class Members:
     """Opens sessions side by side but bounded, tries again with growing, jittered waits, and judges the
     ones that are under suspicion. Nothing here ever blocks a start or a request.
 
-    changed: called when an account came or went, so that who waits asks again.
+    changed: called when an account came or went, so that who waits asks again. cookies: what opens sessions.
     """
 
     def __init__(
@@ -75,8 +106,10 @@ class Members:
         clock: Clock,
         tasks: Tasks,
         changed: Callable[[], None],
+        cookies: CookieSource,
     ) -> None:
         self._store = store
+        self._cookies = cookies
         self._factory = factory
         self._table = tuple(table)
         self._settings = settings
@@ -139,8 +172,7 @@ class Members:
         if (old.revision, old.proxy, old.enabled) != (config.revision, config.proxy, config.enabled):
             member.attempts = 0
             if config.enabled:
-                self._want(member, after=0.0)
-                member.hurry.set()
+                self._now(member)
         elif old.models != config.models and member.held is not None:
             await self._told(member, self._register(member, member.held.session))
 
@@ -181,15 +213,81 @@ class Members:
         self._close_if_done(held)
 
     def quarantined(self, account: str) -> None:
-        """The store has quarantined the account: open a new session after a while."""
+        """The store has quarantined the account: whoever supervises tries it again, see `check`."""
         if (member := self._members.get(account)) is not None:
-            self._want(member, after=self._wait(self._settings.reprobe_first, 1))
+            self._rest(member)
 
     def hasten(self, account: str) -> None:
         """Another replica proved the account well: try now where a session is wanted."""
         member = self._members.get(account)
-        if member is not None and member.wanted.is_set():
-            member.hurry.set()
+        if member is not None and (member.wanted.is_set() or member.quarantined):
+            self._now(member)
+
+    def learn(self, account: str, state: State) -> None:
+        """What the store says of the account: told by a message, and asked for now and then in case one was
+        lost."""
+        member = self._members.get(account)
+        if member is None or member.busy.locked():
+            return
+        if state is State.QUARANTINED:
+            if not (member.first_open_pending or member.hurry.is_set()):
+                self._rest(member)
+        elif member.quarantined:
+            self._now(member)
+        elif member.held is None and member.config.enabled and not member.wanted.is_set():
+            self._want(member, after=self._wait(self._settings.reprobe_first, 1))
+
+    async def check(self, account: str) -> Finding | None:
+        """Probe the account over its session, or try to open one; None where this replica has no such account.
+
+        Takes no lease. Tells the store of a dead account, and of one that came back from quarantine.
+        """
+        member = self._members.get(account)
+        if member is None:
+            return None
+        async with member.busy:
+            finding = WELL
+            if member.held is not None and not member.quarantined:
+                finding = await self._probe(member, member.held.session)
+            if member.held is None or member.quarantined or finding.outcome == "dead":
+                # A dead session's page token may be stale while the cookies are good: a fresh one tells.
+                finding = await self._open(member)
+                self._opened(member, finding)
+        self._changed()
+        return finding
+
+    async def reopen(self, account: str) -> Finding | None:
+        """A fresh session with the newest cookies, whatever the old one is worth."""
+        member = self._members.get(account)
+        if member is None:
+            return None
+        async with member.busy:
+            finding = await self._open(member)
+            self._opened(member, finding)
+        self._changed()
+        return finding
+
+    async def try_cookies(self, account: str, cookies: Credentials) -> tuple[Finding, Mapping[str, Secret]]:
+        """Open a session with these cookies and close it again: what it told, and its jar ({} where it did
+        not open). The account stays as it is. Raises KeyError where there is no such account."""
+        async with self._opening:
+            session, finding = await self._session(self._members[account].config, cookies)
+        if session is None:
+            return finding, {}
+        jar = session.jar()
+        await self._close(session)
+        return finding, jar
+
+    def adopt(self, account: str, cookies: Credentials) -> None:
+        """Somebody else has newer cookies for the account: into the live session, or a new one with them."""
+        member = self._members.get(account)
+        if member is None or not member.config.enabled:
+            return
+        held = member.held
+        if held is None or member.quarantined or held.session.jar().get(PSID) != cookies.secure_1psid:
+            self._now(member)
+        else:
+            held.session.adopt(jar_of(cookies))
 
     def suspect(self, account: str) -> None:
         """Probe the account in the background and decide; one judge at a time."""
@@ -210,22 +308,36 @@ class Members:
         while True:
             await member.wanted.wait()
             await self._pause(member)
-            if not member.config.enabled:
-                self._settled(member)
-                continue
-            outcome = await self._open(member)
-            member.first_open_pending = False
-            if outcome == "well":
-                self._settled(member)
-            else:
-                member.attempts += 1
-                self._want(member, after=self._wait(self._settings.reprobe_first, member.attempts))
+            async with member.busy:
+                if not member.config.enabled:
+                    self._settled(member)
+                    continue
+                if not member.wanted.is_set():
+                    continue  # a check was quicker
+                self._opened(member, await self._open(member))
             self._changed()
 
+    def _opened(self, member: Member, finding: Finding) -> None:
+        """What follows from an attempt to open a session."""
+        member.first_open_pending = False
+        if finding.outcome == "well":
+            self._settled(member)
+        elif finding.outcome == "dead" or (member.quarantined and not member.hurry.is_set()):
+            self._rest(member)
+        else:
+            member.attempts += 1
+            self._want(member, after=self._wait(self._settings.reprobe_first, member.attempts))
+
     def _settled(self, member: Member) -> None:
+        member.quarantined = False
         member.attempts = 0
         member.next_try = 0.0
         member.wanted.clear()
+
+    def _rest(self, member: Member) -> None:
+        """In quarantine: nothing to try here until somebody says so."""
+        self._settled(member)
+        member.quarantined = True
 
     async def _pause(self, member: Member) -> None:
         wait = member.next_try - self._clock.monotonic()
@@ -237,45 +349,62 @@ class Members:
                 pass
         member.hurry.clear()
 
-    async def _open(self, member: Member) -> Outcome:
-        """Open a session, tell the store what it serves, and end a quarantine."""
+    async def _open(self, member: Member) -> Finding:
+        """Open a session, tell the store what it serves, and end a quarantine; a dead account is put into one."""
         account = member.config.id
         async with self._opening:
             config = member.config
-            credentials = Credentials(config.secure_1psid, config.secure_1psidts)
-            proxy = config.proxy.reveal() if config.proxy is not None else None
-            count = self._metrics.session_opens
-            try:
-                session = await self._factory.open(account, credentials, proxy, self._settings.open_timeout)
-            except (SessionExpired, AccountRejected) as error:
-                reason = error.why if isinstance(error, AccountRejected) else error.reason
-                count.labels(account, error.reason).inc()
-                log.warning("account is not usable", account=account, reason=reason, detail=str(error))
-                if config is member.config:
-                    self._swap(member, None)
-                    await self._try_store(self._store.quarantine(account, reason))
-                return "dead"
-            except UpstreamError as error:
-                count.labels(account, error.reason).inc()
-                log.warning("session did not open", account=account, reason=error.reason, detail=str(error))
-                return "unsure"
-            except GatewayError as error:
-                count.labels(account, error.code).inc()
-                log.error("session did not open", account=account, reason=error.code, detail=error.message)
-                return "unsure"
-            except Exception:
-                # A fault of ours in the adapter must not end the account's keeper.
-                count.labels(account, "internal_error").inc()
-                log.exception("session did not open", account=account, reason="internal_error")
-                return "unsure"
-        count.labels(account, "ok").inc()
-        if config is not member.config and config.revision != member.config.revision:
+            tried = await self._cookies.newest(config)
+            finding = Finding("unsure")
+            for credentials in tried:
+                session, finding = await self._session(config, credentials)
+                if finding.outcome != "dead":
+                    break
+        if session is None:
+            if finding.outcome != "dead":
+                return finding
+            if config.revision != member.config.revision or await self._cookies.newest(config) != tried:
+                self._now(member)
+                return Finding("unsure", "cookies_changed", "the cookies were replaced in the meantime")
+            log.warning(
+                "account is not usable", account=account, reason=finding.reason, detail=finding.detail
+            )
+            self._swap(member, None)
+            await self._try_store(self._store.quarantine(account, finding.reason, config.revision))
+            return finding
+        if config.revision != member.config.revision or self._members.get(account) is not member:
             await self._close(session)
-            return "unsure"
+            return Finding("unsure", "cookies_changed", "the account was changed in the meantime")
         self._swap(member, session)
         await self._told(member, self._welcome(member, session))
         log.info("session opened", account=account, models=[model.name for model in session.offered])
-        return "well"
+        return WELL
+
+    async def _session(
+        self, config: AccountConfig, credentials: Credentials
+    ) -> tuple[Session | None, Finding]:
+        account, count = config.id, self._metrics.session_opens
+        proxy = config.proxy.reveal() if config.proxy is not None else None
+        try:
+            session = await self._factory.open(account, credentials, proxy, self._settings.open_timeout)
+        except (SessionExpired, AccountRejected) as error:
+            count.labels(account, error.reason).inc()
+            return None, Finding("dead", _why(error), str(error))
+        except UpstreamError as error:
+            count.labels(account, error.reason).inc()
+            log.warning("session did not open", account=account, reason=error.reason, detail=str(error))
+            return None, Finding("unsure", error.reason, str(error))
+        except GatewayError as error:
+            count.labels(account, error.code).inc()
+            log.error("session did not open", account=account, reason=error.code, detail=error.message)
+            return None, Finding("unsure", error.code, error.message)
+        except Exception:
+            # A fault of ours in the adapter must not end the account's keeper.
+            count.labels(account, "internal_error").inc()
+            log.exception("session did not open", account=account, reason="internal_error")
+            return None, Finding("unsure", "internal_error", "a fault of the gateway's own")
+        count.labels(account, "ok").inc()
+        return session, WELL
 
     async def _welcome(self, member: Member, session: Session) -> None:
         await self._register(member, session)
@@ -292,15 +421,11 @@ class Members:
     async def _judge(self, member: Member) -> None:
         """Probe until it is decided. The account stays parked until then."""
         settings, account, tries = self._settings, member.config.id, 0
-        while member.held is not None:
-            outcome = await self._probe(member, member.held.session)
-            if outcome == "dead":
-                # The page's token may be stale while the cookies are good: one fresh session tells.
-                outcome = await self._open(member)
-                if outcome == "dead":
-                    self._want(member, after=self._wait(settings.reprobe_first, 1))
-                    break
-            if outcome == "well":
+        while member.held is not None and not member.quarantined:
+            finding = await self.check(account)
+            if finding is None or finding.outcome == "dead":
+                break
+            if finding.outcome == "well":
                 await self._try_store(self._store.unpark(account))
                 break
             tries += 1
@@ -310,20 +435,18 @@ class Members:
             await self._clock.sleep(wait)
         self._changed()
 
-    async def _probe(self, member: Member, session: Session) -> Outcome:
+    async def _probe(self, member: Member, session: Session) -> Finding:
         account = member.config.id
         try:
             await session.probe(self._settings.probe_timeout)
-        except SessionExpired:
-            return "dead"
-        except AccountRejected as error:
-            log.warning("probe found the account rejected", account=account, reason=error.why)
-            await self._try_store(self._store.quarantine(account, error.why))
-            return "dead"
-        except UpstreamError as error:
-            log.info("probe decided nothing", account=account, reason=error.reason, detail=str(error))
-            return "unsure"
-        return "well"
+        except (SessionExpired, SessionSuspect, AccountRejected) as error:
+            return Finding("dead", _why(error), str(error))
+        except GatewayError as error:
+            detail = error.message if not isinstance(error, UpstreamError) else str(error)
+            reason = error.reason if isinstance(error, UpstreamError) else error.code
+            log.info("probe decided nothing", account=account, reason=reason, detail=detail)
+            return Finding("unsure", reason, detail)
+        return WELL
 
     # small parts
 
@@ -340,6 +463,11 @@ class Members:
         # What is lost here is found again: the next call or probe of the account fails the same way.
         with suppress(StoreUnavailable):
             await call
+
+    def _now(self, member: Member) -> None:
+        """Open a session at once, whatever was planned."""
+        self._want(member, after=0.0)
+        member.hurry.set()
 
     def _want(self, member: Member, after: float) -> None:
         member.next_try = self._clock.monotonic() + after
@@ -370,6 +498,16 @@ class Members:
             await session.close()
         except GatewayError as error:
             log.warning("session did not close cleanly", detail=error.message)
+
+
+def jar_of(cookies: Credentials) -> dict[str, Secret]:
+    """Everything by name."""
+    named = {PSID: cookies.secure_1psid, "__Secure-1PSIDTS": cookies.secure_1psidts}
+    return {**cookies.jar, **{name: value for name, value in named.items() if value}}
+
+
+def _why(error: UpstreamError) -> str:
+    return error.why if isinstance(error, AccountRejected) else error.reason
 
 
 def offered_by(records: Iterable[Record]) -> tuple[Offered, ...]:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
 import structlog
@@ -13,19 +13,22 @@ from core.chat import ModelInfo
 from core.clock import Clock
 from core.errors import (
     NoAccount,
+    NotFound,
     StoreUnavailable,
     UnknownModel,
 )
 from core.metrics import Metrics
+from core.secret import Secret
 from core.tasks import Tasks
 from pool.account import AccountConfig, Record, State, state_of
+from pool.cookies import CookieSource, RosterCookies
 from pool.leasing import Lease, Leasing
-from pool.members import Members, offered_by
+from pool.members import Finding, Members, offered_by
 from pool.models import PublicModel, catalogue, resolve
 from pool.queue import Queue
 from pool.settings import PoolSettings
 from pool.store import Counts, Event, Store
-from pool.upstream import Offered, SessionFactory
+from pool.upstream import Credentials, Offered, SessionFactory
 
 log = structlog.get_logger("gempool.pool")
 
@@ -54,11 +57,22 @@ class AccountView(Struct, frozen=True):
     """Seconds until this replica tries to open a session, where one is wanted."""
 
 
+class StateChange(Struct, frozen=True):
+    """An account's state as this replica learnt it. `before` is None where it knew none yet; `at` is in seconds
+    of the store's clock."""
+
+    account: str
+    before: State | None
+    state: State
+    reason: str
+    at: float
+
+
 class Pool:
     """Knows the roster, holds a session per account, and leases accounts to the engine.
 
     store: shared by all replicas. factory: opens sessions. table: the public models, the default first.
-    replica: this process's name in the store; unique among the living.
+    replica: this process's name in the store; unique among the living. cookies: what opens the sessions.
     """
 
     def __init__(
@@ -71,6 +85,7 @@ class Pool:
         metrics: Metrics,
         clock: Clock,
         replica: str | None = None,
+        cookies: CookieSource | None = None,
     ) -> None:
         self.replica = replica or uuid.uuid4().hex[:12]
         self._store = store
@@ -82,7 +97,15 @@ class Pool:
         self._tasks = Tasks("pool")
         self._queue = Queue(settings.queue_size)
         self._members = Members(
-            store, factory, table, settings, metrics, clock, self._tasks, self._queue.wake_heads
+            store,
+            factory,
+            table,
+            settings,
+            metrics,
+            clock,
+            self._tasks,
+            self._queue.wake_heads,
+            cookies or RosterCookies(),
         )
         self._leasing = Leasing(
             self.replica, store, self._members, self._queue, settings, metrics, clock, self._tasks
@@ -91,6 +114,8 @@ class Pool:
         self._counts = Counts({}, 0)
         self._store_ok = True
         self._closing = False
+        self._known: dict[str, StateChange] = {}
+        self._observers: list[Callable[[StateChange], None]] = []
 
     # life
 
@@ -143,6 +168,104 @@ class Pool:
     ) -> Lease:
         """The least recently used account that can serve one of `lanes`: see `Leasing.lease`."""
         return await self._leasing.lease(lanes, exclude=exclude, deadline=deadline)
+
+    # care
+
+    def observe(self, callback: Callable[[StateChange], None]) -> None:
+        """Call it for every change of an account's state that this replica learns of, whoever made it."""
+        self._observers.append(callback)
+
+    async def probe_now(self, account: str) -> Finding:
+        """Ask the upstream how the account is, without a lease, and act on the answer.
+
+        Raises NotFound; StoreUnavailable where the store does not learn of it.
+        """
+        member = self._members.get(account)
+        again = member is not None and member.quarantined
+        finding = await self._members.check(account)
+        if finding is None:
+            raise self._unknown(account)
+        outcome = finding.reason or finding.outcome
+        self._metrics.probes.labels(account, outcome).inc()
+        await self._store.probed(account, outcome, again and finding.outcome != "well")
+        return finding
+
+    async def rotate(self, account: str, timeout: float) -> bool:
+        """Ask the upstream for a fresh `__Secure-1PSIDTS` over the account's session; True where there is a new
+        one, False also where no session is open. Raises UpstreamError."""
+        member = self._members.get(account)
+        if member is None or member.held is None:
+            return False
+        return await member.held.session.rotate(timeout)
+
+    async def rotated(self, account: str, outcome: str) -> None:
+        """A rotation ended; `ok` makes the cookies new. Raises StoreUnavailable."""
+        self._metrics.rotations.labels(account, outcome).inc()
+        await self._store.rotated(account, outcome)
+
+    def jar(self, account: str) -> Mapping[str, Secret]:
+        """The cookies of the account's session in this replica; {} where none is open."""
+        member = self._members.get(account)
+        return member.held.session.jar() if member is not None and member.held is not None else {}
+
+    def adopt(self, account: str, cookies: Credentials) -> None:
+        """Somebody has newer cookies for the account: they go into the live session, or open a new one."""
+        self._members.adopt(account, cookies)
+
+    async def try_cookies(self, account: str, cookies: Credentials) -> tuple[Finding, Mapping[str, Secret]]:
+        """What a session with these cookies tells, and its jar; the account stays as it is. Raises NotFound."""
+        if self._members.get(account) is None:
+            raise self._unknown(account)
+        return await self._members.try_cookies(account, cookies)
+
+    async def renew(self, account: str) -> Finding:
+        """Newer cookies are there: a fresh session with them, and a quarantine ends. Raises NotFound,
+        StoreUnavailable."""
+        await self._store.new_cookies(account)
+        finding = await self._members.reopen(account)
+        if finding is None:
+            raise self._unknown(account)
+        return finding
+
+    def config(self, account: str) -> AccountConfig:
+        """The account's entry in the roster. Raises NotFound."""
+        member = self._members.get(account)
+        if member is None:
+            raise self._unknown(account)
+        return member.config
+
+    def configs(self) -> list[AccountConfig]:
+        return [member.config for member in self._members]
+
+    async def clear(self, account: str) -> str:
+        """End the account's cooldowns and forget its failures; returns its state, as those below do. All raise
+        NotFound and StoreUnavailable."""
+        return self._state(account, await self._store.clear(account))
+
+    async def enable(self, account: str) -> str:
+        """Take back a disabling by hand."""
+        return self._state(account, await self._store.enable(account))
+
+    async def disable(self, account: str) -> str:
+        """No new calls for the account until it is enabled by hand."""
+        return self._state(account, await self._store.disable(account))
+
+    async def quarantine(self, account: str, reason: str) -> str:
+        """No calls for the account until a probe has proved it well."""
+        return self._state(account, await self._store.quarantine(account, reason))
+
+    async def reinstate(self, account: str) -> str:
+        """End a quarantine without a probe."""
+        return self._state(account, await self._store.reinstate(account))
+
+    def _state(self, account: str, state: str) -> str:
+        if not state:
+            raise self._unknown(account)
+        return state
+
+    def _unknown(self, account: str) -> NotFound:
+        known = ", ".join(member.config.id for member in self._members)
+        return NotFound(f"There is no account {account!r}. Accounts: {known or 'none'}.", param="account")
 
     # what it knows
 
@@ -259,7 +382,11 @@ class Pool:
         for state in State:
             self._metrics.accounts.labels(state).set(self._counts.states.get(state, 0))
         for record in records:
-            current, _ = state_of(record, now)
+            current, reason = state_of(record, now)
+            self._learn(record.id, record.changed_at, current, reason)
+            if record.cookies_at:
+                age = max(0.0, now - record.cookies_at)
+                self._metrics.cookie_age.labels(record.id).set(age)
             for state in State:
                 self._metrics.account_state.labels(record.id, state).set(state == current)
 
@@ -267,9 +394,30 @@ class Pool:
         while True:
             try:
                 async for message in self._store.wakes():
-                    verb, _, account = message.partition(" ")
+                    verb, _, rest = message.partition(" ")
+                    if verb == "state":
+                        account, at, _, state, reason = rest.split(" ", 4)
+                        self._learn(account, int(at) / 1000, State(state), reason)
+                        continue
                     if verb == "reinstated":
-                        self._members.hasten(account)
+                        self._members.hasten(rest)
                     self._queue.wake_heads()
             except StoreUnavailable:
                 await self._clock.sleep(1.0)
+
+    def _learn(self, account: str, at: float, state: State, reason: str) -> None:
+        """Messages and the pages that are read now and then may overtake each other: the later change counts."""
+        known = self._known.get(account)
+        if known is not None and at < known.at:
+            return
+        self._members.learn(account, state)
+        if known is not None and (known.state, known.reason) == (state, reason):
+            return
+        change = StateChange(account, known.state if known is not None else None, state, reason, at)
+        self._known[account] = change
+        for callback in self._observers:
+            try:
+                callback(change)
+            except Exception:
+                # An observer's fault must not end the listening.
+                log.exception("observer failed", account=account)

@@ -173,8 +173,9 @@ class Store:
         `default` means on this account; the two cool together."""
         return await self._verb(account, "register", "\n".join(lanes), offered_json, behind_default)
 
-    async def quarantine(self, account: str, reason: str) -> str:
-        return await self._verb(account, "quarantine", reason)
+    async def quarantine(self, account: str, reason: str, revision: str = "") -> str:
+        """revision: of the cookies that were found dead; where other ones are in use by now nothing happens."""
+        return await self._verb(account, "quarantine", reason, revision)
 
     async def reinstate(self, account: str) -> str:
         """End a quarantine: to the tail of the queue, one request at a time until one has succeeded."""
@@ -201,6 +202,19 @@ class Store:
     async def unpark(self, account: str) -> str:
         """A probe found the account well: end the parking, count the failure as instability."""
         return await self._verb(account, "unpark", "", "", "", *self._ejection)
+
+    async def probed(self, account: str, outcome: str, again: bool = False) -> str:
+        """A probe has ended. `well` ends the cooldown of an account that was unstable or under suspicion.
+        again: the account was in quarantine before, and stays there."""
+        return await self._verb(account, "probed", outcome, int(again))
+
+    async def rotated(self, account: str, outcome: str) -> str:
+        """A rotation has ended; after `ok` the cookies are new."""
+        return await self._verb(account, "rotated", outcome)
+
+    async def new_cookies(self, account: str) -> str:
+        """Cookies that are newer than the roster's are in use from now on."""
+        return await self._verb(account, "cookies")
 
     async def beat(self, replica: str, lease_ttl: float) -> tuple[bool, Counts]:
         """A sign of life. False: the store is new or lost its data, so tell it the accounts again."""
@@ -236,7 +250,8 @@ class Store:
         return set(await self._call("leases", "HKEYS", f"{self._prefix}leases:{replica}"))
 
     async def wakes(self) -> AsyncGenerator[str, None]:
-        """What the replicas tell one another: `free`, or `reinstated <account>`. Yields '' once it listens.
+        """What the replicas tell one another: `free`, `reinstated <account>`, or a change of state as
+        `state <account> <ms> <from> <to> <reason>`. Yields '' once it listens.
 
         Ends with `StoreUnavailable` when the connection is lost.
         """
@@ -307,8 +322,9 @@ def _int(raw: str | None) -> int:
 
 def _record(account: str, raw: Sequence[str | None]) -> Record:
     (rev, mc, mi, on, off, dr, op, q, qs, cu, cr, lc, inf, lp, seq, ho, sh, cf, ej, tl, ss, eg, lanes, of) = (
-        raw
+        raw[:24]
     )
+    pv, pb, po, pf, ca, ra, ro, rf = raw[24:]
     lane_cooldowns: dict[str, tuple[float, str]] = msgspec.json.decode(lc) if lc else {}
     return Record(
         id=account,
@@ -335,4 +351,12 @@ def _record(account: str, raw: Sequence[str | None]) -> Record:
         last_resort=sh == "1",
         changed_at=_seconds(ss),
         offered_json=of or "",
+        proved_at=_seconds(pv),
+        probed_at=_seconds(pb),
+        probe_outcome=po or "",
+        probe_failures=_int(pf),
+        cookies_at=_seconds(ca),
+        rotation_tried_at=_seconds(ra),
+        rotation_outcome=ro or "",
+        rotation_failures=_int(rf),
     )

@@ -90,6 +90,9 @@ class Session(Protocol):
     def jar(self) -> Mapping[str, Secret]:
         """All cookies of the session by name, as they are now."""
 
+    def adopt(self, jar: Mapping[str, Secret]) -> None:
+        """Take newer cookies of the same sign-in; every request from now on sends them."""
+
     async def close(self) -> None:
         """Drop the session. Running calls are ended as `UpstreamUnstable`."""
 

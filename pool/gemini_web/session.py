@@ -141,6 +141,10 @@ class GeminiWebSession:
     def jar(self) -> Mapping[str, Secret]:
         return self._client.cookie_values()
 
+    def adopt(self, jar: Mapping[str, Secret]) -> None:
+        for name, value in jar.items():
+            self._client.cookies.set(name, value.reveal(), domain=".google.com", secure=True)
+
     async def close(self) -> None:
         await self._client.dispose()
 

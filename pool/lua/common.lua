@@ -99,6 +99,7 @@ local function place(a)
       call('ZREM', P .. 'cooling', a.id)
       call('ZREM', P .. 'ejected', a.id)
     end
+    call('PUBLISH', P .. 'wake', table.concat({ 'state', a.id, string.format('%.0f', at), a.st, state, reason }, ' '))
     put(a, 'st', state)
     put(a, 'sr', reason)
     put(a, 'ss', at)

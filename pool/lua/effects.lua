@@ -26,6 +26,7 @@ end
 
 local function apply(a, effect, lane, reason, ms, current)
   if effect == 'ok' then
+    put(a, 'pv', NOW)
     if a.cf ~= 0 then put(a, 'cf', 0) end
     if a.tl ~= 0 then put(a, 'tl', 0) end
     if a.ho ~= 0 then put(a, 'ho', 0) end
@@ -64,6 +65,7 @@ local function apply(a, effect, lane, reason, ms, current)
     if current and a.q == '' then
       put(a, 'q', reason)
       put(a, 'qs', NOW)
+      put(a, 'pf', 0)
     end
   end
 end

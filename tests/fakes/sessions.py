@@ -16,11 +16,18 @@ PRO = Offered("gemini-pro", "Pro", "thorough", frozenset())
 class FakeSession:
     """Answers with the account's name. `web` decides what goes wrong."""
 
-    def __init__(self, web: "FakeWeb", account: str, offered: tuple[Offered, ...]) -> None:
+    def __init__(
+        self, web: "FakeWeb", account: str, offered: tuple[Offered, ...], credentials: Credentials
+    ) -> None:
         self._web = web
         self.account = account
         self.offered = offered
         self.closed = False
+        self._jar = {
+            "__Secure-1PSID": credentials.secure_1psid,
+            "__Secure-1PSIDTS": credentials.secure_1psidts,
+            **credentials.jar,
+        }
 
     async def generate(self, prompt: Prompt, bounds: Bounds) -> AsyncGenerator[UpstreamEvent, None]:
         self._web.prompts[self.account] += 1
@@ -36,10 +43,19 @@ class FakeSession:
             raise error
 
     async def rotate(self, timeout: float) -> bool:
-        return False
+        self._web.rotations[self.account] += 1
+        if (error := self._web.rotate_errors.get(self.account)) is not None:
+            raise error
+        if self.account in self._web.rotates_empty:
+            return False
+        self._jar["__Secure-1PSIDTS"] = Secret(f"sidts-{self.account}-{self._web.rotations[self.account]}")
+        return True
 
     def jar(self) -> Mapping[str, Secret]:
-        return {}
+        return dict(self._jar)
+
+    def adopt(self, jar: Mapping[str, Secret]) -> None:
+        self._jar.update(jar)
 
     async def close(self) -> None:
         self.closed = True
@@ -56,6 +72,11 @@ class FakeWeb:
         self.holds: dict[str, asyncio.Event] = {}
         self.opens: Counter[str] = Counter()
         self.probes: Counter[str] = Counter()
+        self.rotations: Counter[str] = Counter()
+        self.rotate_errors: dict[str, GatewayError] = {}
+        self.rotates_empty: set[str] = set()
+        self.dead_cookies: set[str] = set()
+        """Values of `__Secure-1PSID` and `__Secure-1PSIDTS` that open no session any more."""
         self.prompts: Counter[str] = Counter()
         self.sessions: list[FakeSession] = []
         self.opening = 0
@@ -75,8 +96,10 @@ class FakeWeb:
                 await hold.wait()
             if (error := self.open_errors.get(account)) is not None:
                 raise error
+            if {credentials.secure_1psid.reveal(), credentials.secure_1psidts.reveal()} & self.dead_cookies:
+                raise SessionExpired("the cookie is dead")
         finally:
             self.opening -= 1
-        session = FakeSession(self, account, self.offered.get(account, (FLASH, PRO)))
+        session = FakeSession(self, account, self.offered.get(account, (FLASH, PRO)), credentials)
         self.sessions.append(session)
         return session

@@ -298,13 +298,14 @@ async def test_no_accounts_at_all(bench: Bench) -> None:
 
 
 async def test_a_quarantined_account_returns(bench: Bench) -> None:
-    """An expired account is tried again by itself, returns to the tail, and is asked once at first."""
+    """An expired account returns once a probe found it well: to the tail, and it is asked once at first."""
     pool = await bench.pool(accounts(3))
     bench.web.open_errors["a0"] = SessionExpired("dead")
     await use(pool, outcome=SessionExpired("dead"))
     assert await state(pool, "a0") == (State.QUARANTINED, "expired")
     assert [await use(pool) for _ in range(4)] == ["a1", "a2", "a1", "a2"]
     bench.web.open_errors.clear()
+    assert (await pool.probe_now("a0")).outcome == "well"
     await until(becomes(pool, "a0", State.ACTIVE))
     assert [await use(pool) for _ in range(2)] == ["a1", "a2"]
     first = await pool.lease(ANY)
