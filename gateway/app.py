@@ -16,7 +16,8 @@ from engine import Engine
 from engine import EngineSettings as Attempts
 from gateway.embedded import EmbeddedStore
 from gateway.settings import Settings
-from pool import AccountConfig, Policy, Pool, PoolSettings, PublicModel, Store, load_roster
+from gateway.watch import AccountsWatch
+from pool import Policy, Pool, PoolSettings, PublicModel, Roster, Store, load_roster
 from pool.gemini_web import GeminiWebSessions
 from pool.upstream import SessionFactory
 from routes import EdgeSettings, RouteServices
@@ -33,7 +34,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     Raises `pool.RosterError` where the accounts file is broken. `app.state.drain(grace)` waits until no
     request runs, `grace` seconds at most, and then ends what runs still.
     """
-    accounts = _accounts(settings)
+    roster = _roster(settings)
     clock, metrics = SystemClock(), Metrics()
     policy = _pick(Policy, settings.pool)
     embedded = None if settings.redis_url else EmbeddedStore(settings.data_dir / "store")
@@ -42,12 +43,13 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     pool = Pool(
         store,
         sessions,
-        accounts,
+        roster.accounts,
         _table(settings),
         _pick(PoolSettings, settings.pool, settings.supervisor, policy=policy),
         metrics,
         clock,
     )
+    watch = AccountsWatch(settings.accounts_file, settings.environment, roster, pool, metrics, clock)
     engine = Engine(pool, _pick(Attempts, settings.engine, settings.pool), metrics, clock)
 
     async def drain(grace: float) -> None:
@@ -65,9 +67,11 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             stack.push_async_callback(sessions.close)
             stack.push_async_callback(pool.close)
             await pool.start()
+            stack.push_async_callback(watch.close)
+            watch.start()
             stack.push_async_callback(engine.close)
             app.state["drain"] = drain
-            log.info("started", accounts=len(accounts), store="embedded" if embedded else "redis")
+            log.info("started", accounts=len(roster.accounts), store="embedded" if embedded else "redis")
             yield
 
     return create_edge(
@@ -94,11 +98,11 @@ def _web(settings: Settings) -> GeminiWebSessions:
     )
 
 
-def _accounts(settings: Settings) -> tuple[AccountConfig, ...]:
+def _roster(settings: Settings) -> Roster:
     roster = load_roster(settings.accounts_file, settings.environment)
     for warning in roster.warnings:
         log.warning("accounts file", warning=warning)
-    return roster.accounts
+    return roster
 
 
 def _table(settings: Settings) -> list[PublicModel]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -47,6 +47,8 @@ class Roster(Struct, frozen=True):
 
     accounts: tuple[AccountConfig, ...] = ()
     warnings: tuple[str, ...] = ()
+    blank: bool = False
+    """The file says nothing at all, not even that there are no accounts."""
 
 
 class RosterDiff(Struct, frozen=True):
@@ -57,8 +59,14 @@ class RosterDiff(Struct, frozen=True):
     removed: tuple[str, ...]
 
 
-def load_roster(path: Path, environment: Mapping[str, str]) -> Roster:
-    """Read the accounts file. Raises RosterError, also where the file cannot be read."""
+def load_roster(path: Path, environment: Mapping[str, str], files: set[Path] | None = None) -> Roster:
+    """Read the accounts file. Raises RosterError, also where the file cannot be read.
+
+    files: takes in the accounts file and those that its `file:` values name, read or not, so that the
+    caller can look out for changes of them.
+    """
+    if files is not None:
+        files.add(path)
     try:
         text = path.read_text(encoding="utf-8")
         mode = path.stat().st_mode
@@ -66,14 +74,16 @@ def load_roster(path: Path, environment: Mapping[str, str]) -> Roster:
         raise RosterError(path, None, "", "the file does not exist; copy accounts.yaml.example") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RosterError(path, None, "", f"the file cannot be read: {error}") from error
-    roster = parse_roster(text, path, environment)
+    roster = parse_roster(text, path, environment, files)
     if mode & (stat.S_IROTH | stat.S_IWOTH):
         warning = f"{path} can be read by every user of this machine: run chmod 600 {path}"
-        return Roster(roster.accounts, (warning, *roster.warnings))
+        return structs.replace(roster, warnings=(warning, *roster.warnings))
     return roster
 
 
-def parse_roster(text: str, path: Path, environment: Mapping[str, str]) -> Roster:
+def parse_roster(
+    text: str, path: Path, environment: Mapping[str, str], files: set[Path] | None = None
+) -> Roster:
     """Read the text of an accounts file; `path` is for messages, and what `file:` values are relative to."""
     try:
         document = YAML(typ="rt").load(text)
@@ -86,9 +96,9 @@ def parse_roster(text: str, path: Path, environment: Mapping[str, str]) -> Roste
         ) from None
     except YAMLError:
         raise RosterError(path, None, "", "this is not valid YAML") from None
-    reader = _Reader(path, environment)
+    reader = _Reader(path, environment, files)
     if document is None:
-        return Roster()
+        return Roster(blank=True)
     if not isinstance(document, CommentedMap):
         raise RosterError(path, 1, "", "the file must be a mapping with the key `accounts`")
     reader.known(document, ("accounts", "defaults"), "")
@@ -120,9 +130,10 @@ def diff(old: Roster, new: Roster) -> RosterDiff:
 class _Reader:
     """Turns entries into accounts; remembers what may not appear twice."""
 
-    def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, environment: Mapping[str, str], files: set[Path] | None) -> None:
         self._path = path
         self._environment = environment
+        self._files = files if files is not None else set()
         self._ids: dict[str, int] = {}
         self._cookies: dict[Secret, str] = {}
 
@@ -179,6 +190,7 @@ class _Reader:
         """Follow `file:` and `${NAME}`."""
         if raw.startswith("file:"):
             file = self._path.parent / raw.removeprefix("file:")
+            self._files.add(file)
             try:
                 return file.read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:

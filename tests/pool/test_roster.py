@@ -60,7 +60,8 @@ def test_built_in_defaults() -> None:
 )
 def test_no_accounts(text: str) -> None:
     """An empty file and an empty list are allowed."""
-    assert parse(text) == Roster()
+    assert parse(text).accounts == ()
+    assert parse(text).blank == (text in ("", "# nothing\n"))
 
 
 def entry(**fields: str) -> str:
@@ -177,7 +178,9 @@ def test_reading_files(tmp_path: Path) -> None:
     assert roster.warnings == ()
     path.write_text("accounts:\n  - {id: a, secure_1psid: 'file:psid'}\n")
     path.chmod(0o644)
-    roster = load_roster(path, {})
+    files: set[Path] = set()
+    roster = load_roster(path, {}, files)
+    assert files == {path, tmp_path / "psid"}
     assert roster.accounts[0].secure_1psid == Secret("g.a000fromfile")
     assert "chmod 600" in roster.warnings[0]
 
