@@ -137,3 +137,21 @@ class Metrics:
             "Streamed answers in which the upstream changed text that had been sent already.",
             registry=r,
         )
+
+        # alerts
+        self.alerts = Counter(
+            "gempool_alerts",
+            "Alerts by kind and by what became of them: told (a device took it), superseded (over before it"
+            " was told), failed (given up), dropped (too many waited), no_device (none is configured).",
+            ["kind", "outcome"],
+            registry=r,
+        )
+        self.alert_pushes = Counter(
+            "gempool_alert_pushes",
+            "Alerts sent to a device, by outcome (ok, refused, unreachable); repeats count again.",
+            ["outcome"],
+            registry=r,
+        )
+        self.alerts_pending = Gauge(
+            "gempool_alerts_pending", "Alerts that this replica has yet to tell.", registry=r
+        )

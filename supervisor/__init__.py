@@ -1,1 +1,20 @@
 """What looks after the accounts while nobody watches: alerts to the operator."""
+
+from supervisor.alerts import Alerts, AlertsSettings
+from supervisor.bark import Bark, BarkError, Encryption
+from supervisor.incidents import Incident, StateChange, account_incidents, incidents_of, pool_incidents
+from supervisor.notes import Note
+
+__all__ = [
+    "Alerts",
+    "AlertsSettings",
+    "Bark",
+    "BarkError",
+    "Encryption",
+    "Incident",
+    "Note",
+    "StateChange",
+    "account_incidents",
+    "incidents_of",
+    "pool_incidents",
+]
