@@ -142,7 +142,7 @@ class Bark:
             told = {row.get("device_key"): row for row in rows if isinstance(row, dict)}
             missing = {"code": 0, "message": "the server's answer does not mention the device"}
             return [self._judged(d, 200, told.get(self._keys[d].reveal(), missing)) for d in to]
-        if status == 200 or status == 404 or "device key is empty" in str(body.get("message", "")):
+        if body.get("code") == 200 or status == 404 or "device key is empty" in str(body.get("message", "")):
             return None
         return [self._judged(device, status, body) for device in to]
 
