@@ -2,7 +2,7 @@
 
 from supervisor.alerts import Alerts, AlertsSettings
 from supervisor.bark import Bark, BarkError, Encryption
-from supervisor.incidents import Incident, StateChange, account_incidents, incidents_of, pool_incidents
+from supervisor.incidents import Incident, account_incidents, incidents_of, pool_incidents
 from supervisor.notes import Note
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "Encryption",
     "Incident",
     "Note",
-    "StateChange",
     "account_incidents",
     "incidents_of",
     "pool_incidents",

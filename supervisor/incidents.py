@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from pool import StateChange
+
 Kind: TypeAlias = Literal[
     "expired", "rejected", "ip_blocked", "pool_below", "pool_empty", "config_broken", "recovered"
 ]
@@ -43,33 +45,24 @@ class Incident(Struct, frozen=True):
         return POOL
 
 
-class StateChange(Struct, frozen=True):
-    """An account went from one state to another. States and reasons are the pool's own words."""
-
-    account: str
-    before: str
-    after: str
-    reason: str = ""
-    egress: str = ""
-
-
 def incidents_of(
     change: StateChange,
     counts_before: Mapping[str, int],
     counts_after: Mapping[str, int],
     pool_below: int = 1,
+    egress: str = "",
 ) -> list[Incident]:
     """What one change of state means. Counts are accounts by state over all replicas; empty ones, as a
-    replica has them before it has heard from the store, say nothing about the pool."""
-    found = account_incidents(change.account, change.after, change.reason, change.egress)
+    replica has them before it has heard from the store, say nothing about the pool. egress: the account's."""
+    found = account_incidents(change.account, change.state, change.reason, egress)
     if change.before in ("active", "cooling"):
         # It was well before, too: every short rest would ask the store whether something stands.
         found = [incident for incident in found if incident.kind != "recovered"]
-    if change.after in ("disabled", "draining"):
+    if change.state in ("disabled", "draining"):
         # Set aside on purpose: whatever was wrong with it is nobody's concern any more.
-        found = [Incident("recovered", account=change.account, detail=change.after)]
-    elif change.before == "cooling" and change.after == "active" and change.egress:
-        found.append(Incident("recovered", egress=change.egress))
+        found = [Incident("recovered", account=change.account, detail=str(change.state))]
+    elif change.before == "cooling" and change.state == "active" and egress:
+        found.append(Incident("recovered", egress=egress))
     if counts_after and pool_level(counts_before, pool_below) != pool_level(counts_after, pool_below):
         found += pool_incidents(counts_after, pool_below)
     return found

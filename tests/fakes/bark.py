@@ -17,7 +17,20 @@ import msgspec
 from tests.fakes.server import serving
 
 APNS_BYTES = 4096
-STRINGS = ("title", "subtitle", "body", "level", "volume", "call", "sound", "group", "url", "id", "ciphertext", "iv")
+STRINGS = (
+    "title",
+    "subtitle",
+    "body",
+    "level",
+    "volume",
+    "call",
+    "sound",
+    "group",
+    "url",
+    "id",
+    "ciphertext",
+    "iv",
+)
 
 
 class FakeBark:
@@ -99,12 +112,19 @@ class FakeBark:
             return 400, f"failed to get device token: failed to get [{key}] device token from database"
         for name in STRINGS:
             if name in parameters and not isinstance(parameters[name], str):
-                return 500, f"interface conversion: interface {{}} is {type(parameters[name]).__name__}, not string"
+                return (
+                    500,
+                    f"interface conversion: interface {{}} is {type(parameters[name]).__name__}, not string",
+                )
         if len(parameters.get("id", "").encode()) > 64:
             return 500, "push failed: APNS push failed: InvalidCollapseId"
         known = {"title", "body", "sound"}
         aps = {"alert": {k: parameters.get(k, "") for k in ("title", "body")}, "sound": "1107.caf"}
-        aps |= {"category": "myNotificationCategory", "mutable-content": 1, "thread-id": parameters.get("group", "")}
+        aps |= {
+            "category": "myNotificationCategory",
+            "mutable-content": 1,
+            "thread-id": parameters.get("group", ""),
+        }
         custom = {k: v for k, v in parameters.items() if k not in known}
         if len(msgspec.json.encode({"aps": aps, **custom})) > APNS_BYTES:
             return 500, "push failed: APNS push failed: PayloadTooLarge"
