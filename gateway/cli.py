@@ -1,8 +1,12 @@
 """The command `gempool`. Imports what a verb needs only when it runs, so that help is instant."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from gateway.verbs import Outcome
 
 _ADDRESS = (
     click.option("--host", help="Address to listen on (HOST, server.host)."),
@@ -62,6 +66,92 @@ def simulate(arguments: tuple[str, ...]) -> None:
     runpy.run_module("simulator", run_name="__main__")
 
 
+_FILES = (
+    click.option("--accounts", help="The accounts file (GEMPOOL_ACCOUNTS_FILE).", metavar="FILE"),
+    click.option("--config", help="The configuration file (GEMPOOL_CONFIG_FILE).", metavar="FILE"),
+)
+
+
+def _with_files(command: click.decorators.FC) -> click.decorators.FC:
+    for option in reversed(_FILES):
+        command = option(command)
+    return command
+
+
+@main.group()
+def accounts() -> None:
+    """Look after the accounts file: import cookies, check, list, enable, disable, remove.
+
+    A running gateway takes every change within two seconds.
+    """
+
+
+@accounts.command("import")
+@click.argument("source", metavar="FILE|-")
+@click.option("--id", "id", default="", help="The account; one that exists gets the new cookies.")
+@_with_files
+def import_(source: str, id: str, accounts: str | None, config: str | None) -> None:
+    """Add an account, or renew one, from what a browser's cookie exporter wrote (- reads standard input).
+
+    Read are the JSON of Cookie-Editor and EditThisCookie, Netscape's cookies.txt, and a raw Cookie: header.
+    """
+    from gateway import verbs
+
+    _told(verbs.import_(_set({"accounts_file": accounts, "config_file": config}), source, id))
+
+
+@accounts.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--url", default="", help="A running gateway, asked for the accounts' states.")
+@click.option("--key", default="", help="Its admin key (ADMIN_KEY).")
+@_with_files
+def list_(as_json: bool, url: str, key: str, accounts: str | None, config: str | None) -> None:
+    """The accounts of the file."""
+    from gateway import verbs
+
+    _told(verbs.list_(_set({"accounts_file": accounts, "config_file": config}), url, key, as_json))
+
+
+@accounts.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@_with_files
+def check(as_json: bool, accounts: str | None, config: str | None) -> None:
+    """Open a session for each account and say what was found; exit code 1 where one is not well."""
+    from gateway import verbs
+
+    _told(verbs.check(_set({"accounts_file": accounts, "config_file": config}), as_json))
+
+
+@accounts.command()
+@click.argument("id")
+@_with_files
+def enable(id: str, accounts: str | None, config: str | None) -> None:
+    """Let an account serve again."""
+    from gateway import verbs
+
+    _told(verbs.set_enabled(_set({"accounts_file": accounts, "config_file": config}), id, True))
+
+
+@accounts.command()
+@click.argument("id")
+@_with_files
+def disable(id: str, accounts: str | None, config: str | None) -> None:
+    """Keep an account in the file without asking it."""
+    from gateway import verbs
+
+    _told(verbs.set_enabled(_set({"accounts_file": accounts, "config_file": config}), id, False))
+
+
+@accounts.command()
+@click.argument("id")
+@_with_files
+def remove(id: str, accounts: str | None, config: str | None) -> None:
+    """Take an account out of the file; its last requests may end."""
+    from gateway import verbs
+
+    _told(verbs.remove(_set({"accounts_file": accounts, "config_file": config}), id))
+
+
 @main.command()
 def version() -> None:
     """Print the version."""
@@ -79,3 +169,9 @@ def _ended(problem: str) -> None:
     if problem:
         click.echo(problem, err=True)
         sys.exit(1)
+
+
+def _told(outcome: "Outcome") -> None:
+    if outcome.text:
+        click.echo(outcome.text)
+    _ended(outcome.problem)

@@ -18,7 +18,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from core.secret import Secret
 from pool.account import AccountConfig
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+ACCOUNT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _UNIT = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0}
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
@@ -169,7 +169,7 @@ class _Reader:
     def _id(self, field: "_Field") -> str:
         raw = field.value("id")
         id = str(raw) if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
-        if not _ID.fullmatch(id):
+        if not ACCOUNT_ID.fullmatch(id):
             raise field.error(
                 "id",
                 "must be 1 to 63 letters, digits, `_`, `.` or `-`, beginning with a letter or digit",

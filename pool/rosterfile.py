@@ -57,7 +57,7 @@ class RosterText:
         """The entry with these fields set."""
         index, text = self._index(id), self._text
         expected = copy.deepcopy(self._data)
-        for name, value in reversed(fields.items()):  # each comes right behind the cookie
+        for name, value in reversed(list(fields.items())):  # each comes right behind the cookie
             expected["accounts"][index][name] = value
             text = RosterText(text, self._path)._with_field(index, name, value)
         return self._proved(text, expected)
