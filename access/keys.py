@@ -40,6 +40,7 @@ class Keys:
         ]
         self.required = bool(self._callers)
         """True where at least one API key is configured, so that nobody may call without."""
+        self.has_admin = bool(admin)
         if admin:
             digest = _digest(admin)
             self._callers.append((digest, _caller(digest, "admin")))

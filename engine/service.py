@@ -6,6 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from core.chat import Answer, Ask, Event, ModelInfo
+from core.secret import Secret
 
 
 class Status(Struct, frozen=True):
@@ -47,3 +48,58 @@ class ChatService(Protocol):
 
     async def status(self) -> Status:
         """Cheap enough for a health check every second."""
+
+
+class CookieStatus(Struct, frozen=True):
+    """How an account and its cookies stand. Times are ISO 8601 in UTC, None for never or not planned.
+
+    `last_probe_outcome` is `well` or what was wrong, `rotation_outcome` is `ok`, `empty` or what was wrong.
+    """
+
+    id: str
+    state: str
+    reason: str
+    since: str | None
+    cooling_until: str | None
+    cookie_age_seconds: float | None
+    last_proved: str | None
+    last_probe: str | None
+    last_probe_outcome: str
+    next_probe: str | None
+    last_rotation: str | None
+    rotation_outcome: str
+    next_rotation: str | None
+
+
+class HandedIn(Struct, frozen=True):
+    """New cookies of an account: the two values, or what a browser's cookie exporter wrote."""
+
+    secure_1psid: Secret = Secret("")
+    secure_1psidts: Secret = Secret("")
+    export: Secret = Secret("")
+
+
+class Replaced(Struct, frozen=True):
+    """What became of cookies that somebody handed in.
+
+    kept: False where they were refused by the upstream; then the account goes on as before. `probe` is `well`,
+    `unsure` (the upstream could not be asked, so the cookies are kept) or what was wrong; `detail` says more.
+    """
+
+    account: str
+    kept: bool
+    probe: str
+    detail: str
+    state: str
+    reason: str
+
+
+class CookieService(Protocol):
+    """The accounts' cookies. Every method raises `core.errors.GatewayError`s only."""
+
+    async def cookies_status(self) -> list[CookieStatus]:
+        """Every account, in the roster's order."""
+
+    async def replace_cookies(self, account: str, given: HandedIn) -> Replaced:
+        """Try newer cookies of an account, keep them where they are not refused, and use them at once in all
+        replicas."""

@@ -17,11 +17,14 @@ from engine import EngineSettings as Attempts
 from gateway.embedded import EmbeddedStore
 from gateway.settings import Settings
 from gateway.watch import AccountsWatch
-from pool import Policy, Pool, PoolSettings, PublicModel, Roster, Store, load_roster
+from pool import Policy, Pool, PoolSettings, PublicModel, Roster, Shared, Store, load_roster
 from pool.gemini_web import GeminiWebSessions
 from pool.upstream import SessionFactory
 from routes import EdgeSettings, RouteServices
 from routes import create_app as create_edge
+from supervisor.jars import Jars, Seal
+from supervisor.settings import SupervisorSettings as Care
+from supervisor.supervisor import Supervisor
 
 log = structlog.get_logger("gempool.app")
 
@@ -40,6 +43,8 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     embedded = None if settings.redis_url else EmbeddedStore(settings.data_dir / "store")
     store = Store(settings.redis_url.reveal() if embedded is None else embedded.url, metrics, policy)
     sessions = sessions or _web(settings)
+    shared = Shared(settings.redis_url.reveal() if embedded is None else embedded.url)
+    jars = Jars(shared, Seal(settings.state_key))
     pool = Pool(
         store,
         sessions,
@@ -48,6 +53,10 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
         _pick(PoolSettings, settings.pool, settings.supervisor, policy=policy),
         metrics,
         clock,
+        cookies=jars,
+    )
+    supervisor = Supervisor(
+        pool, shared, jars, _pick(Care, settings.supervisor, settings.pool), metrics, clock
     )
     watch = AccountsWatch(settings.accounts_file, settings.environment, roster, pool, metrics, clock)
     engine = Engine(pool, _pick(Attempts, settings.engine, settings.pool), metrics, clock)
@@ -65,8 +74,11 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
                 stack.push_async_callback(embedded.stop)
             stack.push_async_callback(store.close)
             stack.push_async_callback(sessions.close)
+            stack.push_async_callback(shared.close)
             stack.push_async_callback(pool.close)
             await pool.start()
+            stack.push_async_callback(supervisor.close)
+            supervisor.start()
             stack.push_async_callback(watch.close)
             watch.start()
             stack.push_async_callback(engine.close)
@@ -83,6 +95,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             version=version("gemini-pool-gateway"),
             started=clock.now(),
             settings=_edge(settings),
+            cookies=supervisor,
             health_facts=_facts,
         ),
         lifespan=[running],

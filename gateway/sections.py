@@ -165,10 +165,10 @@ class SupervisorSettings(Struct, frozen=True):
     """Keeping the accounts well."""
 
     probe_interval: Annotated[
-        float, Setting(duration(0.1), "Time between probes of an account.", pending="the supervisor")
+        float, Setting(duration(0.1), "An account that nothing proved well for so long is probed.")
     ] = 300.0
     rotate_interval: Annotated[
-        float, Setting(duration(0.1), "Age at which cookies are rotated.", pending="the supervisor")
+        float, Setting(duration(0.1), "Cookies are rotated before they reach this age.")
     ] = 600.0
     reprobe_first: Annotated[
         float, Setting(duration(0.1), "First wait before an account that is not well is tried again.")

@@ -117,9 +117,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         Secret,
         Setting(
             SECRET,
-            "Encrypts cookies in the store.",
+            "Encrypts cookies in the store; the same for all replicas.",
             env="GEMPOOL_STATE_KEY",
-            pending="the cookie store",
         ),
     ] = Secret("")
     allow_anonymous: Annotated[

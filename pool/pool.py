@@ -33,6 +33,9 @@ from pool.upstream import Credentials, Offered, SessionFactory
 log = structlog.get_logger("gempool.pool")
 
 
+_PAGE = 500
+
+
 class PoolStatus(Struct, frozen=True):
     """How the pool stands in this replica. `in_flight` and `waiting` are this replica's own."""
 
@@ -322,6 +325,20 @@ class Pool:
         """A page of accounts in the roster's order, and how many there are. Raises StoreUnavailable."""
         now, total, records = await self._store.page(offset, limit)
         return [self._view(record, now) for record in records], total
+
+    async def records(self) -> tuple[float, list[Record]]:
+        """All accounts as the store knows them, and its time in seconds. Raises StoreUnavailable."""
+        now, total, records = await self._store.page(0, _PAGE)
+        while len(records) < total:
+            now, total, more = await self._store.page(len(records), _PAGE)
+            if not more:
+                break
+            records += more
+        return now, records
+
+    async def sweep(self) -> None:
+        """Count the accounts by state anew, and let go of cooldowns that ended. Raises StoreUnavailable."""
+        await self._store.sweep()
 
     async def events(self, account: str, limit: int = 200) -> list[Event]:
         """The account's last state changes, newest first. Raises StoreUnavailable."""

@@ -100,6 +100,7 @@ class Store:
         self._beat = _Script("beat")
         self._leave = _Script("leave")
         self._page = _Script("page")
+        self._sweep = _Script("sweep")
         p = policy
         self._ejection: tuple[int, ...] = (p.eject_after, _ms(p.eject_base), _ms(p.eject_cap))
 
@@ -215,6 +216,10 @@ class Store:
     async def new_cookies(self, account: str) -> str:
         """Cookies that are newer than the roster's are in use from now on."""
         return await self._verb(account, "cookies")
+
+    async def sweep(self) -> bool:
+        """Count the accounts by state anew and let go of cooldowns that ended; True where a count was off."""
+        return bool(await self._run(self._sweep))
 
     async def beat(self, replica: str, lease_ttl: float) -> tuple[bool, Counts]:
         """A sign of life. False: the store is new or lost its data, so tell it the accounts again."""

@@ -7,7 +7,7 @@ from msgspec import Struct
 from access import Keys
 from core.clock import Clock
 from core.metrics import Metrics
-from engine.service import ChatService
+from engine.service import ChatService, CookieService
 
 
 def no_facts() -> Mapping[str, object]:
@@ -39,7 +39,7 @@ class RouteServices(Struct, frozen=True, kw_only=True):
     """The edge's collaborators.
 
     `started` is wall clock seconds. `health_facts` adds to `/health`; callers without a key see only its
-    numbers and yes or no.
+    numbers and yes or no. `cookies`: None leaves the routes under `/api/cookies` out.
     """
 
     chat: ChatService
@@ -49,4 +49,5 @@ class RouteServices(Struct, frozen=True, kw_only=True):
     version: str
     started: float
     settings: EdgeSettings = EdgeSettings()
+    cookies: CookieService | None = None
     health_facts: Callable[[], Mapping[str, object]] = no_facts

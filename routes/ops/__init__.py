@@ -3,6 +3,7 @@
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
+from routes.ops.cookies import CookieHandlers
 from routes.ops.handlers import OpsHandlers
 from routes.routing import route
 from routes.services import RouteServices
@@ -12,10 +13,20 @@ __all__ = ["handlers"]
 
 def handlers(services: RouteServices) -> list[HTTPRouteHandler]:
     own = OpsHandlers(services)
-    return [
+    found = [
         route("/health", HttpMethod.GET, own.health),
         route("/ready", HttpMethod.GET, own.ready),
         route("/metrics", HttpMethod.GET, own.metrics),
         route("/api/info", HttpMethod.GET, own.info),
         route("/", HttpMethod.GET, own.root),
     ]
+    if services.cookies is not None:
+        cookies = CookieHandlers(
+            services.cookies,
+            guarded=services.keys.required or services.keys.has_admin or services.settings.allow_anonymous,
+        )
+        found += [
+            route("/api/cookies/status", HttpMethod.GET, cookies.status),
+            route("/api/cookies", HttpMethod.POST, cookies.replace),
+        ]
+    return found

@@ -9,6 +9,7 @@ from engine.service import Status
 from routes.errors import headers_of
 from routes.exchange import Exchange
 from routes.openai.errors import envelope
+from routes.ops.cookies import ENDPOINTS as COOKIE_ENDPOINTS
 from routes.ops.health import report
 from routes.services import RouteServices
 
@@ -83,7 +84,7 @@ class OpsHandlers:
             "version": services.version,
             "uptime_seconds": round(uptime, 1),
             "default_model": services.settings.default_model,
-            "endpoints": ENDPOINTS,
+            "endpoints": ENDPOINTS if services.cookies is None else (*ENDPOINTS, *COOKIE_ENDPOINTS),
         }
         await exchange.reply(msgspec.json.encode(found))
 
