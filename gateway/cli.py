@@ -152,6 +152,20 @@ def remove(id: str, accounts: str | None, config: str | None) -> None:
     _told(verbs.remove(_set({"accounts_file": accounts, "config_file": config}), id))
 
 
+@main.group()
+def alerts() -> None:
+    """Alerts on the operator's phone."""
+
+
+@alerts.command("test")
+@click.option("--config", help="The configuration file (GEMPOOL_CONFIG_FILE).", metavar="FILE")
+def test_alerts(config: str | None) -> None:
+    """Send a harmless test alert to every device and tell what became of it; exit code 1 where one failed."""
+    from gateway import alerts
+
+    _ended(alerts.test(_set({"config_file": config})))
+
+
 @main.command()
 def version() -> None:
     """Print the version."""

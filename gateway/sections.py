@@ -18,6 +18,7 @@ from gateway.values import (
     SECRET,
     SECRETS,
     TEXT,
+    WEB_URL,
     Kind,
     Rate,
     choice,
@@ -32,6 +33,7 @@ DAY = 24 * HOUR
 
 LogFormat: TypeAlias = Literal["auto", "json", "text"]
 Activity: TypeAlias = Literal["background", "each", "off"]
+BarkMode: TypeAlias = Literal["gcm", "cbc"]
 
 
 class Setting(Struct, frozen=True):
@@ -180,11 +182,25 @@ class AlertsSettings(Struct, frozen=True):
     """Messages to the operator's phone."""
 
     pool_below: Annotated[
-        int, Setting(whole(0), "Alert when fewer accounts than this are well.", pending="the alerts")
+        int, Setting(whole(0), "Alert when fewer accounts than this are well, and when none is.")
     ] = 1
     min_interval: Annotated[
-        float, Setting(duration(0), "Least time between two alerts of a kind.", pending="the alerts")
+        float, Setting(duration(0), "Least time between two alerts of a kind about the same account.")
     ] = 600.0
+    max_age: Annotated[
+        float, Setting(duration(0), "An alert that cannot be delivered is tried again for so long.")
+    ] = 3600.0
+    timeout: Annotated[float, Setting(duration(0.1), "Bound for one request to the Bark server.")] = 10.0
+    environment: Annotated[
+        str, Setting(TEXT, "Names this installation: the alerts' group and the first word of their titles.")
+    ] = "gempool"
+    admin_url: Annotated[
+        str, Setting(WEB_URL, "Where your phone reaches the admin page: alerts link to the account there.")
+    ] = ""
+    bark_encryption: Annotated[
+        BarkMode,
+        Setting(choice("gcm", "cbc"), "The mode set in the app, where `BARK_ENCRYPTION_KEY` is given."),
+    ] = "gcm"
 
 
 class LimitsSettings(Struct, frozen=True):
@@ -275,10 +291,21 @@ class BarkSettings(Struct, frozen=True):
     url: Annotated[
         Secret,
         Setting(
-            secret_url("http", "https"), "Address of the Bark server.", env="BARK_URL", pending="the alerts"
+            secret_url("http", "https"),
+            "Address of the Bark server, `https://api.day.app` for the app's public one; may hold a user and a"
+            " password.",
+            env="BARK_URL",
         ),
     ] = Secret("")
     keys: Annotated[
         tuple[Secret, ...],
-        Setting(SECRETS, "Device keys, comma separated.", env="BARK_KEYS", pending="the alerts"),
+        Setting(SECRETS, "Device keys, comma separated.", env="BARK_KEYS"),
     ] = ()
+    encryption_key: Annotated[
+        Secret,
+        Setting(
+            SECRET,
+            "Encrypts alerts with the app's own encryption; 16, 24 or 32 characters.",
+            env="BARK_ENCRYPTION_KEY",
+        ),
+    ] = Secret("")

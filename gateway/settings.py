@@ -267,6 +267,17 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(f"models.default: {models.default} is not in models.table. It has: {known}.")
     elif default.category != "text":
         problems.append(f"models.default: {models.default} is a model for images. Name one for text.")
+    if bool(settings.bark.url) != bool(settings.bark.keys):
+        given, missing = ("BARK_URL", "BARK_KEYS") if settings.bark.url else ("BARK_KEYS", "BARK_URL")
+        problems.append(
+            f"{missing}: {given} is set and this is not, so nobody would be alerted. Set both (the app shows"
+            " them as one address, https://api.day.app/<key>), or neither."
+        )
+    if (key := settings.bark.encryption_key) and len(key.reveal().encode()) not in (16, 24, 32):
+        problems.append(
+            "BARK_ENCRYPTION_KEY: a key has 16, 24 or 32 characters (AES-128, -192, -256). Copy the one from"
+            " the app's encryption settings."
+        )
     if settings.supervisor.reprobe_first > settings.supervisor.reprobe_max:
         problems.append(
             "supervisor.reprobe_first is longer than supervisor.reprobe_max. Lower it, or raise the other."

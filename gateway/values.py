@@ -225,6 +225,14 @@ def _parse_origin(raw: str) -> str:
     return raw.rstrip("/")
 
 
+def _parse_web_url(raw: object) -> str:
+    text = _parse_text(raw)
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc:
+        raise ValueError
+    return text
+
+
 def _each(parse: Callable[[str], str]) -> Callable[[object], tuple[str, ...]]:
     return lambda raw: tuple(parse(word) for word in parse_list(raw))
 
@@ -248,6 +256,9 @@ BOOLEAN: Kind[bool] = Kind(
 )
 RATE: Kind[Rate] = Kind("a rate", "Write a count and a time, as in 60/hour or 1/5s.", parse_rate, show_rate)
 TEXT: Kind[str] = Kind("text", "Write some text.", _parse_text, str)
+WEB_URL: Kind[str] = Kind(
+    "a web address", "Write it as in https://gateway.example.com, without a user.", _parse_web_url, str
+)
 PATH: Kind[Path] = Kind("a path", "Write a path.", lambda raw: Path(_parse_text(raw)).expanduser(), str)
 FILE: Kind[Any] = Kind("a readable file", "Name a file that exists.", _parse_file, str)
 SECRET: Kind[Secret] = Kind(
