@@ -60,7 +60,7 @@ async def _test(settings: Settings, bark: Bark) -> str:
     note = Note(
         title=f"{environment}: test",
         body="Alerts of this gateway reach this device. Nothing is wrong.",
-        severity="quiet",
+        severity="plain",
         id="gw-@test",
         group=environment,
         url=settings.alerts.admin_url,

@@ -35,6 +35,7 @@ _ANSWER_BYTES = 64 * 1024
 
 _SEVERITIES: Mapping[Severity, Mapping[str, str]] = {
     "quiet": {"level": "passive"},
+    "plain": {"level": "active"},
     "urgent": {"level": "timeSensitive", "sound": "bell"},
     "critical": {"level": "critical", "volume": "5", "call": "1", "sound": "alarm"},
 }

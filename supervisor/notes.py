@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from supervisor.incidents import POOL, Incident
 
-Severity: TypeAlias = Literal["quiet", "urgent", "critical"]
+Severity: TypeAlias = Literal["quiet", "plain", "urgent", "critical"]
 
 ID_BYTES = 64
 DEFAULT_ENVIRONMENT = "gempool"
