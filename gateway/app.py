@@ -14,14 +14,16 @@ from core.clock import SystemClock
 from core.metrics import Metrics
 from engine import Engine
 from engine import EngineSettings as Attempts
+from gateway.alerts import alerts_of, bark_of
 from gateway.embedded import EmbeddedStore
 from gateway.settings import Settings
 from gateway.watch import AccountsWatch
-from pool import Policy, Pool, PoolSettings, PublicModel, Roster, Shared, Store, load_roster
+from pool import Policy, Pool, PoolSettings, PublicModel, Roster, RosterError, Shared, Store, load_roster
 from pool.gemini_web import GeminiWebSessions
 from pool.upstream import SessionFactory
 from routes import EdgeSettings, RouteServices
 from routes import create_app as create_edge
+from supervisor import Incident, Lookout
 from supervisor.jars import Jars, Seal
 from supervisor.settings import SupervisorSettings as Care
 from supervisor.supervisor import Supervisor
@@ -58,7 +60,20 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     supervisor = Supervisor(
         pool, shared, jars, _pick(Care, settings.supervisor, settings.pool), metrics, clock
     )
-    watch = AccountsWatch(settings.accounts_file, settings.environment, roster, pool, metrics, clock)
+    bark = bark_of(settings)
+    alerts = alerts_of(settings, shared, bark, clock, metrics, pool.replica)
+    lookout = Lookout(pool, alerts, settings.alerts.pool_below, clock, lambda: supervisor.leader.is_leader)
+
+    def told_of_the_file(error: RosterError | None) -> None:
+        file = str(settings.accounts_file)
+        if error is None:
+            alerts.resolve(file=file)
+        else:
+            alerts.raise_(Incident("config_broken", file=file, detail=str(error)))
+
+    watch = AccountsWatch(
+        settings.accounts_file, settings.environment, roster, pool, metrics, clock, told_of_the_file
+    )
     engine = Engine(pool, _pick(Attempts, settings.engine, settings.pool), metrics, clock)
 
     async def drain(grace: float) -> None:
@@ -77,6 +92,13 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             stack.push_async_callback(shared.close)
             stack.push_async_callback(pool.close)
             await pool.start()
+            if bark is not None:
+                stack.push_async_callback(bark.close)
+            stack.push_async_callback(alerts.close)
+            alerts.start()
+            told_of_the_file(None)  # it was read just now: what stood about it is over
+            stack.push_async_callback(lookout.close)
+            lookout.start()
             stack.push_async_callback(supervisor.close)
             supervisor.start()
             stack.push_async_callback(watch.close)

@@ -22,6 +22,7 @@ SHARED_SERVICES = frozenset(
         "REDIS_URL",
         "BARK_URL",
         "BARK_KEYS",
+        "BARK_ENCRYPTION_KEY",
         "S3_ENDPOINT",
         "S3_ACCESS_KEY",
         "S3_SECRET_KEY",

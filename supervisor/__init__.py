@@ -3,6 +3,7 @@
 from supervisor.alerts import Alerts, AlertsSettings
 from supervisor.bark import Bark, BarkError, Encryption
 from supervisor.incidents import Incident, account_incidents, incidents_of, pool_incidents
+from supervisor.lookout import Lookout
 from supervisor.notes import Note
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "BarkError",
     "Encryption",
     "Incident",
+    "Lookout",
     "Note",
     "account_incidents",
     "incidents_of",

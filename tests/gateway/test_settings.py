@@ -295,8 +295,8 @@ def test_a_public_address_needs_a_key_or_a_plain_word() -> None:
 
 def test_settings_that_nothing_reads_yet_are_told() -> None:
     """What is set and has no effect is named with what will read it; what describes the present is not."""
-    settings = load({"BARK_URL": "https://bark.example", "GEMPOOL__LIMITS__ENABLED": "false", "PORT": "1"})
-    assert settings.without_effect == ("BARK_URL (for the alerts)",)
+    settings = load({"S3_BUCKET": "pictures", "GEMPOOL__LIMITS__ENABLED": "false", "PORT": "1"})
+    assert settings.without_effect == ("S3_BUCKET (for the picture store)",)
     assert load({"GEMPOOL__LIMITS__ENABLED": "true"}).without_effect == (
         "GEMPOOL__LIMITS__ENABLED (for the callers' limits)",
     )
