@@ -47,6 +47,8 @@ class Web:
 
     def reset(self) -> None:
         self.call("POST", "/reset")
+        found = self.call("GET", "/accounts")  # the last test may have rotated or replaced their cookies
+        self.accounts = found["accounts"] if isinstance(found, dict) else found
 
     def account(self, number: int) -> dict[str, Any]:
         found: dict[str, Any] = self.call("GET", f"/accounts/account-{number}")
