@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from access import Keys
 from core.clock import SystemClock
 from core.metrics import Metrics
+from engine.service import CookieService
 from routes import EdgeSettings, RouteServices, create_app
 from tests.fakes.server import serving
 from tests.fakes.service import FakeChat
@@ -36,6 +37,7 @@ def edge(
     api_key: str = "",
     admin_key: str = "",
     facts: Mapping[str, object] = {},
+    cookies: CookieService | None = None,
 ) -> Iterator[Edge]:
     chat, metrics = FakeChat(), Metrics()
     services = RouteServices(
@@ -47,6 +49,7 @@ def edge(
         started=time.time(),
         settings=settings or EdgeSettings(),
         health_facts=lambda: facts,
+        cookies=cookies,
     )
     with serving(create_app(services)) as url, httpx.Client(base_url=url, timeout=10) as client:
         yield Edge(url, chat, metrics, client)
