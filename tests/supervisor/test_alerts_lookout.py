@@ -1,0 +1,122 @@
+"""The lookout: what the pool tells becomes incidents, and nothing is made of what is not known yet."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from core.clock import SystemClock
+from core.errors import NotFound
+from core.metrics import Metrics
+from core.secret import Secret
+from gateway.logs import mask
+from pool import AccountConfig, State, StateChange
+from pool.account import Record
+from pool.shared import Shared
+from pool.store import Store
+from supervisor import Alerts, AlertsSettings, Incident, Lookout
+
+
+class Pool:
+    """As much of a pool as the lookout asks for, over a real store's records."""
+
+    def __init__(self, store: Store, *accounts: str) -> None:
+        self._store = store
+        self.configs = {id: AccountConfig(id=id, secure_1psid=Secret(f"psid-{id}")) for id in accounts}
+        self.tell: Callable[[StateChange], None] = lambda _: None
+
+    def observe(self, callback: Callable[[StateChange], None]) -> None:
+        self.tell = callback
+
+    def config(self, account: str) -> AccountConfig:
+        try:
+            return self.configs[account]
+        except KeyError:
+            raise NotFound("gone") from None
+
+    async def records(self) -> tuple[float, list[Record]]:
+        now, _, records = await self._store.page()
+        return now, records
+
+    async def fill(self, quarantined: Sequence[str] = ()) -> None:
+        for n, config in enumerate(self.configs.values()):
+            await self._store.upsert(config, n)
+            await self._store.register(config.id, ["default"], "[]")
+            if config.id in quarantined:
+                await self._store.quarantine(config.id, "expired")
+
+
+class Collected(Alerts):
+    """Alerts that keep what is raised."""
+
+    def __init__(self) -> None:
+        shared = Shared("redis://127.0.0.1:1")
+        super().__init__(shared, AlertsSettings(), None, SystemClock(), Metrics(), mask)
+        self.raised: list[Incident] = []
+
+    def raise_(self, incident: Incident) -> None:
+        self.raised.append(incident)
+
+    @property
+    def wrong(self) -> list[tuple[str, str]]:
+        return [(i.kind, i.subject) for i in self.raised if i.kind != "recovered"]
+
+
+@pytest.fixture
+def alerts() -> Collected:
+    return Collected()
+
+
+def lookout_of(pool: Pool, alerts: Collected, leads: bool = True) -> Lookout:
+    lookout = Lookout(pool, alerts, 1, SystemClock(), lambda: leads)
+    pool.observe(lookout._learn)
+    return lookout
+
+
+def change(account: str, before: State | None, state: State, reason: str = "") -> StateChange:
+    return StateChange(account, before, state, reason, 0.0)
+
+
+async def test_a_change_is_raised_at_once_in_every_replica(store: Store, alerts: Collected) -> None:
+    """Without waiting for the next look, and by those that do not lead, too."""
+    pool = Pool(store, "a", "b")
+    await pool.fill()
+    lookout = lookout_of(pool, alerts, leads=False)
+    await lookout.look()
+    assert alerts.raised == []
+    pool.tell(change("a", State.ACTIVE, State.QUARANTINED, "expired"))
+    assert alerts.wrong == [("expired", "account:a")]
+    pool.tell(change("b", State.ACTIVE, State.QUARANTINED, "expired"))
+    assert alerts.wrong[1:] == [("expired", "account:b"), ("pool_empty", "pool")]
+
+
+async def test_the_first_accounts_that_are_learnt_are_not_the_pool(store: Store, alerts: Collected) -> None:
+    """A replica that starts hears of a quarantined account first: no alarm about an empty pool."""
+    pool = Pool(store, "a", "b")
+    await pool.fill(quarantined=["a"])
+    lookout = lookout_of(pool, alerts)
+    pool.tell(change("a", None, State.QUARANTINED, "expired"))
+    assert alerts.wrong == [("expired", "account:a")]
+    await lookout.look()
+    assert ("pool_empty", "pool") not in alerts.wrong
+
+
+async def test_a_look_finds_what_no_message_told(store: Store, alerts: Collected) -> None:
+    """What stands is raised, what is well is cleared, by the leader."""
+    pool = Pool(store, "a", "b", "c")
+    await pool.fill(quarantined=["b"])
+    await lookout_of(pool, alerts).look()
+    assert alerts.wrong == [("expired", "account:b")]
+    assert {i.subject for i in alerts.raised if i.kind == "recovered"} == {"account:a", "account:c", "pool"}
+
+
+async def test_an_account_that_was_removed_meanwhile_breaks_nothing(store: Store, alerts: Collected) -> None:
+    """Its last change clears what stood about it."""
+    pool = Pool(store, "a")
+    await pool.fill()
+    lookout = lookout_of(pool, alerts)
+    await lookout.look()
+    alerts.raised.clear()
+    pool.configs.clear()
+    pool.tell(change("a", State.ACTIVE, State.DRAINING, "removed"))
+    assert Incident("recovered", account="a", detail="draining") in alerts.raised
+    assert alerts.wrong == []
