@@ -74,7 +74,7 @@ class Transport(Protocol):
 
 
 class Alerts:
-    """Tells incidents. Everything public but `close` returns at once and never raises.
+    """Tells incidents. `raise_` and its like return at once and never raise.
 
     transport: None where no device is named; incidents are then logged and counted only. redact: masks
     whatever looks like a secret in a text; the last net, since no incident carries one. holder: this
@@ -101,6 +101,8 @@ class Alerts:
         self._holder = holder or uuid.uuid4().hex[:12]
         self._jitter = jitter
         self._queue: asyncio.Queue[tuple[float, Incident]] = asyncio.Queue(QUEUE)
+        self._room = asyncio.Event()
+        self._room.set()
         self._tasks = Tasks("alerts")
         self._line = asyncio.Semaphore(PARALLEL)
         self._telling: dict[asyncio.Task[None], Incident] = {}
@@ -125,11 +127,17 @@ class Alerts:
         except asyncio.QueueFull:
             self._count(incident, "dropped")
             log.error("alert dropped: too many wait", kind=incident.kind, subject=incident.subject)
+        if self._queue.qsize() > QUEUE // 2:
+            self._room.clear()
         self._show_pending()
 
     def raise_all(self, incidents: Iterable[Incident]) -> None:
         for incident in incidents:
             self.raise_(incident)
+
+    async def room(self) -> None:
+        """Wait until the queue is not filling up; for who raises very many that can wait."""
+        await self._room.wait()
 
     def resolve(self, *, account: str = "", egress: str = "", file: str = "", detail: str = "") -> None:
         """All is well with the account, the way out or the file; with none of them given, with the pool."""
@@ -160,6 +168,8 @@ class Alerts:
     async def _work(self) -> None:
         while True:
             since, incident = await self._queue.get()
+            if self._queue.qsize() <= QUEUE // 2:
+                self._room.set()
             self._show_pending()
             try:
                 mine = await self._patiently(since, incident, self._claimed)

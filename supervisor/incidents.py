@@ -55,8 +55,8 @@ def incidents_of(
     """What one change of state means. Counts are accounts by state over all replicas; empty ones, as a
     replica has them before it has heard from the store, say nothing about the pool. egress: the account's."""
     found = account_incidents(change.account, change.state, change.reason, egress)
-    if change.before in ("active", "cooling"):
-        # It was well before, too: every short rest would ask the store whether something stands.
+    if change.before in (None, "active", "cooling"):
+        # It was well before, too, or is only learnt of: each would ask the store whether something stands.
         found = [incident for incident in found if incident.kind != "recovered"]
     if change.state in ("disabled", "draining"):
         # Set aside on purpose: whatever was wrong with it is nobody's concern any more.

@@ -59,6 +59,7 @@ class Lookout:
         self._complete = True
         if self._is_leader():
             for account, (state, reason, egress) in found.items():
+                await self._alerts.room()
                 self._alerts.raise_all(account_incidents(account, state, reason, egress))
             self._alerts.review(self._counts())
 

@@ -352,6 +352,19 @@ async def test_nobody_waits_for_a_slow_server(empty_valkey: str, bark: FakeBark,
         await until(lambda: replica.pushes("unreachable") >= 2)
 
 
+async def test_a_look_at_very_many_accounts_drops_nothing(
+    empty_valkey: str, bark: FakeBark, clock: HandClock
+) -> None:
+    """Who can wait for room on the queue does, so that what cannot wait finds some."""
+    async with replicas(1, empty_valkey, bark, clock) as (replica,):
+        for n in range(3 * QUEUE):
+            await replica.alerts.room()
+            replica.alerts.resolve(account=f"account-{n}")
+        replica.alerts.raise_(EXPIRED)
+        await until(lambda: titles(bark) == ["alice is signed out"])
+        assert replica.count("recovered", "dropped") == 0
+
+
 async def test_the_store_may_be_away_for_a_while(tmp_path: object, bark: FakeBark, clock: HandClock) -> None:
     """Alerts wait for it and are given up in the end; nothing is raised, nothing hangs."""
     store = f"unix://{tmp_path}/no-such-socket"

@@ -40,7 +40,8 @@ def kinds(change: StateChange, egress: str = "") -> list[tuple[str, str]]:
         (change_of("active", "cooling", "throttled"), "proxy-1", []),
         (change_of("active", "quarantined", "by hand"), "", []),
         (change_of("starting", "starting"), "", []),
-        (change_of(None, "active"), "", [("recovered", "account:a")]),
+        (change_of(None, "active"), "", []),
+        (change_of(None, "quarantined", "expired"), "", [("expired", "account:a")]),
     ],
 )
 def test_a_change_means_what_it_means(
