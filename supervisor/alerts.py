@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
-import msgspec
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,6 +21,7 @@ from core.errors import StoreUnavailable
 from core.metrics import Metrics
 from core.tasks import Tasks
 from supervisor.bark import Delivery
+from supervisor.desk import Desk, Swapping
 from supervisor.incidents import POOL, Incident, pool_incidents
 from supervisor.ledger import (
     CLAIM_SECONDS,
@@ -58,13 +58,6 @@ class AlertsSettings(Struct, frozen=True):
     admin_url: str = ""
 
 
-class Desk(Protocol):
-    """What is needed of `pool.shared.Shared`. Both raise StoreUnavailable."""
-
-    async def get(self, key: str) -> str | None: ...
-    async def swap(self, key: str, old: str | None, new: str) -> bool: ...
-
-
 class Transport(Protocol):
     """What is needed of `supervisor.bark.Bark`."""
 
@@ -83,7 +76,7 @@ class Alerts:
 
     def __init__(
         self,
-        shared: Desk,
+        shared: Swapping,
         settings: AlertsSettings,
         transport: Transport | None,
         clock: Clock,
@@ -92,7 +85,7 @@ class Alerts:
         holder: str | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._shared = shared
+        self._desk = Desk(shared)
         self._settings = settings
         self._transport = transport
         self._clock = clock
@@ -250,7 +243,7 @@ class Alerts:
     async def _paced(self, incident: Incident) -> bool:
         """Wait until an alert of this kind may be told. False where it is over by then."""
         try:
-            ledger, _ = await self._read(incident.subject)
+            ledger = await self._desk.read(incident.subject)
         except StoreUnavailable:
             return True
         wait = wait_before(ledger, incident.kind, self._clock.now(), self._settings.min_interval)
@@ -269,7 +262,7 @@ class Alerts:
 
     async def _goes_on(self, incident: Incident, told: bool = False) -> bool:
         try:
-            ledger, _ = await self._read(incident.subject)
+            ledger = await self._desk.read(incident.subject)
         except StoreUnavailable:
             return True
         return goes_on(ledger, incident.kind, self._holder, told)
@@ -280,33 +273,13 @@ class Alerts:
 
     # the ledger
 
-    async def _read(self, subject: str) -> tuple[Ledger, str | None]:
-        raw = await self._shared.get(f"alerts:{subject}")
-        if raw is None:
-            return Ledger(), None
-        try:
-            return msgspec.json.decode(raw, type=Ledger), raw
-        except msgspec.MsgspecError:
-            log.error("what the store knows of an alert cannot be read, beginning anew", subject=subject)
-            return Ledger(), raw
-
-    async def _change(self, subject: str, decide: Callable[[Ledger], tuple[Ledger, T]]) -> T:
-        """Decide over the ledger as it is and write what comes of it, again where another was faster."""
-        while True:
-            ledger, raw = await self._read(subject)
-            changed, verdict = decide(ledger)
-            if changed == ledger:
-                return verdict
-            if await self._shared.swap(f"alerts:{subject}", raw, msgspec.json.encode(changed).decode()):
-                return verdict
-
     async def _patiently(
         self, since: float, incident: Incident, decide: Callable[[Ledger, Incident], tuple[Ledger, T]]
     ) -> T:
-        """`_change`, tried for as long as the alert may be old while the store is away."""
+        """Change the ledger, tried for as long as the alert may be old while the store is away."""
         while True:
             try:
-                return await self._change(incident.subject, lambda ledger: decide(ledger, incident))
+                return await self._desk.change(incident.subject, lambda ledger: decide(ledger, incident))
             except StoreUnavailable:
                 if self._clock.monotonic() - since > self._settings.max_age:
                     raise
@@ -314,7 +287,7 @@ class Alerts:
 
     async def _renew(self, incident: Incident, seconds: float) -> None:
         now = self._clock.now()
-        await self._change(
+        await self._desk.change(
             incident.subject,
             lambda ledger: (renewed(ledger, incident.kind, self._holder, now, seconds), None),
         )
