@@ -101,7 +101,7 @@ def test_every_edit_is_live_without_a_failed_request(
     path = tmp_path / "live.yaml"
     save(path, entry(one), entry(two))
     upstream.defaults(frames=3, words=5, frame_delay=0.01)
-    gateway = gateways.start(path).ready()
+    gateway = gateways.start(path, ADMIN_KEY="adm").ready()
     wait_for(lambda: states(gateway).get("active") == 2)
     with Load(gateway).running() as load:
         save(path, entry(one), entry(two), entry(three))
@@ -141,6 +141,8 @@ def test_every_edit_is_live_without_a_failed_request(
         within_two_seconds(lambda: len(gateway.lines("accounts file applied")) >= 6, "not replaced")
         wait_for(lambda: states(gateway) == {"active": 2})
         assert "is kept" in path.read_text()
+        listed = gempool("list", "--json", "--url", gateway.url, "--key", "adm", accounts=path)
+        assert [row["state"] for row in json.loads(listed.stdout)] == ["active", "active"]
     assert set(load.statuses) == {200}
     assert len(load.statuses) > 100
     assert upstream.account(4)["prompts"] > 0
