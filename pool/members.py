@@ -227,7 +227,7 @@ class Members:
         """What the store says of the account: told by a message, and asked for now and then in case one was
         lost."""
         member = self._members.get(account)
-        if member is None or member.busy.locked():
+        if member is None or member.busy.locked() or state in (State.DISABLED, State.DRAINING):
             return
         if state is State.QUARANTINED:
             if not (member.first_open_pending or member.hurry.is_set()):
@@ -246,13 +246,15 @@ class Members:
         if member is None:
             return None
         async with member.busy:
-            finding = WELL
+            probed = finding = WELL
             if member.held is not None and not member.quarantined:
-                finding = await self._probe(member, member.held.session)
-            if member.held is None or member.quarantined or finding.outcome == "dead":
+                probed = finding = await self._probe(member, member.held.session)
+            if member.held is None or member.quarantined or probed.outcome == "dead":
                 # A dead session's page token may be stale while the cookies are good: a fresh one tells.
                 finding = await self._open(member)
                 self._opened(member, finding)
+        if probed.outcome == "dead" and finding.outcome == "unsure":
+            self.suspect(account)
         self._changed()
         return finding
 

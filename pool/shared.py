@@ -34,7 +34,7 @@ _SWAP = """
 local now = redis.call('GET', KEYS[1])
 if now == ARGV[2] then return 1 end
 if (now or '') ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2])
+if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
 return 1
 """
 
@@ -65,9 +65,9 @@ class Shared:
         found = await self._call("GET", self._prefix + key)
         return None if found is None else str(found)
 
-    async def swap(self, key: str, old: str | None, new: str) -> bool:
+    async def swap(self, key: str, old: str | None, new: str, ttl: float | None = None) -> bool:
         """Put `new` only where the value still is `old` (None: where there is none)."""
-        return bool(await self._eval(_SWAP, key, old or "", new))
+        return bool(await self._eval(_SWAP, key, old or "", new, "" if ttl is None else _ms(ttl)))
 
     async def take_once(self, key: str, ttl: float) -> bool:
         """True for the first who asks, False for everybody else until `ttl` has passed."""

@@ -27,6 +27,8 @@ CHANNEL = "cookies"
 
 _REPLACED = 60.0
 """Seconds within which every replica has gone over to a new sign-in."""
+_KEPT = 30 * 86400.0
+"""Seconds after the last rotation that a jar is kept: those of removed accounts do not stay for ever."""
 _SEALED = "sealed1:"
 _SALT = b"gempool cookies at rest"
 """The same for all replicas: they must find the same key from the same words."""
@@ -141,17 +143,19 @@ class Jars:
             stored = await self._shared.get(_key(account.id))
             if source != "api" and not _may_replace(jar, self._parsed(account.id, stored)):
                 return False
-            if await self._shared.swap(_key(account.id), stored, text):
+            if await self._shared.swap(_key(account.id), stored, text, _KEPT):
                 self._known[account.id] = jar
                 if source != "session":
                     await self._shared.publish(CHANNEL, account.id)
                 return True
         return False
 
-    async def drop(self, account: str) -> None:
-        """Forget the account's cookies. Raises StoreUnavailable."""
-        self._known.pop(account, None)
-        await self._shared.delete(_key(account))
+    async def restore(self, account: AccountConfig, jar: Jar) -> None:
+        """Put back what was read once, where nothing is stored now. Raises StoreUnavailable."""
+        if jar.revision == account.revision and await self._shared.swap(
+            _key(account.id), None, self._text(account.id, jar), _KEPT
+        ):
+            self._known[account.id] = jar
 
     def _text(self, account: str, jar: Jar) -> str:
         plain = {name: value.reveal() for name, value in jar.cookies.items()}

@@ -11,6 +11,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from core.clock import Clock
 from core.errors import (
     AccountRejected,
+    GatewayError,
     InvalidRequest,
     NotFound,
     SessionExpired,
@@ -75,7 +76,7 @@ class Supervisor:
     def start(self) -> None:
         """Run for the lead, listen for newer cookies, and begin the rounds."""
         s = self._settings
-        often = min(1.0, s.probe_interval / 8, s.rotate_interval / 8, s.reprobe_first / 4)
+        often = min(5.0, s.probe_interval / 8, s.rotate_interval / 8, s.reprobe_first / 4)
         self._tasks.spawn(self.leader.run(), "lead")
         self._tasks.spawn(self._listen(), "listen")
         for job, seconds in (
@@ -160,6 +161,9 @@ class Supervisor:
             outcome = error.reason
             doubtful = isinstance(error, SessionExpired | SessionSuspect | AccountRejected)
             log.warning("rotation failed", account=account, reason=outcome, detail=str(error))
+        except GatewayError as error:
+            outcome, doubtful = error.code, False
+            log.error("rotation failed", account=account, reason=outcome, detail=error.message)
         if outcome == "ok":
             log.info("cookies rotated", account=account)
             await self._keep(config)
@@ -213,7 +217,9 @@ class Supervisor:
             return
         before = self._jars.known(config)
         jar = await self._jars.read(config)
-        if jar is not None and jar != before:
+        if jar is None and before is not None:
+            await self._jars.restore(config, before)  # the store may have lost its data
+        elif jar is not None and jar != before:
             log.info("newer cookies adopted", account=account, source=jar.source)
             self._pool.adopt(account, jar.credentials)
 

@@ -58,6 +58,8 @@ async def test_values(shared: Shared) -> None:
         return await shared.get("k") is None
 
     await until_so(gone, 1)
+    assert await shared.swap("k", None, "one", ttl=0.05)
+    await until_so(gone, 1)
 
 
 async def test_messages_reach_who_listens(shared: Shared) -> None:

@@ -334,3 +334,48 @@ async def test_a_sweep_mends_the_counts(ward: Ward) -> None:
     counts = await carer.store.counts()
     assert dict(counts.states) == {"active": 2}
     assert counts.capacity == 4
+
+
+async def test_disabling_by_hand_ends_all_attempts(ward: Ward) -> None:
+    """An account that was in quarantine when it was disabled is not tried by anybody."""
+    web = FakeWeb()
+    carer = await ward.carer(web, [account("a")])
+    dead(web, "a", SessionExpired("dead"))
+    await carer.is_("a", State.QUARANTINED)
+    await carer.pool.disable("a")
+    await carer.supervisor.idle()
+    opens = web.opens["a"]
+    await asyncio.sleep(1.5)  # beyond two signs of life and two re-probes
+    assert web.opens["a"] == opens
+    well(web, "a")
+    await carer.pool.enable("a")
+    await carer.is_("a", State.ACTIVE, 2)
+
+
+async def test_a_store_that_lost_its_data_gets_the_cookies_back(ward: Ward) -> None:
+    """What the replicas know is stored again, so that a restart after that goes on with the newest cookies."""
+    web = FakeWeb()
+    carer = await ward.carer(web, [account("a")], rotate_interval=1.2)
+    await until(lambda: web.rotations["a"] >= 1)
+    await carer.supervisor.idle()
+    client = redis.Redis.from_url(ward.url)
+    await client.flushall()
+
+    async def back() -> bool:
+        return bool(await client.exists("{gempool}:shared:jar:a"))
+
+    await until_so(back, 2)
+    await client.aclose()
+
+
+async def test_a_dead_session_that_cannot_be_judged_is_parked(ward: Ward) -> None:
+    """The probe says expired and no fresh session opens for our network's sake: not quarantined, but no caller is
+    sent there until it is decided."""
+    web = FakeWeb()
+    carer = await ward.carer(web, [account("a")])
+    web.probe_errors["a"] = SessionExpired("dead?")
+    web.open_errors["a"] = NetworkFault("no route")
+    await carer.is_("a", State.COOLING)
+    assert (await carer.state("a"))[1] == "suspect"
+    web.open_errors["a"] = SessionExpired("dead")
+    await carer.is_("a", State.QUARANTINED, 2)
