@@ -111,12 +111,14 @@ def remove(settings: Settings, id: str) -> str:
 async def list_accounts(settings: Settings, url: str, key: str) -> list[Listed]:
     """The accounts in the file's order; with a gateway's base URL also how it finds them.
 
-    key: the admin key; '' takes the one that is set. Raises RosterError and AccountsFailed.
+    key: one of its keys; '' takes one that is set. Raises RosterError and AccountsFailed.
     """
     found = load_roster(settings.accounts_file, settings.environment).accounts
     states: Mapping[str, _State] = {}
     if url:
-        states = await _states(url.rstrip("/"), key or settings.admin_key.reveal())
+        keys = (settings.admin_key, *settings.api_keys)
+        plain = [known.reveal() for known in keys if known and not known.reveal().startswith("sha256:")]
+        states = await _states(url.rstrip("/"), key or next(iter(plain), ""))
     return [_listed(account, states.get(account.id)) for account in found]
 
 
@@ -167,7 +169,7 @@ async def _states(url: str, key: str) -> Mapping[str, _State]:
         raise AccountsFailed("--url: must be the gateway's address, such as http://127.0.0.1:8100.")
     status, body = await client.call(f"{url}/api/cookies/status", headers, timeout=STATUS_SECONDS)
     if status in (401, 403):
-        raise AccountsFailed(f"{url} refused the key. Give the gateway's admin key: --key, or ADMIN_KEY.")
+        raise AccountsFailed(f"{url} refused the key. Give one that it knows: --key, or ADMIN_KEY.")
     if status != 200:
         raise AccountsFailed(
             f"{url} did not tell the accounts' states ({f'HTTP {status}' if status else 'no answer'})."

@@ -103,7 +103,7 @@ def import_(source: str, id: str, accounts: str | None, config: str | None) -> N
 @accounts.command("list")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option("--url", default="", help="A running gateway, asked for the accounts' states.")
-@click.option("--key", default="", help="Its admin key (ADMIN_KEY).")
+@click.option("--key", default="", help="One of its keys (ADMIN_KEY, API_KEY).")
 @_with_files
 def list_(as_json: bool, url: str, key: str, accounts: str | None, config: str | None) -> None:
     """The accounts of the file."""
