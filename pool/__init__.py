@@ -3,7 +3,7 @@
 from pool.account import AccountConfig, Policy, State
 from pool.cookies import CookieSource
 from pool.leasing import AllTried, Lease
-from pool.members import Finding
+from pool.member import Finding
 from pool.models import DEFAULT_LANE, PublicModel
 from pool.pool import AccountView, Pool, PoolStatus, StateChange
 from pool.roster import Roster, RosterDiff, RosterError, diff, load_roster

@@ -22,7 +22,8 @@ from core.errors import (
 from core.metrics import Metrics
 from core.tasks import Tasks
 from pool.account import NO_EFFECT, OK, Effect, effect_of
-from pool.members import Held, Member, Members
+from pool.member import Held, Member
+from pool.members import Members
 from pool.models import DEFAULT_LANE
 from pool.queue import Queue
 from pool.settings import PoolSettings

@@ -23,7 +23,8 @@ from core.tasks import Tasks
 from pool.account import AccountConfig, Record, State, state_of
 from pool.cookies import CookieSource, RosterCookies
 from pool.leasing import Lease, Leasing
-from pool.members import Finding, Members, offered_by
+from pool.member import Finding
+from pool.members import Members, offered_by
 from pool.models import PublicModel, catalogue, resolve
 from pool.queue import Queue
 from pool.settings import PoolSettings

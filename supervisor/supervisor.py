@@ -26,7 +26,7 @@ from engine.service import CookieStatus, HandedIn, Replaced
 from pool import AccountConfig, Pool, Shared, State
 from pool.account import Record, state_of
 from pool.exports import ExportError, parse
-from pool.members import jar_of
+from pool.member import jar_of
 from pool.roster import NOT_IN_COOKIE
 from pool.upstream import Credentials
 from supervisor.jars import CHANNEL, PSID, PSIDTS, Jars
