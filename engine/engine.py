@@ -51,7 +51,7 @@ class EngineSettings(Struct, frozen=True):
     see. Failures that take an account out of rotation (expired, throttled, usage limit, blocked) do not
     count: each makes the pool smaller, so they end by themselves.
 
-    queue_timeout: how long a request waits for an account, also for one that it has tried already.
+    queue_timeout: how long a request waits for accounts in all, also for such as it has tried already.
     """
 
     deadline: float = 300.0
@@ -79,23 +79,25 @@ class Engine:
         flat = flatten(ask.messages)
         lanes = await self._pool.lanes_for(ask.model)
         tried: set[str] = set()
-        left, rounds, patience = self._settings.attempts, 0, 0.0
+        left, rounds, patience = self._settings.attempts, 0, self._settings.queue_timeout
         last: UpstreamError | None = None
         while True:
+            before = now()
             try:
                 lease = await self._lease(ask, lanes, tried, deadline)
             except AllTried as error:
                 # Every account had its turn. Those that failed softly may do better the next time, and
                 # those that cool are waited for as long as a place in the queue would be held.
-                patience = patience or min(now() + self._settings.queue_timeout, deadline - _ENOUGH)
                 pause = max(_PAUSE * 2**rounds, error.retry_after or 0.0)
-                if now() + pause > patience:
+                if pause > patience or now() + pause > deadline - _ENOUGH:
                     raise
                 ask.trace.waited += pause
                 await self._clock.sleep(pause)
                 tried.clear()
                 rounds += 1
                 continue
+            finally:
+                patience -= now() - before
             attempt = _Attempt(ask, flat, lease, self._bounds(deadline - now()), now)
             events = attempt.run()
             self._running.add(attempt)
