@@ -39,6 +39,8 @@ _ENOUGH = 0.05
 """Seconds of the deadline below which no further attempt is begun."""
 _PAUSE = 0.1
 """Seconds before the accounts that failed are asked again, doubled with every round."""
+_ROUNDS = 2
+"""How often all accounts are asked anew after each has failed once."""
 _RETRY_AFTER = 5.0
 _TOO_MUCH = frozenset({AccountThrottled.reason, UsageLimitReached.reason, EgressBlocked.reason})
 _BROKEN_OFF = (
@@ -89,8 +91,8 @@ class Engine:
                 # Every account had its turn. Those that failed softly may do better the next time, and
                 # those that cool are waited for as long as a place in the queue would be held.
                 pause = max(_PAUSE * 2**rounds, error.retry_after or 0.0)
-                if pause > patience or now() + pause > deadline - _ENOUGH:
-                    raise
+                if rounds == _ROUNDS or pause > patience or now() + pause > deadline - _ENOUGH:
+                    raise self._nobody_left(error, last) from last
                 ask.trace.waited += pause
                 await self._clock.sleep(pause)
                 tried.clear()
@@ -109,6 +111,9 @@ class Engine:
                 self._settle(attempt, None)
                 return
             except UpstreamError as error:
+                if now() > deadline - _ENOUGH and self._cut_short(error, attempt):
+                    self._settle(attempt, None, cancelled=True)
+                    raise _out_of_time(self._settings.deadline) from error
                 await asyncio.shield(self._settle(attempt, error))
                 if attempt.begun:
                     raise UpstreamFailed(_BROKEN_OFF) from error
@@ -199,6 +204,18 @@ class Engine:
         self._count(attempt.lease.account, outcome, cancelled=cancelled)
         return self._tasks.spawn(attempt.lease.release(outcome, cancelled=cancelled), "release")
 
+    def _cut_short(self, error: UpstreamError, attempt: "_Attempt") -> bool:
+        """It was our deadline that ended the attempt, not a bound that the account has broken."""
+        if not isinstance(error, UpstreamUnstable) or error.kind not in {"slow_first_content", "stalled"}:
+            return False
+        return attempt.begun or attempt.bounds.first_content < self._settings.first_content_timeout
+
+    def _nobody_left(self, error: AllTried, last: UpstreamError | None) -> GatewayError:
+        """Every account was asked: a wait where they had too much, a failure of theirs otherwise."""
+        if last is None or last.reason in _TOO_MUCH:
+            return error
+        return UpstreamFailed(retry_after=max(error.retry_after or 0.0, _RETRY_AFTER))
+
     async def _lease(self, ask: Ask, lanes: Sequence[str], tried: Set[str], deadline: float) -> Lease:
         before = self._clock.monotonic()
         try:
@@ -232,7 +249,7 @@ class _Attempt:
         self.rewritten = False
         self.settled = False
         self._flat = flat
-        self._bounds = bounds
+        self.bounds = bounds
         self._monotonic = monotonic
         self._waiting: asyncio.Task[Any] | None = None
         self._interrupted = False
@@ -249,7 +266,7 @@ class _Attempt:
         prompt = Prompt(flat.text, flat.files, model=lease.model, thinking=ask.thinking, stream=ask.stream)
         texts: list[str] = []
         thoughts: list[str] = []
-        events = lease.session.generate(prompt, self._bounds)
+        events = lease.session.generate(prompt, self.bounds)
         try:
             while True:
                 before = self._monotonic()

@@ -79,6 +79,10 @@ class ServerSettings(Struct, frozen=True):
     ] = 30.0
     body_limit: Annotated[int, Setting(size(1024), "The largest request body.")] = 40 * 1024**2
     body_timeout: Annotated[float, Setting(duration(1), "Bound for a request's body to arrive.")] = 60.0
+    message_limit: Annotated[int, Setting(whole(1), "Most messages (or contents) in one request.")] = 2000
+    part_limit: Annotated[int, Setting(whole(1), "Most parts of all its messages together.")] = 4000
+    file_limit: Annotated[int, Setting(whole(0), "Most files attached to one request.")] = 16
+    prompt_limit: Annotated[int, Setting(size(1), "Most characters of text in one request.")] = 4 * 1024**2
     metrics_open: Annotated[bool, Setting(BOOLEAN, "`/metrics` needs no key (for a private network).")] = (
         False
     )
@@ -96,7 +100,9 @@ class EngineSettings(Struct, frozen=True):
     """One request on its way through the accounts."""
 
     deadline: Annotated[float, Setting(duration(1, DAY), "The longest that a request may take.")] = 300.0
-    attempts: Annotated[int, Setting(whole(1, 1000), "Accounts tried for one request at most.")] = 16
+    attempts: Annotated[
+        int, Setting(whole(1, 1000), "Failures that one request may see of accounts which stay in rotation.")
+    ] = 16
     connect_timeout: Annotated[
         float, Setting(duration(0.1), "Bound for the upstream to accept a request.")
     ] = 10.0

@@ -18,6 +18,7 @@ from core.errors import (
     InvalidRequest,
     ModelUnavailable,
     NetworkFault,
+    RequestTooLarge,
     SessionExpired,
     SessionSuspect,
     UpstreamError,
@@ -52,7 +53,7 @@ REFUSED = 7
 """The code of an RPC or prompt that the session may not make."""
 
 
-def of_http_status(status: int, what: str) -> UpstreamError:
+def of_http_status(status: int, what: str) -> GatewayError:
     """An HTTP status other than 200 in answer to `what`.
 
     400, 401 and 403 mean a dead cookie, a stale page token or a passing mood: a probe decides.
@@ -60,6 +61,10 @@ def of_http_status(status: int, what: str) -> UpstreamError:
     detail = f"{what} was answered with HTTP {status}"
     if status == 429:
         return AccountThrottled(detail)
+    if status in {413, 414}:
+        return RequestTooLarge(
+            "The web app finds the prompt or a file in it too large. Send a shorter one.", param="messages"
+        )
     if status in {400, 401, 403}:
         return SessionSuspect(detail)
     if status >= 500:
@@ -145,7 +150,7 @@ def translate(error: BaseException, *, sent: bool | None = None) -> GatewayError
             return UpstreamUnstable(f"{type(error).__name__} in the library", kind="garbage")
 
 
-def _of_curl(error: CurlError, sent: bool | None) -> UpstreamError:
+def _of_curl(error: CurlError, sent: bool | None) -> GatewayError:
     code = int(error.code or 0)
     name = f"curl error {code}"
     if (status := _status_of(error)) is not None:

@@ -76,7 +76,7 @@ elseif verb == 'reinstate' then
     put(a, 'cu', 0)
     put(a, 'cf', 0)
     put(a, 'tl', 0)
-    put(a, 'sh', 0)
+    forgive(a)
     call('ZREM', P .. 'ejected', id)
     a.used = true
     call('PUBLISH', P .. 'wake', 'reinstated ' .. id)
@@ -87,7 +87,7 @@ elseif verb == 'clear' then
   put(a, 'cf', 0)
   put(a, 'tl', 0)
   put(a, 'ej', 0)
-  put(a, 'sh', 0)
+  forgive(a)
   call('ZREM', P .. 'ejected', id)
 elseif verb == 'disable' then
   put(a, 'off', 1)

@@ -13,6 +13,7 @@
 --   cool:<lane>       zset by return time: cooling, or of `last` and full or spaced
 --   cooling, ejected  zsets by end: accounts in state cooling; those of them ejected as unstable
 --   egress:<name>     set of the accounts behind one proxy
+--   shunned           zset by end: accounts that failed as often but were kept, see `last`
 --   counts            hash: accounts by state, and `capacity`
 --   replicas          zset by expiry; leases:<replica> hash: lease -> account, lane, generation
 --   waiting           exists while a replica waits for an account; `wake` is the channel
@@ -142,8 +143,15 @@ local function place(a)
   end
 end
 
+-- The account is no longer only the last resort.
+local function forgive(a)
+  put(a, 'sh', 0)
+  call('ZREM', P .. 'shunned', a.id)
+end
+
 local function forget(a)
   drop(a)
+  call('ZREM', P .. 'shunned', a.id)
   call('HINCRBY', P .. 'counts', a.st, -1)
   call('HINCRBY', P .. 'counts', 'capacity', -a.cp)
   call('SREM', P .. 'egress:' .. a.eg, a.id)

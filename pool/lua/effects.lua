@@ -4,13 +4,14 @@ local function eject(a, base, cap)
   call('ZREMRANGEBYSCORE', P .. 'ejected', '-inf', NOW)
   local counts = call('HMGET', P .. 'counts', 'active', 'cooling')
   local pool = (tonumber(counts[1]) or 0) + (tonumber(counts[2]) or 0)
-  -- Never more than half of the pool: beyond that the account is only asked last.
+  local ms = math.min(cap, base * (a.ej + 1))
+  -- Never more than half of the pool: beyond that the account is only asked last, for as long.
   if (call('ZCARD', P .. 'ejected') + 1) * 2 > pool then
     put(a, 'sh', 1)
+    call('ZADD', P .. 'shunned', NOW + ms, a.id)
     return
   end
   put(a, 'ej', a.ej + 1)
-  local ms = math.min(cap, base * a.ej)
   put(a, 'eu', NOW + ms)
   cool(a, ms, 'unstable')
   call('ZADD', P .. 'ejected', NOW + ms, a.id)
@@ -30,7 +31,7 @@ local function apply(a, effect, lane, reason, ms, current)
     if a.cf ~= 0 then put(a, 'cf', 0) end
     if a.tl ~= 0 then put(a, 'tl', 0) end
     if a.ho ~= 0 then put(a, 'ho', 0) end
-    if a.sh ~= 0 then put(a, 'sh', 0) end
+    if a.sh ~= 0 then forgive(a) end
     if a.ej ~= 0 and a.eu + ms < NOW then put(a, 'ej', 0) end
   elseif effect == 'throttled' then
     local base, cap, factor = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])

@@ -21,6 +21,16 @@ end
 call('ZADD', P .. 'replicas', NOW + life, replica)
 reap()
 
+for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'shunned', '-inf', NOW, 'LIMIT', 0, PROMOTE)) do
+  local a = load(id)
+  if a then
+    forgive(a)
+    place(a)
+  else
+    call('ZREM', P .. 'shunned', id)
+  end
+end
+
 local lanes, tried, tries = {}, {}, #ARGV - 7 - n
 for i = 1, n do lanes[i] = ARGV[7 + i] end
 for i = 8 + n, #ARGV do tried[ARGV[i]] = true end

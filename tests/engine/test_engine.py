@@ -5,7 +5,15 @@ import time
 
 import pytest
 
-from core.errors import DeadlineExceeded, GatewayError, NoAccount, PoolBusy, UnknownModel, UpstreamFailed
+from core.errors import (
+    DeadlineExceeded,
+    GatewayError,
+    NoAccount,
+    PoolBusy,
+    RequestTooLarge,
+    UnknownModel,
+    UpstreamFailed,
+)
 from engine import EngineSettings
 from pool import Policy, PoolSettings
 from simulator import Fault, Simulator, fault
@@ -205,6 +213,65 @@ async def test_the_deadline_ends_everything(web: Simulator, replicas: Replicas) 
     with pytest.raises(DeadlineExceeded):
         await answered(replica, "x", stream=True)
     assert time.monotonic() - started < 1.5
+
+
+async def test_a_pool_that_failed_as_a_whole_comes_back_as_a_whole(
+    web: Simulator, replicas: Replicas
+) -> None:
+    """More accounts fail than may be ejected; once they are well again every one of them is used."""
+    replica = await replicas.start(web, policy=Policy(eject_base=0.3, eject_cap=0.3))
+    for n in range(3):
+        web.set_fault(f"account-{n + 1}", fault("http_500"))
+    for _ in range(3):
+        with pytest.raises(GatewayError):
+            await answered(replica, "x", stream=False)
+    for n in range(3):
+        web.set_fault(f"account-{n + 1}", fault("ok"))
+
+    async def all_used() -> bool:
+        web.clear_journal()
+        for n in range(6):
+            await answered(replica, f"n{n}", stream=False)
+        return len({p.account for p in web.journal()}) == 3
+
+    await until_so(all_used)
+
+
+@pytest.mark.parametrize("bad", ["http_400", "http_403", "http_429", "http_500"])
+async def test_one_request_does_not_hammer(web: Simulator, replicas: Replicas, bad: str) -> None:
+    """When every account fails, each is asked a handful of times, and the error fits the failure."""
+    replica = await replicas.start(web, policy=Policy(throttle_base=0.1))
+    for n in range(3):
+        web.set_fault(f"account-{n + 1}", fault(bad))
+    with pytest.raises(GatewayError) as error:
+        await answered(replica, "x", stream=False)
+    assert error.value.status == (429 if bad == "http_429" else 503)
+    for n in range(3):
+        assert prompts(web, f"account-{n + 1}") <= 3
+
+
+async def test_a_prompt_that_is_too_large_upstream_is_the_callers(web: Simulator, replicas: Replicas) -> None:
+    """HTTP 413 is not tried elsewhere and blames nobody."""
+    replica = await replicas.start(web)
+    for n in range(3):
+        web.set_fault(f"account-{n + 1}", fault("http_413"))
+    with pytest.raises(RequestTooLarge):
+        await answered(replica, "x", stream=False)
+    assert sum(prompts(web, f"account-{n + 1}") for n in range(3)) == 1
+
+
+async def test_our_deadline_in_the_middle_of_a_stream_blames_nobody(
+    web: Simulator, replicas: Replicas
+) -> None:
+    """The caller is told that the deadline ran out; the account stays as it was."""
+    settings = EngineSettings(deadline=0.6)
+    replica = await replicas.start(web, settings=settings)
+    web.set_defaults(frames=100, words=300, frame_delay=0.05)
+    for _ in range(6):
+        with pytest.raises(DeadlineExceeded):
+            await streamed(replica, question())
+    views, _ = await replica.pool.snapshot()
+    assert [view.record.consecutive_failures for view in views] == [0, 0, 0]
 
 
 async def test_all_accounts_dead(web: Simulator, replicas: Replicas) -> None:

@@ -20,6 +20,7 @@ from core.errors import (
     InvalidRequest,
     ModelUnavailable,
     NetworkFault,
+    RequestTooLarge,
     Scope,
     SessionExpired,
     SessionSuspect,
@@ -153,7 +154,7 @@ def test_pydantic_refusals_are_value_errors() -> None:
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(400, SessionSuspect), (401, SessionSuspect), (403, SessionSuspect), (404, UpstreamUnstable),
+    [(400, SessionSuspect), (401, SessionSuspect), (403, SessionSuspect), (404, UpstreamUnstable), (413, RequestTooLarge),
      (429, AccountThrottled), (500, UpstreamUnstable), (503, UpstreamUnstable)],
 )  # fmt: skip
 def test_http_statuses(status: int, kind: type[GatewayError]) -> None:
