@@ -19,6 +19,7 @@ from core.chat import (
 )
 from core.errors import InvalidRequest
 from routes import media
+from routes.bounds import Tally
 from routes.gemini import wire
 
 MAX_CANDIDATES = 4
@@ -117,6 +118,32 @@ def messages_of(
             f"'{at}contents' has no content. Write something in at least one part.", param=f"{at}contents"
         )
     return tuple(messages)
+
+
+def check_bounds(
+    contents: list[wire.Content] | wire.Content | None,
+    system: wire.Content | str | None,
+    tally: Tally,
+    at: str = "",
+) -> None:
+    """Raise `RequestTooLarge` for a conversation beyond the bounds, before any of it is worked on."""
+    listed = [contents] if isinstance(contents, wire.Content) else contents or []
+    tally.messages(len(listed), f"{at}contents")
+    if isinstance(system, str):
+        tally.text(system, f"{at}systemInstruction")
+    elif system is not None:
+        _check_content(system, f"{at}systemInstruction", tally)
+    for i, content in enumerate(listed):
+        _check_content(content, f"{at}contents[{i}]", tally)
+
+
+def _check_content(content: wire.Content, at: str, tally: Tally) -> None:
+    parts = [content.parts] if isinstance(content.parts, wire.Part) else content.parts or []
+    tally.parts(len(parts), f"{at}.parts")
+    for j, part in enumerate(parts):
+        tally.text(part.text, f"{at}.parts[{j}].text")
+        if part.inline_data is not None:
+            tally.file(f"{at}.parts[{j}].inlineData")
 
 
 def _says_something(message: Message) -> bool:

@@ -1,11 +1,13 @@
 """Handlers of OpenAI's routes."""
 
 import secrets
+from typing import Any
 
 import msgspec
 
-from core.chat import Ask
+from core.chat import Ask, Message
 from routes import asking, body, sse
+from routes.bounds import Tally
 from routes.exchange import Exchange
 from routes.models import KnownModels, name_of
 from routes.openai import translate
@@ -23,15 +25,15 @@ class OpenAIHandlers:
         self._started = int(services.started)
         self._default_model = services.settings.default_model
         self._models = models
+        self._settings = services.settings
 
     async def chat_completions(self, exchange: Exchange) -> None:
-        request = body.convert(await exchange.json(), ChatRequest)
+        request, messages = await exchange.json(self._understood)
         n = translate.choices_of(request)
-        translate.refuse_what_cannot_be_kept(request)
         streamed = bool(request.stream)
         ask = Ask(
             model=name_of(request.model, self._default_model),
-            messages=translate.messages_of(request),
+            messages=messages,
             thinking=translate.thinking_of(request),
             stream=streamed,
             request_id=exchange.id,
@@ -60,6 +62,13 @@ class OpenAIHandlers:
             usage=translate.usage_of([answer.finish.usage for answer in answers]),
         )
         await exchange.reply(msgspec.json.encode(completion))
+
+    def _understood(self, value: dict[str, Any]) -> tuple[ChatRequest, tuple[Message, ...]]:
+        request = body.convert(value, ChatRequest)
+        translate.choices_of(request)
+        translate.refuse_what_cannot_be_kept(request)
+        translate.check_bounds(request, Tally(self._settings))
+        return request, translate.messages_of(request)
 
     async def models(self, exchange: Exchange) -> None:
         infos = await self._chat.models()

@@ -7,6 +7,7 @@ import msgspec
 from core.chat import Answer, Blob, Message, Part, Picture, Role, Text, ToolCall, Usage
 from core.errors import InvalidRequest, UnsupportedMedia
 from routes import media
+from routes.bounds import Tally
 from routes.openai.wire import (
     AssistantMessage,
     ChatMessage,
@@ -85,6 +86,26 @@ def messages_of(request: ChatRequest) -> tuple[Message, ...]:
             "'messages' has no content. Write something in at least one message.", param="messages"
         )
     return messages
+
+
+def check_bounds(request: ChatRequest, tally: Tally) -> None:
+    """Raise `RequestTooLarge` for a conversation beyond the bounds, before any of it is worked on."""
+    tally.messages(len(request.messages), "messages")
+    for i, message in enumerate(request.messages):
+        at = f"messages[{i}]"
+        tally.parts(len(message.tool_calls or ()), f"{at}.tool_calls")
+        if isinstance(message.content, list):
+            tally.parts(len(message.content), f"{at}.content")
+            for j, part in enumerate(message.content):
+                tally.text(part.text, f"{at}.content[{j}].text")
+                tally.text(part.refusal, f"{at}.content[{j}].refusal")
+                if part.type in ("image_url", "file"):
+                    tally.file(f"{at}.content[{j}]")
+        else:
+            tally.text(message.content, f"{at}.content")
+        for call in (message.function_call, *(call.function for call in message.tool_calls or ())):
+            if call is not None and isinstance(call.arguments, str):
+                tally.text(call.arguments, at)
 
 
 def has_content(message: Message) -> bool:
