@@ -49,7 +49,7 @@ class GeminiHandlers:
         await handler(exchange, name_of(model, self._default_model))
 
     async def models(self, exchange: Exchange) -> None:
-        infos = await self._chat.models()
+        infos = await self._models.listed()
         await exchange.reply(
             msgspec.json.encode(wire.ModelList([translate.model_of(info) for info in infos]))
         )
@@ -92,6 +92,7 @@ class GeminiHandlers:
             request_id=exchange.id,
             caller=exchange.caller_name,
         )
+        await self._models.check_text(model)
         return asking.choices(exchange, ask, n), show_thoughts
 
     def _understood(self, spelled: dict[str, Any]) -> tuple[int, bool, bool, tuple[Message, ...]]:
@@ -117,6 +118,7 @@ class GeminiHandlers:
     async def _count(self, exchange: Exchange, model: str) -> None:
         total = await exchange.json(self._counted)
         exchange.model = model
+        await self._models.check_text(model)
         await self._chat.check_model(model)
         await exchange.reply(msgspec.json.encode(wire.CountResponse(total)))
 

@@ -77,9 +77,26 @@ def refuse_what_cannot_be_kept(request: wire.GenerateRequest) -> None:
         raise InvalidRequest(
             f"'{field}' cannot force a call here. Leave it out, or send AUTO or NONE.", param=field
         )
+    for field, given in (
+        ("cachedContent", request.cached_content),
+        ("previousInteractionId", request.previous_interaction_id),
+    ):
+        if given:
+            raise InvalidRequest(
+                f"'{field}' is not supported: nothing is stored here. Send the whole prompt in 'contents'.",
+                param=field,
+            )
     config = request.generation_config
     if config is None:
         return
+    modalities = config.response_modalities
+    listed = [modalities] if isinstance(modalities, str) else modalities or []
+    if other := [kind for kind in listed if kind.upper() not in ("TEXT", "MODALITY_UNSPECIFIED")]:
+        field = "generationConfig.responseModalities"
+        raise InvalidRequest(
+            f"'{field}' asks for {other[0][:20]}, which is not built yet. Leave it out and ask a text model.",
+            param=field,
+        )
     shaped = {
         "generationConfig.responseMimeType": config.response_mime_type not in (None, "", "text/plain"),
         "generationConfig.responseSchema": config.response_schema is not None,
@@ -193,6 +210,11 @@ def _json(value: object) -> str:
 
 
 def _blob(data: wire.InlineData, at: str) -> Blob:
+    if not media.is_type(data.mime_type):
+        field = f"{at}.inlineData.mimeType"
+        raise InvalidRequest(
+            f"'{field}' is missing or no media type. Send one such as image/png.", param=field
+        )
     return media.blob(data.data, data.mime_type, f"{at}.inlineData.data", data.display_name)
 
 

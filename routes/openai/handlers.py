@@ -39,6 +39,7 @@ class OpenAIHandlers:
             request_id=exchange.id,
             caller=exchange.caller_name,
         )
+        await self._models.check_text(ask.model)
         asks = asking.choices(exchange, ask, n)
         id = f"chatcmpl-{secrets.token_hex(12)}"
         created = int(self._clock.now())
@@ -71,7 +72,7 @@ class OpenAIHandlers:
         return request, translate.messages_of(request)
 
     async def models(self, exchange: Exchange) -> None:
-        infos = await self._chat.models()
+        infos = await self._models.listed()
         data = [ModelOut(id=info.id, created=self._started) for info in infos]
         await exchange.reply(msgspec.json.encode(ModelList(data=data)))
 

@@ -68,6 +68,18 @@ def refuse_what_cannot_be_kept(request: ChatRequest) -> None:
             param="response_format",
         )
 
+    if other := [kind for kind in request.modalities or () if kind != "text"]:
+        raise InvalidRequest(
+            f"'modalities' asks for {other[0][:20]}, which is not built yet. Leave it out and ask a text model.",
+            param="modalities",
+        )
+    for field in ("previous_response_id", "previous_interaction_id", "conversation"):
+        if getattr(request, field):
+            raise InvalidRequest(
+                f"'{field}' is not supported: nothing is stored here. Send the whole history in 'messages'.",
+                param=field,
+            )
+
 
 def _forces(choice: str | dict[str, Any] | None) -> bool:
     if isinstance(choice, dict):

@@ -9,7 +9,7 @@ from core.errors import InvalidRequest
 from routes import asking, body
 from routes.bounds import Tally
 from routes.exchange import Exchange
-from routes.models import name_of
+from routes.models import KnownModels, name_of
 from routes.plain import wire
 from routes.services import RouteServices
 
@@ -17,7 +17,8 @@ from routes.services import RouteServices
 class PlainHandlers:
     """A prompt in, its text out; and which models there are."""
 
-    def __init__(self, services: RouteServices) -> None:
+    def __init__(self, services: RouteServices, models: KnownModels) -> None:
+        self._models = models
         self._chat = services.chat
         self._settings = services.settings
         self._default_model = services.settings.default_model
@@ -32,6 +33,7 @@ class PlainHandlers:
             request_id=exchange.id,
             caller=exchange.caller_name,
         )
+        await self._models.check_text(ask.model)
         [answer] = await asking.answers(exchange, self._chat, asking.choices(exchange, ask, 1))
         await exchange.reply(msgspec.json.encode(wire.GenerateResponse(text=answer.text, model=ask.model)))
 
@@ -41,7 +43,7 @@ class PlainHandlers:
         return request
 
     async def models(self, exchange: Exchange) -> None:
-        infos = await self._chat.models()
+        infos = await self._models.listed()
         listed = wire.ModelList(
             models=[wire.ModelOut(info.id, info.name, info.description) for info in infos],
             categories=wire.Categories(
