@@ -10,6 +10,7 @@ caller sees and whether another account may be tried; routes only render it in t
     │   ├── NotFound                404
     │   │   └── UnknownModel        404
     │   ├── MethodNotAllowed        405
+    │   ├── RequestTimeout          408, the body came too slowly
     │   ├── RequestTooLarge         413
     │   ├── UnsupportedMedia        415
     │   └── RateLimited             429, the caller's own limit
@@ -118,6 +119,14 @@ class MethodNotAllowed(CallerError):
     def __init__(self, message: str, *, allow: str = "") -> None:
         super().__init__(message)
         self.allow = allow
+
+
+class RequestTimeout(CallerError):
+    """The caller took too long to send the request."""
+
+    status = 408
+    code = "request_timeout"
+    google_status = "DEADLINE_EXCEEDED"
 
 
 class RequestTooLarge(CallerError):

@@ -89,9 +89,12 @@ def announcer(settings: Settings, simulated: Simulated) -> Callable[[str], Corou
 
 def banner(url: str, settings: Settings, simulated: Simulated) -> str:
     """Commands that work as they stand in a shell on this machine."""
-    keyed = bool(settings.api_keys)
-    key = "$API_KEY" if keyed else "none-needed"
-    header = ' -H "authorization: Bearer $API_KEY"' if keyed else ""
+    keys = settings.api_keys
+    # The variable holds the key itself only where it is one, and not a hash.
+    as_is = len(keys) == 1 and not keys[0].reveal().startswith("sha256:")
+    key = ("$API_KEY" if as_is else "YOUR_KEY") if keys else "none-needed"
+    header = f' -H "authorization: Bearer {key}"' if keys else ""
+    note = "\nPut one of your keys in the place of YOUR_KEY.\n" if key == "YOUR_KEY" else ""
     model = settings.models.default
     control = simulated.control_url.rstrip("/")
     broken = simulated.accounts[0].id
@@ -99,7 +102,7 @@ def banner(url: str, settings: Settings, simulated: Simulated) -> str:
     question = f'"model":"{model}","messages":[{{"role":"user","content":"Hello there"}}]'
     return f"""
 gempool answers on {url}  (a demo: {len(simulated.accounts)} accounts of a built-in simulator of the Gemini web app)
-
+{note}
 Ask:
   curl -s {url}/v1/chat/completions{header} -H 'content-type: application/json' \\
     -d '{{{question}}}'

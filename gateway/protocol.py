@@ -2,6 +2,7 @@
 the time it may take to arrive, and refusals in the shape of the service's other errors."""
 
 import asyncio
+import secrets
 from typing import Any, cast
 
 import msgspec
@@ -85,9 +86,10 @@ class BoundedProtocol(HttpToolsProtocol):
             "code": "invalid_request",
         }
         body = msgspec.json.encode({"error": error})
+        request_id = f"req_{secrets.token_hex(12)}".encode()
         head = [*self.server_state.default_headers]
         head += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        head += [(b"connection", b"close")]
+        head += [(b"connection", b"close"), (b"x-request-id", request_id)]
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in head)
         self.transport.write(STATUS_LINE[status] + lines + b"\r\n" + body)
         if self.transport.can_write_eof():

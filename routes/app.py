@@ -45,7 +45,7 @@ def create_app(
         *openai.handlers(services, models),
         *gemini.handlers(services, models),
         *shared.handlers(services, models),
-        *plain.handlers(services),
+        *plain.handlers(services, models),
         *ops.handlers(services),
         *route_handlers,
     ]

@@ -4,14 +4,19 @@ import asyncio
 import contextlib
 import json
 import re
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 
-from core.errors import CallerError, DeadlineExceeded, InvalidRequest, RequestTooLarge, UnsupportedMedia
+from core.errors import CallerError, InvalidRequest, RequestTimeout, RequestTooLarge, UnsupportedMedia
+from routes.bounds import check_density
 from routes.presence import CallerLeft, Receive
 
 T = TypeVar("T")
+
+IN_A_THREAD = 64 * 1024
+"""Bytes of a body from which on it is decoded off the event loop."""
 
 _AT = re.compile(r" - at `(\$?[^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `([^`]+)`")
@@ -25,7 +30,7 @@ async def read(receive: Receive, declared: bytes | None, *, limit: int, within: 
     """The whole body.
 
     declared: the Content-Length header. Raises `RequestTooLarge` at the first byte over `limit`,
-    `DeadlineExceeded` after `within` seconds and `CallerLeft` where the caller hangs up first.
+    `RequestTimeout` after `within` seconds and `CallerLeft` where the caller hangs up first.
     """
     if declared is not None and declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
@@ -85,8 +90,8 @@ def _too_large(limit: int) -> RequestTooLarge:
     )
 
 
-def _late(within: float) -> DeadlineExceeded:
-    return DeadlineExceeded(
+def _late(within: float) -> RequestTimeout:
+    return RequestTimeout(
         f"The request's body did not arrive within {within:g} seconds. Please send it again."
     )
 
@@ -109,18 +114,31 @@ def check_type(content_type: bytes, content_encoding: bytes, body: bytes) -> Non
     )
 
 
+async def understood(body: bytes, understand: Callable[[dict[str, Any]], T]) -> T:
+    """What `understand` (pure) makes of the body's JSON object. Large bodies are dealt with in a thread, where
+    others get their turn in between."""
+    if len(body) < IN_A_THREAD:
+        return understand(parse(body))
+
+    def work() -> T:
+        check_density(body)
+        return understand(parse(body))
+
+    return await asyncio.to_thread(work)
+
+
 def parse(body: bytes) -> dict[str, Any]:
     """The body as a JSON object. Tolerates a byte order mark, NaN and lone surrogates, as JavaScript and
     Python clients write them; the last of duplicate keys wins."""
     body = body.removeprefix(b"\xef\xbb\xbf")
-    if not body.strip():
+    if not body or body.isspace():
         raise InvalidRequest("The request body is empty. Send a JSON object.")
     try:
         value = msgspec.json.decode(body)
     except RecursionError:
         raise _too_deep() from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        value = _parse_leniently(body, str(error))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        value = _parse_leniently(body)
     if not isinstance(value, dict):
         raise InvalidRequest(
             f"The request body must be a JSON object, not {_KINDS.get(type(value), 'a number')}."
@@ -131,7 +149,7 @@ def parse(body: bytes) -> dict[str, Any]:
 _KINDS: dict[type, str] = {list: "an array", str: "a string", bool: "true or false", type(None): "null"}
 
 
-def _parse_leniently(body: bytes, complaint: str) -> Any:
+def _parse_leniently(body: bytes) -> Any:
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
@@ -139,17 +157,20 @@ def _parse_leniently(body: bytes, complaint: str) -> Any:
             f"The request body is not valid UTF-8 at byte {error.start}. Encode it as UTF-8."
         ) from None
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_int=_integer)
         return _without_lone_surrogates(value) if _SURROGATE.search(body) else value
     except RecursionError:
         raise _too_deep() from None
     except json.JSONDecodeError as error:
         raise InvalidRequest(
-            f"The request body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+            f"The request body is not valid JSON: {error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}"
             f" (character {error.pos})."
         ) from None
-    except ValueError:  # a number of more digits than Python converts
-        raise InvalidRequest(f"The request body is not valid JSON: {complaint}.") from None
+
+
+def _integer(digits: str) -> int | float:
+    # Python refuses to convert more; a number that large is no field of ours, so its value is never used.
+    return int(digits) if len(digits) < 1000 else float("inf")
 
 
 def _too_deep() -> InvalidRequest:
@@ -158,7 +179,7 @@ def _too_deep() -> InvalidRequest:
 
 def _without_lone_surrogates(value: Any) -> Any:
     if isinstance(value, str):
-        return _LONE.sub("\ufffd", value)
+        return value if value.isascii() else _LONE.sub("\ufffd", value)
     if isinstance(value, list):
         return [_without_lone_surrogates(item) for item in value]
     if isinstance(value, dict):

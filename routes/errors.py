@@ -8,7 +8,7 @@ from core.errors import GatewayError, MethodNotAllowed
 DEFAULT_WAIT = {429: 1, 503: 5}
 """Seconds, for errors that must name a wait and know none."""
 
-_NAMES_WAIT = re.compile(r"retry in \d", re.IGNORECASE)
+_ADVICE = re.compile(r" Please (?:try again|retry|ask again)(?: in [^.]*(?:\.\d+[^.]*)?)?\.$")
 
 
 def wait_of(error: GatewayError) -> int | None:
@@ -18,12 +18,13 @@ def wait_of(error: GatewayError) -> int | None:
     return DEFAULT_WAIT.get(error.status)
 
 
-def message_of(error: GatewayError) -> str:
-    """The sentence for the caller. A wait is part of it: some clients read it there ("retry in 2s")."""
+def message_of(error: GatewayError, advice: str = "try again") -> str:
+    """The sentence for the caller. A wait is part of it, once and in the words of `advice`: some clients read
+    it there."""
     wait = wait_of(error)
-    if wait is None or error.retryable is False or _NAMES_WAIT.search(error.message):
+    if wait is None or error.retryable is False:
         return error.message
-    return f"{error.message} Please retry in {wait}s."
+    return f"{_ADVICE.sub('', error.message)} Please {advice} in {wait}s."
 
 
 def headers_of(error: GatewayError) -> list[tuple[bytes, bytes]]:

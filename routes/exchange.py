@@ -2,7 +2,7 @@
 
 import urllib.parse
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import structlog
 from litestar.types import HTTPScope
@@ -21,6 +21,8 @@ log = structlog.get_logger("gempool.routes")
 Send: TypeAlias = Callable[[Any], Awaitable[None]]
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
+T = TypeVar("T")
+
 JSON_TYPE = b"application/json"
 
 
@@ -37,6 +39,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_body_read",
         "_render",
         "_send",
         "bytes_sent",
@@ -104,6 +107,7 @@ class Exchange:
         self.head_at: float | None = None
         self.first_content_at: float | None = None
         self.read_seconds = 0.0
+        self._body_read = False
 
     def speak(self, dialect: Dialect, render: Callable[[GatewayError], bytes]) -> None:
         """Choose the dialect of this exchange and what renders its errors."""
@@ -140,8 +144,8 @@ class Exchange:
         trace = self.traces[index]
         trace.attempts = trace.attempts or finish.attempts
 
-    async def json(self) -> dict[str, Any]:
-        """The request's body as a JSON object, within the bounds of the settings."""
+    async def json(self, understand: Callable[[dict[str, Any]], T]) -> T:
+        """What `understand` (pure; it may run in a thread) makes of the body's JSON object."""
         header = self.headers.get
         before = self.monotonic()
         try:
@@ -153,8 +157,9 @@ class Exchange:
             )
         finally:
             self.read_seconds = self.monotonic() - before
+        self._body_read = True
         body.check_type(header(b"content-type", b""), header(b"content-encoding", b""), raw)
-        return body.parse(raw)
+        return await body.understood(raw, understand)
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head. A second head is a fault of ours."""
@@ -193,7 +198,7 @@ class Exchange:
         self.note(error)
         if self.status:
             raise HeadAlreadySent(error.code)
-        if error.status != 413:
+        if self._body_read or error.status not in (408, 413):
             await self.reply(self._render(error), status=error.status, headers=headers_of(error))
             return
         await self._refuse_body(error)

@@ -69,7 +69,9 @@ def _refuse_strangers(exchange: Exchange, address: str) -> None:
     if not is_loopback_address(address):
         raise Forbidden(f"No API key is configured, so only callers on this machine are served. {remedy}")
     host = exchange.headers.get(b"host", b"").decode("latin-1")
-    if host and not is_loopback_host(host):
+    # Only HTTP/1.0 may leave the Host out.
+    hostless = b"host" not in exchange.headers and exchange.scope["http_version"] == "1.0"
+    if not hostless and not is_loopback_host(host):
         raise Forbidden(
             "No API key is configured, so only requests addressed to localhost are served, and this one's Host"
             f" header names another. {remedy}"

@@ -8,7 +8,18 @@ import urllib.parse
 from core.chat import Blob
 from core.errors import InvalidRequest, UnsupportedMedia
 
-_DATA_URL = re.compile(r"data:([^,]*),(.*)", re.IGNORECASE | re.DOTALL)
+MAX_PIXELS = 100_000_000
+_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;.*)?", re.ASCII | re.DOTALL)
+_ARCHIVES = frozenset(
+    f"application/{name}"
+    for name in (
+        "zip", "x-zip-compressed", "x-msdownload", "x-msdos-program", "x-dosexec", "x-executable",
+        "vnd.microsoft.portable-executable", "gzip", "x-gzip", "x-tar", "x-7z-compressed", "vnd.rar",
+        "x-rar-compressed", "x-sharedlib", "java-archive",
+    )
+)  # fmt: skip
+_PIECE = 1024 * 1024
+"""Base64 is decoded so much at a time, a multiple of 4, so that other threads get their turn."""
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -39,6 +50,41 @@ def sniff(data: bytes) -> str | None:
     return None
 
 
+def is_type(text: str) -> bool:
+    return _TYPE.fullmatch(text.strip()) is not None
+
+
+def _little(data: bytes) -> int:
+    return int.from_bytes(data, "little")
+
+
+def dimensions(data: bytes) -> tuple[int, int] | None:
+    """Width and height in pixels that a picture's header claims, or None where it cannot be read."""
+    big = int.from_bytes
+    if data.startswith(b"\x89PNG"):
+        return (big(data[16:20]), big(data[20:24])) if len(data) >= 24 and data[12:16] == b"IHDR" else None
+    if data.startswith(b"GIF8"):
+        return (_little(data[6:8]), _little(data[8:10])) if len(data) >= 10 else None
+    if data[8:12] == b"WEBP" and len(data) >= 30:
+        if data[12:16] == b"VP8X":
+            return _little(data[24:27]) + 1, _little(data[27:30]) + 1
+        if data[12:16] == b"VP8L":
+            bits = _little(data[21:25])
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        return _little(data[26:28]) & 0x3FFF, _little(data[28:30]) & 0x3FFF
+    return _jpeg_dimensions(data) if data.startswith(b"\xff\xd8") else None
+
+
+def _jpeg_dimensions(data: bytes) -> tuple[int, int] | None:
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(data[at + 7 : at + 9]), int.from_bytes(data[at + 5 : at + 7])
+        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    return None
+
+
 def _is_bitmap(data: bytes) -> bool:
     # Two letters prove little; a bitmap also tells its own header's size.
     return len(data) >= 18 and int.from_bytes(data[14:18], "little") in (12, 40, 52, 56, 64, 108, 124)
@@ -48,13 +94,19 @@ def decode_base64(text: str) -> bytes:
     """Base64 in either alphabet (or a mix), with or without padding and line breaks. Raises ValueError."""
     try:
         # Bytes, since translating a str of many megabytes takes most of a second.
-        clean = text.encode("ascii").translate(_TO_STANDARD, b" \t\r\n").rstrip(b"=")
+        raw = text.encode("ascii")
     except UnicodeEncodeError:
         raise ValueError("it has characters that are not base64's") from None
+    pieces = (raw[at : at + _PIECE].translate(_TO_STANDARD, b" \t\r\n") for at in range(0, len(raw), _PIECE))
+    clean = b"".join(pieces).rstrip(b"=")
     if len(clean) % 4 == 1:
         raise ValueError("its length cannot be base64's")
+    clean += b"=" * (-len(clean) % 4)
     try:
-        return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4), strict_mode=True)
+        return b"".join(
+            binascii.a2b_base64(clean[at : at + _PIECE], strict_mode=True)
+            for at in range(0, len(clean), _PIECE)
+        )
     except ValueError:
         raise ValueError("it has characters that are not base64's") from None
 
@@ -74,12 +126,11 @@ def is_data_url(url: str) -> bool:
 
 def from_data_url(url: str, field: str, name: str | None = None) -> Blob:
     """A blob from `data:[type][;base64],...`. `field` is named in errors."""
-    match = _DATA_URL.fullmatch(url)
-    if match is None:
+    head, comma, data = url[len("data:") :].partition(",")
+    if not comma:
         raise InvalidRequest(
             f"'{field}' is not a data URL: it has no comma. Send data:TYPE;base64,DATA.", param=field
         )
-    head, data = match[1], match[2]
     mime, *options = [part.strip().lower() for part in head.split(";")]
     if "base64" in options:
         return blob(urllib.parse.unquote(data) if "%" in data else data, mime, field, name)
@@ -99,7 +150,22 @@ def checked(data: bytes, declared: str, field: str, name: str | None = None) -> 
             f"'{field}' is {declared}: {kind} is not supported. Send text, pictures or documents.",
             param=field,
         )
-    if proven is None and kind == "image" and declared != "image/svg+xml":
+    if proven is None and (declared in _ARCHIVES or data.startswith(b"MZ")):
+        raise UnsupportedMedia(
+            f"'{field}' is a program or an archive ({declared[:80]}), which is not supported. Send the files"
+            " themselves.",
+            param=field,
+        )
+    size = dimensions(data) if proven else None
+    if size is not None and size[0] * size[1] > MAX_PIXELS:
+        raise InvalidRequest(
+            f"'{field}' is a picture of {size[0]} x {size[1]} pixels, and at most {MAX_PIXELS // 10**6} million"
+            " are taken. Scale it down.",
+            param=field,
+        )
+    if size is None and proven in ("image/png", "image/gif"):
+        raise UnsupportedMedia(f"'{field}' is a picture whose header is cut off. Send it whole.", param=field)
+    if proven is None and kind == "image":
         raise UnsupportedMedia(
             f"'{field}' says {declared} but is no picture that can be read. Send PNG, JPEG, WebP, GIF, HEIC or AVIF.",
             param=field,

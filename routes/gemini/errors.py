@@ -24,7 +24,8 @@ class ErrorEnvelope(Struct):
 
 def render(error: GatewayError) -> bytes:
     """The JSON body of an error, also the payload of a stream's error event."""
-    message = message_of(error)
+    # gemini-cli reads the wait from these words.
+    message = message_of(error, "retry")
     details: list[dict[str, Any]] = []
     if error.param is not None:
         violation = {"field": error.param, "description": error.message}

@@ -2,13 +2,14 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
-from core.chat import Ask
+from core.chat import Ask, Message
 from core.errors import CallerError, MethodNotAllowed, NotFound
 from routes import asking, body, sse
+from routes.bounds import Tally
 from routes.exchange import Exchange
 from routes.gemini import translate, wire
 from routes.gemini.framing import ArrayFraming, EventFraming
@@ -25,6 +26,7 @@ class GeminiHandlers:
     def __init__(self, services: RouteServices, models: KnownModels) -> None:
         self._chat = services.chat
         self._models = models
+        self._settings = services.settings
         self._default_model = services.settings.default_model
         self._methods: dict[str, Method] = {
             "generateContent": self._generate,
@@ -47,7 +49,7 @@ class GeminiHandlers:
         await handler(exchange, name_of(model, self._default_model))
 
     async def models(self, exchange: Exchange) -> None:
-        infos = await self._chat.models()
+        infos = await self._models.listed()
         await exchange.reply(
             msgspec.json.encode(wire.ModelList([translate.model_of(info) for info in infos]))
         )
@@ -81,15 +83,7 @@ class GeminiHandlers:
         await sse.stream(exchange, sse.merged([self._chat.stream(ask) for ask in asks]), framing)
 
     async def _asks(self, exchange: Exchange, model: str, *, stream: bool) -> tuple[list[Ask], bool]:
-        spelled = await exchange.json()
-        try:
-            request = body.convert(camelized(spelled), wire.GenerateRequest)
-            n = translate.candidates_of(request)
-            translate.refuse_what_cannot_be_kept(request)
-            thinking, show_thoughts = translate.thinking_of(request)
-            messages = translate.messages_of(request.contents, request.system_instruction)
-        except CallerError as error:
-            raise body.respelled(error, spelled) from None
+        n, thinking, show_thoughts, messages = await exchange.json(self._understood)
         ask = Ask(
             model=model,
             messages=messages,
@@ -98,20 +92,44 @@ class GeminiHandlers:
             request_id=exchange.id,
             caller=exchange.caller_name,
         )
+        await self._models.check_text(model)
         return asking.choices(exchange, ask, n), show_thoughts
 
+    def _understood(self, spelled: dict[str, Any]) -> tuple[int, bool, bool, tuple[Message, ...]]:
+        try:
+            request = body.convert(camelized(spelled), wire.GenerateRequest)
+            n = translate.candidates_of(request)
+            translate.refuse_what_cannot_be_kept(request)
+            thinking, show_thoughts = translate.thinking_of(request)
+            messages = self._messages(request.contents, request.system_instruction)
+        except CallerError as error:
+            raise body.respelled(error, spelled) from None
+        return n, thinking, show_thoughts, messages
+
+    def _messages(
+        self,
+        contents: list[wire.Content] | wire.Content | None,
+        system: wire.Content | str | None,
+        at: str = "",
+    ) -> tuple[Message, ...]:
+        translate.check_bounds(contents, system, Tally(self._settings), at)
+        return translate.messages_of(contents, system, at)
+
     async def _count(self, exchange: Exchange, model: str) -> None:
-        spelled = await exchange.json()
+        total = await exchange.json(self._counted)
+        exchange.model = model
+        await self._models.check_text(model)
+        await self._chat.check_model(model)
+        await exchange.reply(msgspec.json.encode(wire.CountResponse(total)))
+
+    def _counted(self, spelled: dict[str, Any]) -> int:
         try:
             request = body.convert(camelized(spelled), wire.CountRequest)
             inner = request.generate_content_request
             if inner is None:
-                messages = translate.messages_of(request.contents, request.system_instruction)
+                messages = self._messages(request.contents, request.system_instruction)
             else:
-                at = "generateContentRequest."
-                messages = translate.messages_of(inner.contents, inner.system_instruction, at)
+                messages = self._messages(inner.contents, inner.system_instruction, "generateContentRequest.")
         except CallerError as error:
             raise body.respelled(error, spelled) from None
-        exchange.model = model
-        await self._chat.check_model(model)
-        await exchange.reply(msgspec.json.encode(wire.CountResponse(translate.count(messages))))
+        return translate.count(messages)

@@ -19,6 +19,7 @@ from core.chat import (
 )
 from core.errors import InvalidRequest
 from routes import media
+from routes.bounds import Tally
 from routes.gemini import wire
 
 MAX_CANDIDATES = 4
@@ -76,9 +77,26 @@ def refuse_what_cannot_be_kept(request: wire.GenerateRequest) -> None:
         raise InvalidRequest(
             f"'{field}' cannot force a call here. Leave it out, or send AUTO or NONE.", param=field
         )
+    for field, given in (
+        ("cachedContent", request.cached_content),
+        ("previousInteractionId", request.previous_interaction_id),
+    ):
+        if given:
+            raise InvalidRequest(
+                f"'{field}' is not supported: nothing is stored here. Send the whole prompt in 'contents'.",
+                param=field,
+            )
     config = request.generation_config
     if config is None:
         return
+    modalities = config.response_modalities
+    listed = [modalities] if isinstance(modalities, str) else modalities or []
+    if other := [kind for kind in listed if kind.upper() not in ("TEXT", "MODALITY_UNSPECIFIED")]:
+        field = "generationConfig.responseModalities"
+        raise InvalidRequest(
+            f"'{field}' asks for {other[0][:20]}, which is not built yet. Leave it out and ask a text model.",
+            param=field,
+        )
     shaped = {
         "generationConfig.responseMimeType": config.response_mime_type not in (None, "", "text/plain"),
         "generationConfig.responseSchema": config.response_schema is not None,
@@ -117,6 +135,32 @@ def messages_of(
             f"'{at}contents' has no content. Write something in at least one part.", param=f"{at}contents"
         )
     return tuple(messages)
+
+
+def check_bounds(
+    contents: list[wire.Content] | wire.Content | None,
+    system: wire.Content | str | None,
+    tally: Tally,
+    at: str = "",
+) -> None:
+    """Raise `RequestTooLarge` for a conversation beyond the bounds, before any of it is worked on."""
+    listed = [contents] if isinstance(contents, wire.Content) else contents or []
+    tally.messages(len(listed), f"{at}contents")
+    if isinstance(system, str):
+        tally.text(system, f"{at}systemInstruction")
+    elif system is not None:
+        _check_content(system, f"{at}systemInstruction", tally)
+    for i, content in enumerate(listed):
+        _check_content(content, f"{at}contents[{i}]", tally)
+
+
+def _check_content(content: wire.Content, at: str, tally: Tally) -> None:
+    parts = [content.parts] if isinstance(content.parts, wire.Part) else content.parts or []
+    tally.parts(len(parts), f"{at}.parts")
+    for j, part in enumerate(parts):
+        tally.text(part.text, f"{at}.parts[{j}].text")
+        if part.inline_data is not None:
+            tally.file(f"{at}.parts[{j}].inlineData")
 
 
 def _says_something(message: Message) -> bool:
@@ -166,6 +210,11 @@ def _json(value: object) -> str:
 
 
 def _blob(data: wire.InlineData, at: str) -> Blob:
+    if not media.is_type(data.mime_type):
+        field = f"{at}.inlineData.mimeType"
+        raise InvalidRequest(
+            f"'{field}' is missing or no media type. Send one such as image/png.", param=field
+        )
     return media.blob(data.data, data.mime_type, f"{at}.inlineData.data", data.display_name)
 
 

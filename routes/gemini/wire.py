@@ -51,6 +51,7 @@ class ThinkingConfig(Struct, rename="camel"):
 class GenerationConfig(Struct, rename="camel"):
     candidate_count: int | None = None
     response_mime_type: str | None = None
+    response_modalities: list[str] | str | None = None
     response_schema: Any = None
     response_json_schema: Any = None
     thinking_config: ThinkingConfig | None = None
@@ -71,6 +72,8 @@ class GenerateRequest(Struct, rename="camel"):
     system_instruction: Content | str | None = None
     generation_config: GenerationConfig | None = None
     tool_config: ToolConfig | None = None
+    cached_content: str | None = None
+    previous_interaction_id: str | None = None
 
 
 class CountRequest(Struct, rename="camel"):

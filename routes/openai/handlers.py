@@ -1,11 +1,13 @@
 """Handlers of OpenAI's routes."""
 
 import secrets
+from typing import Any
 
 import msgspec
 
-from core.chat import Ask
+from core.chat import Ask, Message
 from routes import asking, body, sse
+from routes.bounds import Tally
 from routes.exchange import Exchange
 from routes.models import KnownModels, name_of
 from routes.openai import translate
@@ -23,20 +25,21 @@ class OpenAIHandlers:
         self._started = int(services.started)
         self._default_model = services.settings.default_model
         self._models = models
+        self._settings = services.settings
 
     async def chat_completions(self, exchange: Exchange) -> None:
-        request = body.convert(await exchange.json(), ChatRequest)
+        request, messages = await exchange.json(self._understood)
         n = translate.choices_of(request)
-        translate.refuse_what_cannot_be_kept(request)
         streamed = bool(request.stream)
         ask = Ask(
             model=name_of(request.model, self._default_model),
-            messages=translate.messages_of(request),
+            messages=messages,
             thinking=translate.thinking_of(request),
             stream=streamed,
             request_id=exchange.id,
             caller=exchange.caller_name,
         )
+        await self._models.check_text(ask.model)
         asks = asking.choices(exchange, ask, n)
         id = f"chatcmpl-{secrets.token_hex(12)}"
         created = int(self._clock.now())
@@ -61,8 +64,15 @@ class OpenAIHandlers:
         )
         await exchange.reply(msgspec.json.encode(completion))
 
+    def _understood(self, value: dict[str, Any]) -> tuple[ChatRequest, tuple[Message, ...]]:
+        request = body.convert(value, ChatRequest)
+        translate.choices_of(request)
+        translate.refuse_what_cannot_be_kept(request)
+        translate.check_bounds(request, Tally(self._settings))
+        return request, translate.messages_of(request)
+
     async def models(self, exchange: Exchange) -> None:
-        infos = await self._chat.models()
+        infos = await self._models.listed()
         data = [ModelOut(id=info.id, created=self._started) for info in infos]
         await exchange.reply(msgspec.json.encode(ModelList(data=data)))
 

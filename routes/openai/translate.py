@@ -7,6 +7,7 @@ import msgspec
 from core.chat import Answer, Blob, Message, Part, Picture, Role, Text, ToolCall, Usage
 from core.errors import InvalidRequest, UnsupportedMedia
 from routes import media
+from routes.bounds import Tally
 from routes.openai.wire import (
     AssistantMessage,
     ChatMessage,
@@ -67,6 +68,18 @@ def refuse_what_cannot_be_kept(request: ChatRequest) -> None:
             param="response_format",
         )
 
+    if other := [kind for kind in request.modalities or () if kind != "text"]:
+        raise InvalidRequest(
+            f"'modalities' asks for {other[0][:20]}, which is not built yet. Leave it out and ask a text model.",
+            param="modalities",
+        )
+    for field in ("previous_response_id", "previous_interaction_id", "conversation"):
+        if getattr(request, field):
+            raise InvalidRequest(
+                f"'{field}' is not supported: nothing is stored here. Send the whole history in 'messages'.",
+                param=field,
+            )
+
 
 def _forces(choice: str | dict[str, Any] | None) -> bool:
     if isinstance(choice, dict):
@@ -85,6 +98,26 @@ def messages_of(request: ChatRequest) -> tuple[Message, ...]:
             "'messages' has no content. Write something in at least one message.", param="messages"
         )
     return messages
+
+
+def check_bounds(request: ChatRequest, tally: Tally) -> None:
+    """Raise `RequestTooLarge` for a conversation beyond the bounds, before any of it is worked on."""
+    tally.messages(len(request.messages), "messages")
+    for i, message in enumerate(request.messages):
+        at = f"messages[{i}]"
+        tally.parts(len(message.tool_calls or ()), f"{at}.tool_calls")
+        if isinstance(message.content, list):
+            tally.parts(len(message.content), f"{at}.content")
+            for j, part in enumerate(message.content):
+                tally.text(part.text, f"{at}.content[{j}].text")
+                tally.text(part.refusal, f"{at}.content[{j}].refusal")
+                if part.type in ("image_url", "file"):
+                    tally.file(f"{at}.content[{j}]")
+        else:
+            tally.text(message.content, f"{at}.content")
+        for call in (message.function_call, *(call.function for call in message.tool_calls or ())):
+            if call is not None and isinstance(call.arguments, str):
+                tally.text(call.arguments, at)
 
 
 def has_content(message: Message) -> bool:

@@ -62,6 +62,10 @@ class ChatRequest(Struct):
     tool_choice: str | dict[str, Any] | None = None
     function_call: str | dict[str, Any] | None = None
     response_format: ResponseFormat | None = None
+    modalities: list[str] | None = None
+    previous_response_id: str | None = None
+    previous_interaction_id: str | None = None
+    conversation: str | dict[str, Any] | None = None
 
 
 class ImageOut(Struct):

@@ -351,7 +351,7 @@ def test_the_engines_errors_before_the_first_content(
     assert error["code"] == code
     assert response.headers.get("retry-after") == wait
     assert response.headers.get("x-should-retry") == ("false" if failure.retryable is False else None)
-    assert (f"retry in {wait}s" in error["message"]) is (wait is not None)
+    assert (f"try again in {wait}s" in error["message"]) is (wait is not None)
     assert response.headers["x-gempool-attempts"] == "1"
     assert "raw upstream" not in response.text
 

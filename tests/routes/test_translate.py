@@ -138,7 +138,7 @@ def test_a_wait_is_whole_seconds_and_never_too_short(seconds: float) -> None:
     assert name == b"retry-after"
     assert int(value) >= max(1, seconds)
     assert int(value) < max(seconds, 0) + 1 + 1e-6 or int(value) == 1
-    assert message_of(error) == f"Busy. Please retry in {int(value)}s."
+    assert message_of(error) == f"Busy. Please try again in {int(value)}s."
 
 
 @pytest.mark.parametrize(
