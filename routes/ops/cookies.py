@@ -37,7 +37,7 @@ class CookieHandlers:
 
     async def replace(self, exchange: Exchange) -> None:
         self._admit(exchange)
-        request = body.convert(await exchange.json(), NewCookies)
+        request = await exchange.json(lambda found: body.convert(found, NewCookies))
         export = request.cookies
         if export is not None and (request.secure_1psid or request.secure_1psidts):
             raise InvalidRequest(

@@ -347,7 +347,7 @@ async def test_nobody_waits_for_a_slow_server(empty_valkey: str, bark: FakeBark,
         began = time.perf_counter()
         for n in range(QUEUE + 10):
             replica.alerts.raise_(Incident("expired", account=f"account-{n}"))
-        assert time.perf_counter() - began < 0.2
+        assert time.perf_counter() - began < 1.0  # one push alone hangs for three
         assert replica.count("expired", "dropped") == 10
         await until(lambda: replica.pushes("unreachable") >= 2)
 
