@@ -335,8 +335,15 @@ async def test_a_client_that_leaves_is_seen(sim: Simulator, open_client: OpenCli
     """The journal shows the running generation, then that it was aborted and when."""
     sim.set_defaults(frames=50, frame_delay=0.1)
     client = await open_client()
-    task = asyncio.create_task(client.generate_content("Slowly", current_retry=0))
-    await until(lambda: sim.account("alice")["running"] == 1)
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in client.generate_content_stream("Slowly", current_retry=0):
+            begun.set()
+
+    # Before the response's head a cancel would leave the transfer running to its end.
+    task = asyncio.create_task(read())
+    await begun.wait()
     before = sim.account("alice")["open_connections"]
     # The first cancel only makes curl_cffi wait for the end of the transfer; a further one ends it.
     while not task.done():
