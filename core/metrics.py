@@ -89,6 +89,12 @@ class Metrics:
             buckets=SECONDS,
             registry=r,
         )
+        self.pictures_stored = Counter(
+            "gempool_pictures_stored",
+            "Pictures handed to a store: `ok`, `failed`, or `fallback` where the local folder stood in.",
+            ["store", "outcome"],
+            registry=r,
+        )
         self.store_errors = Counter(
             "gempool_store_errors", "Store commands that failed.", ["operation"], registry=r
         )

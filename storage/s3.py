@@ -1,0 +1,109 @@
+"""Pictures in an S3-compatible store (MinIO, R2, SeaweedFS, ...). The only importer of the minio SDK."""
+
+import asyncio
+import io
+from datetime import timedelta
+from urllib.parse import quote, urlsplit
+
+import urllib3
+from minio import Minio
+from minio.error import InvalidResponseError, MinioException, S3Error
+
+from core.secret import Secret
+from storage.objects import StorageError
+
+LONGEST_LINK = 7 * 86400.0
+"""Seconds; S3 signs links for no longer."""
+_REMEDIES = {
+    "SignatureDoesNotMatch": "S3_SECRET_KEY is not the secret of that access key",
+    "InvalidAccessKeyId": "S3_ACCESS_KEY is not known there",
+    "AccessDenied": "the keys may not write into the bucket",
+    "NoSuchBucket": "make the bucket, or mend S3_BUCKET",
+    "RequestTimeTooSkewed": "this machine's clock is wrong",
+}
+_RETRIED = (500, 502, 503, 504)
+
+
+class S3:
+    """One bucket.
+
+    endpoint: `https://host[:port]`. public_url: what callers read under, without the name; '' hands out links that
+    are signed for `link_ttl` seconds. timeout: seconds, for connecting and for each silence. Raises ValueError where
+    the endpoint is no such address.
+    """
+
+    kind = "s3"
+
+    def __init__(
+        self,
+        endpoint: str,
+        access_key: Secret,
+        secret_key: Secret,
+        bucket: str,
+        *,
+        public_url: str = "",
+        region: str = "us-east-1",
+        link_ttl: float = 86400.0,
+        timeout: float = 10.0,
+        retries: int = 2,
+    ) -> None:
+        address = urlsplit(endpoint)
+        if address.scheme not in ("http", "https") or not address.hostname or address.path.strip("/"):
+            raise ValueError(
+                f"{endpoint!r} is no address of an object store; write it as https://host or http://host:port"
+            )
+        self._endpoint = address.netloc.rpartition("@")[2]
+        self._bucket = bucket
+        self._public_url = public_url.rstrip("/")
+        self._link_ttl = timedelta(seconds=min(link_ttl, LONGEST_LINK))
+        self._pool = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=timeout, read=timeout),
+            maxsize=8,
+            retries=urllib3.Retry(total=retries, backoff_factor=0.2, status_forcelist=_RETRIED),
+        )
+        self._client = Minio(
+            self._endpoint,
+            access_key=access_key.reveal(),
+            secret_key=secret_key.reveal(),
+            secure=address.scheme == "https",
+            region=region,  # named, since asking for it costs a round trip and a permission
+            http_client=self._pool,
+        )
+
+    async def put(self, name: str, data: bytes, content_type: str) -> str:
+        return await asyncio.to_thread(self._put, name, data, content_type)
+
+    async def check(self) -> None:
+        await asyncio.to_thread(self._check)
+
+    def _put(self, name: str, data: bytes, content_type: str) -> str:
+        try:
+            self._client.put_object(
+                self._bucket, name, io.BytesIO(data), len(data), content_type=content_type
+            )
+            if self._public_url:
+                return f"{self._public_url}/{quote(name)}"
+            return self._client.presigned_get_object(self._bucket, name, expires=self._link_ttl)
+        except (MinioException, urllib3.exceptions.HTTPError, ValueError) as error:
+            raise StorageError(self._explained(error)) from error
+
+    def _check(self) -> None:
+        try:
+            found = self._client.bucket_exists(self._bucket)
+        except (MinioException, urllib3.exceptions.HTTPError, ValueError) as error:
+            raise StorageError(self._explained(error)) from error
+        if not found:
+            raise StorageError(f"The object store at {self._endpoint} has no bucket {self._bucket!r}.")
+
+    def _explained(self, error: Exception) -> str:
+        """In words, without what the server or the SDK quotes of the request."""
+        where = f"The object store at {self._endpoint}"
+        if isinstance(error, S3Error):
+            remedy = _REMEDIES.get(error.code or "", "look at its log")
+            return f"{where} has refused bucket {self._bucket!r} ({error.code}): {remedy}."
+        if isinstance(error, InvalidResponseError):
+            return f"{where} has not answered like S3: look at S3_ENDPOINT, and at a proxy before it."
+        if isinstance(error, ValueError):
+            return f"{where} cannot be asked: {error}."
+        cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
+        return f"{where} cannot be reached ({type(cause).__name__}): is it running, is S3_ENDPOINT right?"

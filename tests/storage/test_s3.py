@@ -1,0 +1,135 @@
+"""The S3 store against a real server."""
+
+import socket
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from core.clock import SystemClock
+from core.metrics import Metrics
+from core.secret import Secret
+from storage import S3, Local, Shelf, StorageError, name_of
+from tests.storage.conftest import ACCESS, BUCKET, SECRET, free_ports
+
+PNG = b"\x89PNG" + bytes(range(256)) * 4000
+
+
+async def read(link: str) -> httpx.Response:
+    async with httpx.AsyncClient() as client:
+        return await client.get(link)
+
+
+def store(
+    endpoint: str, *, access: str = ACCESS, secret: str = SECRET, bucket: str = BUCKET, **more: str
+) -> S3:
+    return S3(endpoint, Secret(access), Secret(secret), bucket, retries=1, timeout=10.0, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("prompt", ["a fox", "雪地里的狐狸", "100% & more?"])
+async def test_a_signed_link_reads_the_picture(s3: str, prompt: str) -> None:
+    """The link that `put` gives reads the same bytes with their type, without any key."""
+    link = await store(s3).put(name_of(prompt, "image/png", time.time()), PNG, "image/png")
+    answer = await read(link)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert answer.content == PNG
+    assert SECRET not in link
+    assert (await read(link.partition("?")[0])).status_code == 403
+
+
+async def test_a_public_link(s3: str) -> None:
+    """With a public address the link is that and the name."""
+    name = name_of("狐", "image/png", time.time())
+    link = await store(s3, public_url="https://pictures.example/all/").put(name, PNG, "image/png")
+    assert link.startswith("https://pictures.example/all/")
+    assert link.isascii()
+    assert httpx.URL(link).path == f"/all/{name}"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"secret": "not-the-secret"}, "S3_SECRET_KEY"),
+        ({"access": "nobody"}, "S3_ACCESS_KEY"),
+    ],
+)
+async def test_what_is_wrong_is_named(s3: str, wrong: dict[str, str], said: str) -> None:
+    """A wrong secret or key: an error that names the setting and shows neither key."""
+    with pytest.raises(StorageError, match=said) as caught:
+        await store(s3, **wrong).put(name_of("fox", "image/png", 1.0), PNG, "image/png")
+    assert SECRET not in str(caught.value)
+    assert "not-the-secret" not in str(caught.value)
+    with pytest.raises(StorageError):
+        await store(s3, **wrong).check()
+
+
+async def test_a_bucket_that_is_missing(s3: str) -> None:
+    """Told by `check`, with its name: this server makes a bucket for who writes into it."""
+    with pytest.raises(StorageError, match="no-such-bucket"):
+        await store(s3, bucket="no-such-bucket").check()
+
+
+async def test_check_of_a_store_that_is_well(s3: str) -> None:
+    """The right keys and bucket: nothing to say."""
+    await store(s3).check()
+
+
+async def test_nobody_there() -> None:
+    """A refused connection and one that never answers both end in words, the second within its bounds."""
+    with pytest.raises(StorageError, match="cannot be reached"):
+        await store(f"http://127.0.0.1:{free_ports(1)[0]}").put(
+            name_of("f", "image/png", 1.0), PNG, "image/png"
+        )
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        mute = S3(
+            f"http://127.0.0.1:{silent.getsockname()[1]}",
+            Secret("a"),
+            Secret("s"),
+            "b",
+            timeout=0.3,
+            retries=1,
+        )
+        started = time.monotonic()
+        with pytest.raises(StorageError, match="cannot be reached"):
+            await mute.put(name_of("f", "image/png", 1.0), PNG, "image/png")
+        assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("endpoint", ["", "minio:9000", "ftp://x", "https://host/path"])
+def test_an_endpoint_that_is_none(endpoint: str) -> None:
+    """Refused at once, with what it should look like."""
+    with pytest.raises(ValueError, match="https://host"):
+        store(endpoint)
+
+
+async def test_a_failed_store_loses_no_picture(s3: str, tmp_path: Path) -> None:
+    """The picture is kept in the local folder, and metrics tell it; the well store is used without a word."""
+    clock = SystemClock()
+    local = Local(tmp_path, clock)
+    metrics = Metrics()
+
+    def value(kind: str, outcome: str) -> float:
+        labels = {"store": kind, "outcome": outcome}
+        return metrics.registry.get_sample_value("gempool_pictures_stored_total", labels) or 0.0
+
+    kept = await Shelf(store(s3, secret="wrong"), local, metrics, clock).keep(PNG, "image/png", "a fox")
+    assert kept.kind == "local"
+    found = await local.find(kept.name)
+    assert found is not None
+    assert found.path.read_bytes() == PNG
+    assert (value("s3", "failed"), value("local", "fallback")) == (1, 1)
+    kept = await Shelf(store(s3), local, metrics, clock).keep(PNG, "image/png", "a fox")
+    assert kept.kind == "s3"
+    assert (await read(kept.link)).content == PNG
+    assert value("s3", "ok") == 1
+
+
+async def test_nowhere_to_keep_it(tmp_path: Path) -> None:
+    """Where the local folder fails as well the error is told."""
+    (tmp_path / "files").write_text("in the way")
+    local = Local(tmp_path / "files", SystemClock())
+    with pytest.raises(StorageError):
+        await Shelf(local, local, Metrics(), SystemClock()).keep(PNG, "image/png", "a fox")
