@@ -88,7 +88,7 @@ async def test_nobody_there() -> None:
             f"http://127.0.0.1:{silent.getsockname()[1]}",
             Secret("a"),
             Secret("s"),
-            "b",
+            "bucket",
             timeout=0.3,
             retries=1,
         )
