@@ -1,0 +1,293 @@
+"""Where the logo is, decided by the picture's content.
+
+A mark predicts, from the marked values alone, by how much each pair of neighbours differs because of it. What is seen is
+compared with that: `strength` is 1 for the logo and about 0 where there is none, `score` says by how many deviations of the
+texture around it stands out. The places where the app stamps are screened first; then, for cropped pictures, every place
+of the corner. What remains must pass all tests of `_proved`, or nothing was found.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from watermark.star import Floats
+from watermark.template import PAD, Evidence, Template, local, pairs
+
+Bytes = NDArray[np.uint8]
+
+REACH = 304
+"""Pixels from the right and from the bottom in which the logo is looked for."""
+_FIELD = 160
+"""Side of the field in which places are searched: full resolution for small logos, half for the large one."""
+_SLOTS = {48: (32, 96), 96: (64, 192)}
+_PEAKS = 2
+
+
+@dataclass(frozen=True)
+class Rigour:
+    """What a finding must reach.
+
+    floor: variance of a pair's difference that coding alone makes. screen, score, searched: scores that a place must
+    reach to be examined, to be taken, and to be taken where the app never stamps. tolerance: of the strength.
+    below: levels by which a pixel may lie under the white that the mark put on it. luma: shares of B, G, R in what is
+    looked at. subsampled: colour is kept at half the resolution.
+    """
+
+    floor: float
+    screen: float
+    score: float
+    searched: float
+    tolerance: float
+    below: float
+    luma: tuple[float, float, float]
+    subsampled: bool
+
+
+LOSSLESS = Rigour(
+    floor=0.4, screen=4.5, score=10.0, searched=16.0, tolerance=0.06, below=1.0,
+    luma=(1 / 3, 1 / 3, 1 / 3), subsampled=False,
+)  # fmt: skip
+LOSSY = Rigour(
+    floor=4.0, screen=4.5, score=10.0, searched=16.0, tolerance=0.05, below=24.0,
+    luma=(0.114, 0.587, 0.299), subsampled=True,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A mark at (top, left) of the corner, and why it was not taken ('' where it was)."""
+
+    template: Template
+    top: int
+    left: int
+    evidence: Evidence
+    searched: bool
+    objection: str = ""
+
+
+class Finder:
+    """Looks for marks; made once, since the templates cost more than a search."""
+
+    def __init__(self, templates: tuple[Template, ...]) -> None:
+        self._by_size = {
+            size: tuple(t for t in templates if t.mark.size == size)
+            for size in sorted({t.mark.size for t in templates})
+        }
+        self._scouts = {size: group[0] for size, group in self._by_size.items()}
+        self._spectra = {size: _spectrum(t) for size, t in self._scouts.items()}
+
+    def candidates(self, corner: Bytes, rigour: Rigour) -> Iterator[Candidate]:
+        """Examined hypotheses. corner: (h, w, 3), the picture's last rows and columns."""
+        view = _View(corner, rigour)
+        yield from self._at_slots(view)
+        yield from self._anywhere(view)
+
+    def find(self, corner: Bytes, rigour: Rigour) -> tuple[Candidate | None, bool]:
+        """The mark that passed every test, and whether something came near to one."""
+        view = _View(corner, rigour)
+        near = False
+        for candidates in (self._at_slots(view), self._anywhere(view)):
+            best: Candidate | None = None
+            for candidate in candidates:
+                near = near or abs(candidate.evidence.strength - 1) < 0.5
+                if not candidate.objection and (
+                    best is None or candidate.evidence.residue < best.evidence.residue
+                ):
+                    best = candidate
+            if best is not None:
+                return best, near
+        return None, near
+
+    def remains(self, corner: Bytes, found: Candidate, box: Bytes, rigour: Rigour) -> bool:
+        """Whether the candidate's place, with this box in it, still looks marked or has turned dark."""
+        after = _padded(corner, found.top, found.left, found.template.mark.size).copy()
+        after[PAD:-PAD, PAD:-PAD] = box
+        evidence = found.template.weigh(_grey(after, rigour), rigour.floor)
+        return abs(evidence.strength) > 0.1 + rigour.tolerance and abs(evidence.score) > rigour.score / 2
+
+    def _at_slots(self, view: "_View") -> Iterator[Candidate]:
+        """Where the app stamps."""
+        height, width = view.grey.shape
+        slots = []
+        for size, margins in _SLOTS.items():
+            for margin in margins if size in self._scouts else ():
+                top, left = height - margin - size, width - margin - size
+                score = view.field.score(self._scouts[size], top, left)
+                if score >= view.rigour.screen:
+                    slots.append((score, size, top, left))
+        for _, size, top, left in sorted(slots, reverse=True)[:3]:
+            yield from self._examine(view, size, top, left, searched=False)
+
+    def _anywhere(self, view: "_View") -> Iterator[Candidate]:
+        """Where a crop may have moved it."""
+        for size, top, left in self._search(view):
+            yield from self._examine(view, size, top, left, searched=True)
+
+    def _examine(self, view: "_View", size: int, top: int, left: int, searched: bool) -> Iterator[Candidate]:
+        group = self._by_size[size]
+        box = _padded(view.grey, top, left, size)
+        first = group[0].weigh(box, view.rigour.floor)
+        for template in group:
+            if not 0.6 < first.strength / template.scouted < 1.67:
+                continue
+            evidence = first if template is group[0] else template.weigh(box, view.rigour.floor)
+            found = Candidate(template, top, left, evidence, searched)
+            yield replace(found, objection=_objection(found, view.corner, view.rigour))
+
+    def _search(self, view: "_View") -> list[tuple[int, int, int]]:
+        """(size, top, left) of the places that look most like a logo, best first."""
+        places = []
+        odd = (view.grey.shape[0] % 2, view.grey.shape[1] % 2)
+        for size, spectrum in self._spectra.items():
+            scout = self._scouts[size]
+            scale = 2 if size == 96 else 1
+            field = view.field
+            if scale == 2:
+                even = view.grey[odd[0] :, odd[1] :]
+                if min(even.shape) < size:
+                    continue
+                half = cv2.resize(even, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+                field = _Field(np.asarray(half), view.rigour)
+            for score, top, left in field.peaks(spectrum, size // scale, scout.energy):
+                if score >= view.rigour.screen:
+                    places.append(
+                        (score, size, top * scale + odd[0] * (scale - 1), left * scale + odd[1] * (scale - 1))
+                    )
+        best = [
+            view.field.refined(self._scouts[size], top, left)
+            for _, size, top, left in sorted(places, reverse=True)[:3]
+        ]
+        return [
+            (size, top, left)
+            for score, size, top, left in sorted(best, reverse=True)[:2]
+            if score >= view.rigour.screen
+        ]
+
+
+def _grey(corner: NDArray[Any], rigour: Rigour) -> Floats:
+    return np.asarray(cv2.transform(corner.astype(np.float32), np.array([rigour.luma], np.float32)))
+
+
+def _padded(values: NDArray[Any], top: int, left: int, size: int) -> NDArray[Any]:
+    """The box with PAD pixels around it; beyond the picture's edge the last pixel is repeated."""
+    box = values[max(top - PAD, 0) : top + size + PAD, max(left - PAD, 0) : left + size + PAD]
+    before = (max(PAD - top, 0), max(PAD - left, 0))
+    side = size + 2 * PAD
+    if box.shape[:2] == (side, side):
+        return box
+    after = (side - box.shape[0] - before[0], side - box.shape[1] - before[1])
+    around = ((before[0], after[0]), (before[1], after[1]), (0, 0))
+    return np.pad(box, around[: box.ndim], mode="edge")
+
+
+def _objection(found: Candidate, corner: Bytes, rigour: Rigour) -> str:
+    """Why this is not the logo, '' where nothing speaks against it."""
+    evidence, mark = found.evidence, found.template.mark
+    if evidence.score < (rigour.searched if found.searched else rigour.score):
+        return "faint"
+    if abs(evidence.strength - 1) > rigour.tolerance + 3 / evidence.weight:
+        return "strength"
+    # Each direction of each quadrant speaks for itself: a logo is whole and symmetric.
+    errors = np.sqrt(np.maximum(evidence.weights, 1e-9))
+    if np.any(np.abs(evidence.sectors - 1) > 0.12 + rigour.tolerance + 6 / errors):
+        return "sectors"
+    box = corner[found.top : found.top + mark.size, found.left : found.left + mark.size]
+    under = found.template.white - box.min(2)
+    allowed = rigour.below if mark.exact else rigour.below + 3
+    if float((under > allowed).mean()) > (0 if rigour is LOSSLESS and mark.exact else 0.02):
+        return "too dark"
+    if not _channels_agree(found, corner, rigour):
+        return "colour"
+    if evidence.residue > evidence.before - 0.1:
+        return "no better"
+    return ""
+
+
+def _channels_agree(found: Candidate, corner: Bytes, rigour: Rigour) -> bool:
+    """White lies on every channel alike; on colour it lies by making it paler."""
+    box = _padded(corner, found.top, found.left, found.template.mark.size).astype(np.float32)
+    if rigour.subsampled:
+        luma = _grey(box, rigour)
+        strengths = [
+            found.template.chroma_strength(box[..., channel] - luma, rigour.floor) for channel in (0, 2)
+        ]
+        slack = 0.3
+    else:
+        strengths = [found.template.strength(box[..., channel], found.evidence.trust) for channel in range(3)]
+        slack = 2 * rigour.tolerance
+    return all(abs(strength - 1) <= slack + 5 / weight for strength, weight in strengths)
+
+
+class _View:
+    """A corner and what is computed of it once."""
+
+    def __init__(self, corner: Bytes, rigour: Rigour) -> None:
+        self.corner = corner
+        self.rigour = rigour
+        self.grey = _grey(corner, rigour)
+        self.field = _Field(self.grey, rigour)
+
+
+class _Field:
+    """What a scout is compared with, for every place at once."""
+
+    def __init__(self, grey: Floats, rigour: Rigour) -> None:
+        mean, step = pairs(grey)
+        room = 255 - mean
+        weight = 1 / (local(step) + rigour.floor)
+        # Each step in units of the texture around it: what places are searched by.
+        self._even = step * np.sqrt(weight)
+        self._seen = weight * step * room
+        self._norm = weight * room * room
+
+    def score(self, scout: Template, top: int, left: int) -> float:
+        side = scout.mark.size
+        if top < 0 or left < 0 or top + side > self._norm.shape[1] or left + side > self._norm.shape[2]:
+            return 0.0
+        rows, columns = slice(top, top + side), slice(left, left + side)
+        seen = float(np.vdot(self._seen[:, rows, columns], scout.inner))
+        norm = float(np.vdot(self._norm[:, rows, columns], scout.inner_square))
+        return float(seen / np.sqrt(max(norm, 1e-9)))
+
+    def peaks(self, spectrum: Floats, side: int, energy: float) -> list[tuple[float, int, int]]:
+        """The best places in the last rows and columns: score, top, left."""
+        height, width = self._seen.shape[1:]
+        top, left = max(height - _FIELD, 0), max(width - _FIELD, 0)
+        if height - top < side or width - left < side:
+            return []
+        seen = np.zeros((_FIELD, _FIELD, 2), np.float32)
+        seen[: height - top, : width - left, 0] = self._even[0, top:, left:]
+        seen[: height - top, : width - left, 1] = self._even[1, top:, left:]
+        product = cv2.mulSpectrums(cv2.dft(seen), spectrum, 0, conjB=True)
+        sums = cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)[..., 0]
+        rows, columns = height - top - side + 1, width - left - side + 1
+        scores = np.ascontiguousarray(sums[:rows, :columns]) / np.float32(energy**0.5)
+        found = []
+        for _ in range(_PEAKS):
+            _, best, _, (x, y) = cv2.minMaxLoc(scores)
+            found.append((best, y + top, x + left))
+            scores[max(y - 6, 0) : y + 7, max(x - 6, 0) : x + 7] = 0
+        return found
+
+    def refined(self, scout: Template, top: int, left: int) -> tuple[float, int, int, int]:
+        """The best place around one: score, size, top, left."""
+        around = (-1, 0, 1)
+        best = max((self.score(scout, top + y, left + x), top + y, left + x) for y in around for x in around)
+        return best[0], scout.mark.size, best[1], best[2]
+
+
+def _spectrum(scout: Template) -> Floats:
+    """Of the scout's steps as complex numbers (right + i below), at the field's resolution."""
+    steps = scout.inner
+    if scout.mark.size == 96:
+        small = cv2.resize(scout.mark.alpha, (48, 48), interpolation=cv2.INTER_AREA)
+        mean, step = pairs(np.asarray(small, np.float32))
+        steps = step / (1 - mean)
+    field = np.zeros((_FIELD, _FIELD, 2), np.float32)
+    side = steps.shape[1]
+    field[:side, :side, 0], field[:side, :side, 1] = steps[0], steps[1]
+    return np.asarray(cv2.dft(field))

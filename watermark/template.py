@@ -1,0 +1,124 @@
+"""What a mark predicts of the picture that carries it, and how well a picture agrees."""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from watermark.star import Floats, Mark
+
+PAD = 4
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """strength: 1 for the logo, 0 without it. score: strength over its error in the texture at hand.
+
+    sectors, weights: the same for the pairs of each direction in each quadrant; the error of a sector is weight**-0.5.
+    weight: what the score would be at strength 1. before, residue: log variance of the steps at the star's edge, as it
+    stands and after removal. trust: of each pair, the inverse of its variance.
+    """
+
+    strength: float
+    score: float
+    weight: float
+    sectors: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    before: float
+    residue: float
+    trust: Floats = field(repr=False)
+
+
+class Template:
+    """A mark's prediction. Arrays (2, n, n) are of pairs to the right and below."""
+
+    def __init__(self, mark: Mark, scout: "Template | None" = None) -> None:
+        self.mark = mark
+        side = mark.size + 2 * PAD
+        self._half = side // 2
+        mean, step = pairs(np.pad(mark.alpha, PAD))
+        self._gain = 1 / (1 - mean)
+        self._told = step * self._gain**2
+        self._noise = self._gain**2
+        self._edge = np.nonzero((np.abs(step) > 0.02).any(0))
+        half_mean, half_step = pairs(_halved(np.pad(mark.alpha, PAD)))
+        self._half_gain = 1 / (1 - half_mean)
+        self._half_told = half_step * self._half_gain**2
+        inner = (slice(None), slice(PAD, PAD + mark.size), slice(PAD, PAD + mark.size))
+        self.inner = np.ascontiguousarray((step * self._gain)[inner])
+        self.inner_square = self.inner**2
+        self.energy = float(self.inner_square.sum())
+        self.white = mark.alpha * 255
+        # What the scout's strength is where this mark lies on flat ground.
+        flat = np.pad(100 + mark.alpha * 155, PAD, constant_values=100).astype(np.float32)
+        self.scouted = 1.0 if scout is None else scout.weigh(flat, 0.4).strength
+
+    def weigh(self, grey: Floats, floor: float) -> Evidence:
+        """grey: the mark's box with PAD pixels around it. floor: variance that coding alone makes."""
+        mean, step = pairs(grey)
+        seen = step * self._gain
+        told = (255 - mean) * self._told
+        least = floor * self._noise
+        before, after = local(seen), local(seen - told)
+        trust = 1 / (np.minimum(before, after) + least)
+        weighted = told * trust
+        told *= weighted
+        seen *= weighted
+        with_seen, with_told = _sectors(seen, self._half), _sectors(told, self._half)
+        norm = float(with_told.sum()) + 1e-9
+        strength = float(with_seen.sum()) / norm
+        ground = least[0][self._edge]
+        return Evidence(
+            strength=strength,
+            score=strength * norm**0.5,
+            weight=norm**0.5,
+            sectors=with_seen / np.maximum(with_told, 1e-9),
+            weights=with_told,
+            before=float(np.log(before[self._edge] + ground).mean()),
+            residue=float(np.log(after[self._edge] + ground).mean()),
+            trust=trust,
+        )
+
+    def strength(self, values: Floats, trust: Floats) -> tuple[float, float]:
+        """Strength and weight of one channel, its pairs trusted as those of the whole."""
+        mean, step = pairs(values)
+        told = (255 - mean) * self._told
+        weighted = told * trust
+        norm = float(np.vdot(weighted, told)) + 1e-9
+        return float(np.vdot(weighted, step * self._gain)) / norm, norm**0.5
+
+    def chroma_strength(self, chroma: Floats, floor: float) -> tuple[float, float]:
+        """The same of a channel in which white is 0, at half the resolution, as lossy formats keep colour."""
+        mean, step = pairs(_halved(chroma))
+        seen = step * self._half_gain
+        told = -mean * self._half_told
+        weighted = told / (np.minimum(local(seen), local(seen - told)) + floor)
+        norm = float(np.vdot(weighted, told)) + 1e-9
+        return float(np.vdot(weighted, seen)) / norm, norm**0.5
+
+
+def _halved(values: Floats) -> Floats:
+    return np.asarray(cv2.resize(values, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+
+
+def pairs(values: Floats) -> tuple[Floats, Floats]:
+    """Mean and difference of each value with its right and its lower neighbour; 0 difference at the rim."""
+    mean = np.empty((2, *values.shape), np.float32)
+    step = np.empty((2, *values.shape), np.float32)
+    mean[:] = values
+    np.subtract(values[:, 1:], values[:, :-1], out=step[0, :, :-1])
+    np.subtract(values[1:], values[:-1], out=step[1, :-1])
+    step[0, :, -1] = 0
+    step[1, -1] = 0
+    mean += step * np.float32(0.5)
+    return mean, step
+
+
+def local(steps: Floats) -> Floats:
+    """The mean square of the steps around each place."""
+    return np.asarray(cv2.blur((steps[0] ** 2 + steps[1] ** 2) * np.float32(0.5), (5, 5)))
+
+
+def _sectors(values: Floats, half: int) -> NDArray[np.float64]:
+    return np.asarray(values.reshape(2, 2, half, 2, half).sum((2, 4)).ravel(), np.float64)
