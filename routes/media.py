@@ -7,6 +7,7 @@ import urllib.parse
 
 from core.chat import Blob
 from core.errors import InvalidRequest, UnsupportedMedia
+from core.pictures import dimensions, sniff
 
 MAX_PIXELS = 100_000_000
 _TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;.*)?", re.ASCII | re.DOTALL)
@@ -22,72 +23,9 @@ _PIECE = 1024 * 1024
 """Base64 is decoded so much at a time, a multiple of 4, so that other threads get their turn."""
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
-_MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-    (b"BM", "image/bmp"),
-    (b"II*\x00", "image/tiff"),
-    (b"MM\x00*", "image/tiff"),
-    (b"%PDF-", "application/pdf"),
-)
-_BRANDS = {
-    b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic", b"hevc": "image/heic",
-    b"mif1": "image/heif", b"msf1": "image/heif",
-}  # fmt: skip
-
-
-def sniff(data: bytes) -> str | None:
-    """The media type that the first bytes prove, or None."""
-    for magic, mime in _MAGIC:
-        if data.startswith(magic):
-            return mime if magic != b"BM" or _is_bitmap(data) else None
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    if data[4:8] == b"ftyp":
-        return _BRANDS.get(data[8:12])
-    return None
-
 
 def is_type(text: str) -> bool:
     return _TYPE.fullmatch(text.strip()) is not None
-
-
-def _little(data: bytes) -> int:
-    return int.from_bytes(data, "little")
-
-
-def dimensions(data: bytes) -> tuple[int, int] | None:
-    """Width and height in pixels that a picture's header claims, or None where it cannot be read."""
-    big = int.from_bytes
-    if data.startswith(b"\x89PNG"):
-        return (big(data[16:20]), big(data[20:24])) if len(data) >= 24 and data[12:16] == b"IHDR" else None
-    if data.startswith(b"GIF8"):
-        return (_little(data[6:8]), _little(data[8:10])) if len(data) >= 10 else None
-    if data[8:12] == b"WEBP" and len(data) >= 30:
-        if data[12:16] == b"VP8X":
-            return _little(data[24:27]) + 1, _little(data[27:30]) + 1
-        if data[12:16] == b"VP8L":
-            bits = _little(data[21:25])
-            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-        return _little(data[26:28]) & 0x3FFF, _little(data[28:30]) & 0x3FFF
-    return _jpeg_dimensions(data) if data.startswith(b"\xff\xd8") else None
-
-
-def _jpeg_dimensions(data: bytes) -> tuple[int, int] | None:
-    at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return int.from_bytes(data[at + 7 : at + 9]), int.from_bytes(data[at + 5 : at + 7])
-        at += 2 + int.from_bytes(data[at + 2 : at + 4])
-    return None
-
-
-def _is_bitmap(data: bytes) -> bool:
-    # Two letters prove little; a bitmap also tells its own header's size.
-    return len(data) >= 18 and int.from_bytes(data[14:18], "little") in (12, 40, 52, 56, 64, 108, 124)
 
 
 def decode_base64(text: str) -> bytes:
