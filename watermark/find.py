@@ -33,6 +33,8 @@ class Rigour:
 
     floor: variance of a pair's difference that coding alone makes. screen, score, searched: scores that a place must
     reach to be examined, to be taken, and to be taken where the app never stamps. tolerance: of the strength.
+    loss: of strength, over the weight, that coding takes.
+    explained: by how much the log variance must fall where a V2 star stands out strongly.
     below: levels by which a pixel may lie under the white that the mark put on it. luma: shares of B, G, R in what is
     looked at. subsampled: colour is kept at half the resolution.
     """
@@ -43,16 +45,22 @@ class Rigour:
     searched: float
     tolerance: float
     below: float
+    loss: float
+    explained: float
     luma: tuple[float, float, float]
     subsampled: bool
 
 
 LOSSLESS = Rigour(
     floor=0.4, screen=4.5, score=10.0, searched=16.0, tolerance=0.06, below=1.0,
+    loss=0.0,
+    explained=1.8,
     luma=(1 / 3, 1 / 3, 1 / 3), subsampled=False,
 )  # fmt: skip
 LOSSY = Rigour(
     floor=4.0, screen=4.5, score=10.0, searched=16.0, tolerance=0.05, below=24.0,
+    loss=2.0,
+    explained=2.5,
     luma=(0.114, 0.587, 0.299), subsampled=True,
 )  # fmt: skip
 
@@ -107,7 +115,8 @@ class Finder:
         after = _padded(corner, found.top, found.left, found.template.mark.size).copy()
         after[PAD:-PAD, PAD:-PAD] = box
         evidence = found.template.weigh(_grey(after, rigour), rigour.floor)
-        return abs(evidence.strength) > 0.1 + rigour.tolerance and abs(evidence.score) > rigour.score / 2
+        most = 0.4 if rigour.subsampled else 0.1 + rigour.tolerance
+        return abs(evidence.strength) > most and abs(evidence.score) > rigour.score / 2
 
     def _at_slots(self, view: "_View") -> Iterator[Candidate]:
         """Where the app stamps."""
@@ -189,7 +198,9 @@ def _objection(found: Candidate, corner: Bytes, rigour: Rigour) -> str:
     evidence, mark = found.evidence, found.template.mark
     if evidence.score < (rigour.searched if found.searched else rigour.score):
         return "faint"
-    if abs(evidence.strength - 1) > rigour.tolerance + 3 / evidence.weight:
+    # Coding with loss takes from the strength, the more the fainter the step; it adds nothing.
+    slack = rigour.tolerance + 3 / evidence.weight
+    if not 1 - slack - rigour.loss / evidence.weight <= evidence.strength <= 1 + slack:
         return "strength"
     # Each direction of each quadrant speaks for itself: a logo is whole and symmetric.
     errors = np.sqrt(np.maximum(evidence.weights, 1e-9))
@@ -200,6 +211,12 @@ def _objection(found: Candidate, corner: Bytes, rigour: Rigour) -> str:
     allowed = rigour.below if mark.exact else rigour.below + 3
     if float((under > allowed).mean()) > (0 if rigour is LOSSLESS and mark.exact else 0.02):
         return "too dark"
+    right = corner.shape[1] - found.left - mark.size
+    stamped = not rigour.subsampled and right == {48: 96, 96: 192}.get(mark.size, right)
+    explained = evidence.before - evidence.residue
+    if mark.kind == "v2" and not stamped and evidence.score > 60 and explained < rigour.explained:
+        # A strong step that is only half explained: a star of another white and another peak.
+        return "half explained"
     if not _channels_agree(found, corner, rigour):
         return "colour"
     if evidence.residue > evidence.before - 0.1:
@@ -215,11 +232,12 @@ def _channels_agree(found: Candidate, corner: Bytes, rigour: Rigour) -> bool:
         strengths = [
             found.template.chroma_strength(box[..., channel] - luma, rigour.floor) for channel in (0, 2)
         ]
-        slack = 0.3
+        # Coding takes contrast from colour, and never adds any: more than told is another colour or another mark.
+        least, most = 0.25, 1.3
     else:
         strengths = [found.template.strength(box[..., channel], found.evidence.trust) for channel in range(3)]
-        slack = 2 * rigour.tolerance
-    return all(abs(strength - 1) <= slack + 5 / weight for strength, weight in strengths)
+        least, most = 1 - 2 * rigour.tolerance, 1 + 2 * rigour.tolerance
+    return all(least - 5 / weight <= strength <= most + 5 / weight for strength, weight in strengths)
 
 
 class _View:
