@@ -86,12 +86,13 @@ class Engine:
         while True:
             before = now()
             try:
-                lease = await self._lease(ask, lanes, tried, deadline)
+                lease = await self._lease(ask, lanes, tried, deadline, patience)
             except AllTried as error:
                 # Every account had its turn. Those that failed softly may do better the next time, and
-                # those that cool are waited for as long as a place in the queue would be held.
-                pause = max(_PAUSE * 2**rounds, error.retry_after or 0.0)
-                if rounds == _ROUNDS or pause > patience or now() + pause > deadline - _ENOUGH:
+                # those that cool are waited for in the queue, which knows when they come or go for good.
+                pause = _PAUSE * 2**rounds
+                wait = max(pause, error.retry_after or 0.0)
+                if rounds == _ROUNDS or wait > patience or now() + wait > deadline - _ENOUGH:
                     raise self._nobody_left(error, last) from last
                 ask.trace.waited += pause
                 await self._clock.sleep(pause)
@@ -216,10 +217,14 @@ class Engine:
             return error
         return UpstreamFailed(retry_after=max(error.retry_after or 0.0, _RETRY_AFTER))
 
-    async def _lease(self, ask: Ask, lanes: Sequence[str], tried: Set[str], deadline: float) -> Lease:
+    async def _lease(
+        self, ask: Ask, lanes: Sequence[str], tried: Set[str], deadline: float, patience: float
+    ) -> Lease:
         before = self._clock.monotonic()
         try:
-            lease = await self._pool.lease(lanes, exclude=frozenset(tried), deadline=deadline)
+            lease = await self._pool.lease(
+                lanes, exclude=frozenset(tried), deadline=deadline, patience=max(0.0, patience)
+            )
         finally:
             ask.trace.waited += self._clock.monotonic() - before
         ask.trace.attempts += 1

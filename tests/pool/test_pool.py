@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -64,7 +64,13 @@ class Bench:
         self.metrics: list[Metrics] = []
 
     async def pool(
-        self, roster: list[AccountConfig], *, open_all: bool = True, policy: Policy = QUICK, **settings: Any
+        self,
+        roster: list[AccountConfig],
+        *,
+        open_all: bool = True,
+        policy: Policy = QUICK,
+        predecessors: Iterable[str] = (),
+        **settings: Any,
     ) -> Pool:
         metrics = Metrics()
         store = Store(self.url, metrics, policy, timeout=1.0)
@@ -74,7 +80,7 @@ class Bench:
         self.pools.append(pool)
         self.stores.append(store)
         self.metrics.append(metrics)
-        await pool.start()
+        await pool.start(predecessors)
         if open_all:
             await until(lambda: all_open(pool, roster))
         return pool
@@ -745,6 +751,64 @@ async def test_the_store_loses_its_data(bench: Bench) -> None:
     await until(lambda: all_open(pool, accounts(2)))
     await held.release()
     assert {await use(pool) for _ in range(4)} == {"a0", "a1"}
+
+
+async def test_a_request_meets_an_empty_store(bench: Bench) -> None:
+    """Requests that come before the next sign of life tell the store themselves: no caller sees that it was
+    emptied, and calls that run count towards their account's limit as before."""
+    pool = await bench.pool(accounts(2, max_concurrency=2), lease_ttl=3600.0)
+    held = await pool.lease(ANY)
+    client = redis.Redis.from_url(bench.url)
+    await client.flushall()
+    await client.aclose()
+    leases = await asyncio.gather(*(pool.lease(ANY, deadline=time.monotonic() + 2) for _ in range(3)))
+    assert Counter(lease.account for lease in (held, *leases)) == {"a0": 2, "a1": 2}
+    for lease in (held, *leases):
+        await lease.release()
+    views, _ = await pool.snapshot()
+    assert [view.record.in_flight for view in views] == [0, 0]
+
+
+async def test_a_replica_that_was_stopped_counts_again(bench: Bench) -> None:
+    """A replica that wakes after its leases ran out tells what it still holds: its account gets nothing new
+    until it is back below its limit, and late findings do it no harm."""
+    roster = accounts(1, max_concurrency=1)
+    one, two = await bench.pool(roster, lease_ttl=0.3), await bench.pool(roster, lease_ttl=0.3)
+    slept = await one.lease(ANY)
+    held = await one._store.leases(one.replica)
+    await one._store.leave(one.replica)  # what another replica does for a dead one
+    other = await two.lease(ANY)
+
+    async def counted_again() -> bool:
+        return await one._store.leases(one.replica) == held
+
+    await until(counted_again)
+    await other.release()
+    with pytest.raises(DeadlineExceeded):
+        await two.lease(ANY, deadline=time.monotonic() + 0.2)
+    await slept.release(SessionExpired("long ago"))
+    assert await use(two) == "a0"
+
+
+async def test_a_dead_predecessor_hands_its_leases_back(bench: Bench) -> None:
+    """A replica that starts in the place of a dead one does not wait for the dead one's leases to run out."""
+    roster = accounts(1, max_concurrency=1)
+    dead = await bench.pool(roster, lease_ttl=3600.0)
+    await dead.lease(ANY)
+    await dead._tasks.close()
+    heir = await bench.pool(roster, predecessors=[dead.replica], lease_ttl=3600.0)
+    assert await use(heir, deadline=time.monotonic() + 2) == "a0"
+
+
+async def test_patience_bounds_the_wait(bench: Bench) -> None:
+    """A request that has waited before waits no longer than what is left of its patience."""
+    pool = await bench.pool(accounts(1, max_concurrency=1))
+    held = await pool.lease(ANY)
+    started = time.monotonic()
+    with pytest.raises(PoolBusy):
+        await pool.lease(ANY, patience=0.1)
+    assert time.monotonic() - started < 2
+    await held.release()
 
 
 async def test_an_unreachable_store_is_an_error_of_ours(tmp_path: Any) -> None:
