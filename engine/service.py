@@ -50,6 +50,13 @@ class ChatService(Protocol):
         """Cheap enough for a health check every second."""
 
 
+class ModelCooldown(Struct, frozen=True):
+    """Why an account does not serve one model for now, and the end of it in ISO 8601, UTC."""
+
+    reason: str
+    until: str | None
+
+
 class CookieStatus(Struct, frozen=True):
     """How an account and its cookies stand. Times are ISO 8601 in UTC, None for never or not planned.
 
@@ -61,6 +68,7 @@ class CookieStatus(Struct, frozen=True):
     reason: str
     since: str | None
     cooling_until: str | None
+    cooling_models: Mapping[str, ModelCooldown]
     cookie_age_seconds: float | None
     last_proved: str | None
     last_probe: str | None

@@ -84,6 +84,7 @@ class Pulse:
         try:
             self.counts = await self._store.counts()
             self.store_ok = True
+            self._show_counts()
         except StoreUnavailable:
             self.store_ok = False
 
@@ -126,8 +127,7 @@ class Pulse:
                 await self._store.remove(account)
             self._leasing.strangers = set()
         self.offered_elsewhere = offered_by(records)
-        for state in State:
-            self._metrics.accounts.labels(state).set(self.counts.states.get(state, 0))
+        self._show_counts()
         for record in records:
             current, reason = state_of(record, now)
             self._learn(record.id, record.changed_at, current, reason)
@@ -136,6 +136,10 @@ class Pulse:
                 self._metrics.cookie_age.labels(record.id).set(age)
             for state in State:
                 self._metrics.account_state.labels(record.id, state).set(state == current)
+
+    def _show_counts(self) -> None:
+        for state in State:
+            self._metrics.accounts.labels(state).set(self.counts.states.get(state, 0))
 
     async def _listen(self) -> None:
         while True:

@@ -22,7 +22,7 @@ from core.errors import (
 from core.metrics import Metrics
 from core.secret import Secret
 from core.tasks import Tasks
-from engine.service import CookieStatus, HandedIn, Replaced
+from engine.service import CookieStatus, HandedIn, ModelCooldown, Replaced
 from pool import AccountConfig, Pool, Shared, State
 from pool.account import Record, state_of
 from pool.exports import ExportError, parse
@@ -281,6 +281,11 @@ class Supervisor:
             reason=reason,
             since=_iso(record.changed_at),
             cooling_until=_iso(until),
+            cooling_models={
+                lane: ModelCooldown(cooldown.reason, _iso(cooldown.until))
+                for lane, cooldown in record.lane_cooldowns.items()
+                if cooldown.until > now
+            },
             cookie_age_seconds=round(max(0.0, now - record.cookies_at), 1) if record.cookies_at else None,
             last_proved=_iso(record.proved_at),
             last_probe=_iso(record.probed_at),
