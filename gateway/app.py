@@ -94,7 +94,8 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             stack.push_async_callback(shared.close)
             stack.push_async_callback(pool.close)
             stack.callback(replicas.leave)
-            await pool.start(predecessors=replicas.enter(pool.replica))
+            dead = replicas.enter(pool.replica)
+            await pool.start(predecessors=dead)
             if bark is not None:
                 stack.push_async_callback(bark.close)
             stack.push_async_callback(alerts.close)
@@ -103,7 +104,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             stack.push_async_callback(lookout.close)
             lookout.start()
             stack.push_async_callback(supervisor.close)
-            supervisor.start()
+            supervisor.start(predecessors=dead)
             stack.push_async_callback(watch.close)
             watch.start()
             stack.push_async_callback(engine.close)

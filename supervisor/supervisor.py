@@ -1,7 +1,7 @@
 """Keeps the accounts well: probes, rotates, takes up newer cookies, and brings accounts back from quarantine."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -73,11 +73,14 @@ class Supervisor:
 
     # life
 
-    def start(self) -> None:
-        """Run for the lead, listen for newer cookies, and begin the rounds."""
+    def start(self, predecessors: Iterable[str] = ()) -> None:
+        """Run for the lead, listen for newer cookies, and begin the rounds.
+
+        predecessors: replicas that are known to be dead; the lead of one of them is free at once.
+        """
         s = self._settings
         often = min(5.0, s.probe_interval / 8, s.rotate_interval / 8, s.reprobe_first / 4)
-        self._tasks.spawn(self.leader.run(), "lead")
+        self._tasks.spawn(self.leader.run(predecessors), "lead")
         self._tasks.spawn(self._listen(), "listen")
         for job, seconds in (
             (self.look, max(0.05, often)),

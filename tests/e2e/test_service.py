@@ -134,7 +134,8 @@ def test_kill_and_start_again(upstream: Web, gateways: Gateways) -> None:
 
 
 def test_a_kill_in_mid_stream_blocks_no_account(upstream: Web, gateways: Gateways) -> None:
-    """kill -9 while the only account is in use: the next start serves with it at once, however long leases live."""
+    """kill -9 while the only account is in use: the next start serves with it at once and looks after it, however
+    long leases live."""
     accounts = gateways.accounts_file(1, max_concurrency=1)
     first = gateways.start(accounts, gempool__pool__lease_ttl="10m").ready()
     upstream.defaults(frames=500, words=600, frame_delay=0.05)
@@ -149,6 +150,7 @@ def test_a_kill_in_mid_stream_blocks_no_account(upstream: Web, gateways: Gateway
     assert second.ask("mine now").status_code == 200
     assert time.monotonic() - started < 4
     assert second.lines("leases of a dead replica handed back")
+    wait_for(lambda: second.lines("leads"), seconds=5)
 
 
 def test_the_store_is_emptied_under_load(upstream: Web, gateways: Gateways, empty_valkey: str) -> None:
