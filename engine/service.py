@@ -24,6 +24,8 @@ class Status(Struct, frozen=True):
     waiting: int
     capacity: int
     """Sum of the concurrency limits of the accounts that can serve."""
+    retry_after: float | None = None
+    """Seconds until the next account tries to come back, where it is not ready and that is known."""
 
 
 class ChatService(Protocol):
@@ -46,8 +48,11 @@ class ChatService(Protocol):
     async def models(self) -> tuple[ModelInfo, ...]:
         """The public models and those that the accounts offer under their own names."""
 
-    async def status(self) -> Status:
-        """Cheap enough for a health check every second."""
+    async def status(self, within: float | None = None) -> Status:
+        """Cheap enough for a health check every second.
+
+        within: seconds after which, where the store has not answered, the last known status is told.
+        """
 
 
 class ModelCooldown(Struct, frozen=True):

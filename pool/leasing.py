@@ -165,7 +165,7 @@ class Leasing:
         if self._queue.full:
             free_at = line.free_at if line is not None else 0.0
             seconds = max(0.0, free_at - self._clock.monotonic()) if free_at else None
-            raise self._busy(refused.seconds if refused is not None else seconds)
+            raise self._busy(refused.seconds if refused is not None else seconds, refused)
         return await self._wait(lanes, exclude, key, ticket, deadline, patience)
 
     async def _wait(
@@ -206,7 +206,7 @@ class Leasing:
                     if left <= 0:
                         if bound == deadline and now() >= deadline:
                             raise _too_late()
-                        raise self._busy(refused.seconds if refused is not None else None)
+                        raise self._busy(refused.seconds if refused is not None else None, refused)
                     wait = left
                     if waiter.is_head:
                         told = (
@@ -330,10 +330,12 @@ class Leasing:
             message = f"No account can serve this model now. Please try again in {seconds} seconds."
         return NoAccount(message, retry_after=float(seconds))
 
-    def _busy(self, seconds: float | None) -> PoolBusy:
+    def _busy(self, seconds: float | None, refused: Refused | None) -> PoolBusy:
         wait = max(1, math.ceil(self._expected_wait() if seconds is None else seconds))
         return PoolBusy(
-            f"All accounts are busy. Please try again in {wait} seconds.", retry_after=float(wait)
+            f"All accounts are busy. Please try again in {wait} seconds.",
+            retry_after=float(wait),
+            reason=refused.reason if refused is not None and seconds is not None else "",
         )
 
     def _expected_wait(self) -> float:

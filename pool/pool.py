@@ -49,6 +49,8 @@ class PoolStatus(Struct, frozen=True):
     in_flight: int
     waiting: int
     capacity: int
+    retry_after: float | None = None
+    """Seconds until the next account tries to come back, where it is not ready and one does."""
 
 
 class AccountView(Struct, frozen=True):
@@ -311,6 +313,10 @@ class Pool:
     async def status(self) -> PoolStatus:
         """One round trip to the store; never raises."""
         await self._pulse.count()
+        return self.last_status()
+
+    def last_status(self) -> PoolStatus:
+        """The same without asking the store: its numbers are a few seconds old."""
         counts, store_ok = self._pulse.counts, self._pulse.store_ok
         states = dict(counts.states)
         serving = states.get(State.ACTIVE, 0) + states.get(State.COOLING, 0)
@@ -335,6 +341,7 @@ class Pool:
             self._leasing.in_flight,
             len(self._queue),
             counts.capacity,
+            self._members.next_try() if why and store_ok else None,
         )
 
     async def snapshot(self, offset: int = 0, limit: int = 200) -> tuple[list[AccountView], int]:
