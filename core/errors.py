@@ -13,6 +13,7 @@ caller sees and whether another account may be tried; routes only render it in t
     │   ├── RequestTimeout          408, the body came too slowly
     │   ├── RequestTooLarge         413
     │   ├── UnsupportedMedia        415
+    │   ├── HeadTooLarge            431, request line and headers
     │   └── RateLimited             429, the caller's own limit
     ├── PoolBusy                    429, every account is busy or cooling
     │   └── UsedUp                  429, every account has reached its usage limit of the model
@@ -142,6 +143,11 @@ class RequestTooLarge(CallerError):
 class UnsupportedMedia(CallerError):
     status = 415
     code = "unsupported_media_type"
+
+
+class HeadTooLarge(CallerError):
+    status = 431
+    code = "request_head_too_large"
 
 
 class RateLimited(CallerError):

@@ -123,10 +123,7 @@ class EdgeApp(Litestar):
     async def _answer(self, exchange: Exchange) -> None:
         settings = self._services.settings
         if exchange.method == "OPTIONS":
-            # Browsers send no key with a preflight. What it asks about is guarded by itself.
-            exchange.route = "preflight"
-            await exchange.start(204, cors.preflight_headers(exchange.headers))
-            await exchange.send(b"", more=False)
+            await self._preflight(exchange)
             return
         try:
             exchange.caller = admit(
@@ -150,6 +147,24 @@ class EdgeApp(Litestar):
             # The border of the edge: whatever a handler failed to foresee is ours, and is not shown.
             log.exception("a handler failed", route=exchange.route)
             await exchange.fail(InternalError("The gateway failed on this request. Please try again."))
+
+    async def _preflight(self, exchange: Exchange) -> None:
+        """Browsers send no key with it. What it asks about is guarded by itself."""
+        exchange.route = "preflight"
+        allow = ""
+        # Litestar answers OPTIONS with the methods of one handler of several. No route has TRACE, so its
+        # refusal lists them all.
+        scope = {**exchange.scope, "method": "TRACE", EXCHANGE: exchange}
+        try:
+            await super().__call__(cast(Any, scope), cast(Any, exchange.receive), _no_send)
+        except MethodNotAllowed as error:
+            allow = error.allow
+        except GatewayError as error:
+            await exchange.fail(error)
+            return
+        methods = gemini.narrowed(exchange.path, allow)
+        await exchange.start(204, cors.preflight_headers(exchange.headers, f"{methods}, OPTIONS".encode()))
+        await exchange.send(b"", more=False)
 
     async def _account(self, exchange: Exchange) -> None:
         """The metrics and the one log line of a request."""
