@@ -36,6 +36,8 @@ _POLL = 2.0
 """Seconds after which a waiting head asks again though nobody woke it: the net under a lost wake."""
 _BLIND = 64
 """At most so many accounts without a session here are left out beforehand; others are found one by one."""
+_ROSTERS_MEET = 5.0
+"""Seconds within which all replicas have taken in a changed accounts file."""
 _RECOVERIES = 2
 """How often one request may find that the store has lost its data."""
 
@@ -110,6 +112,7 @@ class Leasing:
         self._idle.set()
         self._closing = False
         self.in_flight = 0
+        self._rosters_differ_until = 0.0
         self.strangers: set[str] = set()
         """Accounts in the store that are not in this replica's roster."""
         self.capacity = 0
@@ -222,7 +225,7 @@ class Leasing:
         self, lanes: tuple[str, ...], exclude: Collection[str], soft: int, be_woken: bool
     ) -> Lease | Refused:
         """Ask the store once; an account that has no session here is given back and left out."""
-        blind = list(self.strangers)
+        blind = [a for a in self.strangers if self._members.get(a) is None]
         if self._members.without_session:
             blind += [a for a in self._members.without_session if a not in exclude]
         del blind[_BLIND:]
@@ -259,6 +262,7 @@ class Leasing:
             if member is None or member.held is None:
                 if member is None:
                     self.strangers.add(answer.account)
+                    self._rosters_differ_until = self._clock.monotonic() + _ROSTERS_MEET
                 blind.append(answer.account)
                 await self._settling.end(lease, answer.account, NO_EFFECT)
                 continue
@@ -272,9 +276,16 @@ class Leasing:
         """The store's verdict is about all replicas; this one may lack sessions."""
         if refused.verdict in ("none", "tried") and self._members.starting:
             return Refused("busy", None, "starting")
+        if refused.verdict in ("none", "tried") and not excluding and self._rosters_are_changing():
+            return Refused("busy", None, "roster")
         if refused.verdict == "tried" and blind:
             return Refused("tried" if excluding else "none", None, "no session")
         return refused
+
+    def _rosters_are_changing(self) -> bool:
+        """The store has accounts that our roster lacks, which another replica's has lately gained: ours is about to
+        follow, and who asks meanwhile waits for that."""
+        return self._clock.monotonic() < self._rosters_differ_until
 
     async def end(
         self,

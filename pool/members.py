@@ -289,6 +289,11 @@ class Members:
             if config.revision != member.config.revision or await self._opening.newest(config) != tried:
                 self._now(member)
                 return Finding("unsure", "cookies_changed", "the cookies were replaced in the meantime")
+            if why := self._opening.missing(config):
+                # Other replicas may hold newer ones that are well: this one has no say.
+                log.error("session did not open", account=account, reason="cookies_unreadable", detail=why)
+                self._swap(member, None)
+                return Finding("unsure", "cookies_unreadable", why)
             log.warning(
                 "account is not usable", account=account, reason=finding.reason, detail=finding.detail
             )

@@ -46,6 +46,10 @@ class Opening:
         """What a session would be opened with now."""
         return await self._cookies.newest(config)
 
+    def missing(self, config: AccountConfig) -> str:
+        """Why there may be newer cookies than those that were tried last; '' where there are none."""
+        return self._cookies.missing(config)
+
     async def open(self, member: Member) -> Opened:
         """A session with the first credentials that are not dead."""
         async with self._parallel:

@@ -208,7 +208,10 @@ class Pool:
             raise self._unknown(account)
         outcome = finding.reason or finding.outcome
         self._metrics.probes.labels(account, outcome).inc()
-        await self._store.probed(account, outcome, again and finding.outcome != "well")
+        state = await self._store.probed(account, outcome, again and finding.outcome != "well")
+        if finding.outcome == "well" and state == State.QUARANTINED:
+            # Our session is well, and so we have not noticed that another replica's was not: a fresh one decides.
+            return await self._members.reopen(account) or finding
         return finding
 
     async def rotate(self, account: str, timeout: float) -> bool:

@@ -27,7 +27,7 @@ from pool import AccountConfig, Pool, Shared, State
 from pool.account import Record, state_of
 from pool.exports import ExportError, parse
 from pool.member import jar_of
-from pool.roster import NOT_IN_COOKIE
+from pool.roster import LONGEST_COOKIE, NOT_IN_COOKIE
 from pool.upstream import Credentials
 from supervisor.jars import CHANNEL, PSID, PSIDTS, Jars
 from supervisor.leader import Leader
@@ -309,6 +309,11 @@ def _checked(given: HandedIn, now: float) -> Credentials:
             raise InvalidRequest(f"'cookies' cannot be used: {error}", param="cookies") from None
         return Credentials(found.secure_1psid, found.secure_1psidts, found.others)
     for field in ("secure_1psid", "secure_1psidts"):
+        if len(getattr(given, field).reveal()) > LONGEST_COOKIE:
+            raise InvalidRequest(
+                f"'{field}' is longer than {LONGEST_COOKIE} characters. Copy the cookie's value alone.",
+                param=field,
+            )
         if NOT_IN_COOKIE.search(getattr(given, field).reveal()):
             raise InvalidRequest(
                 f"'{field}' holds characters that no such cookie has. Copy the cookie's value alone.",
