@@ -257,3 +257,17 @@ async def test_default_cools_with_the_model_behind_it(bench: Bench) -> None:
         views, _ = await pool.snapshot()
         assert set(views[0].record.lane_cooldowns) == {"gemini-flash", "default"}
         await pool.close()
+
+
+async def test_a_quarantine_that_went_unnoticed_ends(bench: Bench) -> None:
+    """Another replica's session was dead and ours is well, and the news of the quarantine was lost: the probe that
+    finds the account well ends it."""
+    pool = await bench.pool(accounts(1))
+    member = pool._members.get("a0")
+    assert member is not None
+    member.hurry.set()  # as while newer cookies are about to be used: the news is not heard
+    await pool.quarantine("a0", "expired")
+    assert (await state(pool, "a0"))[0] is State.QUARANTINED
+    assert (await pool.probe_now("a0")).outcome == "well"
+    assert (await state(pool, "a0"))[0] is State.ACTIVE
+    assert await use(pool) == "a0"

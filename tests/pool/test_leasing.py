@@ -19,7 +19,7 @@ from core.errors import (
 )
 from pool import AllTried, Lease, Pool, State
 from tests.fakes.sessions import FLASH, PRO
-from tests.support.pools import (
+from tests.support.pools import account, all_open, (
     ANY,
     QUICK,
     Bench,
@@ -353,3 +353,26 @@ async def test_patience_bounds_the_wait(bench: Bench) -> None:
         await pool.lease(ANY, patience=0.1)
     assert time.monotonic() - started < 2
     await held.release()
+
+
+async def test_rosters_change_one_after_the_other(bench: Bench) -> None:
+    """All accounts are replaced, and one replica learns it first: requests at the other wait for its roster to
+    follow, and it uses an account as soon as it has it, also one that was a stranger's a moment ago."""
+    old, new = account("old"), account("new")
+    one, two = await bench.pool([old]), await bench.pool([old])
+    await one.apply([new], [], [])
+    await until(lambda: all_open(one, [old, new]))
+    await one.apply([], [], ["old"])
+    waiting = asyncio.create_task(use(two))
+
+    async def waits() -> bool:
+        return (await two.status()).waiting == 1
+
+    await until(waits)
+    await two.apply([new], [], ["old"])
+    assert await waiting == "new"
+    await one.apply([old], [], [])
+    await two._pulse.refresh()
+    await two.apply([old], [], [])
+    await until(lambda: all_open(two, [old, new]))
+    assert {await use(two) for _ in range(4)} == {"old", "new"}
