@@ -166,12 +166,14 @@ def test_the_store_is_emptied_under_load(upstream: Web, gateways: Gateways, empt
 
     with ThreadPoolExecutor(4) as callers:
         running = [callers.submit(ask) for _ in range(4)]
-        with redis.Redis.from_url(empty_valkey) as client:
-            for _ in range(3):
-                before = len(upstream.order())
-                client.flushall()
-                wait_for(lambda b=before: len(upstream.order()) > b + 20)
-        stop.set()
+        try:
+            with redis.Redis.from_url(empty_valkey) as client:
+                for _ in range(3):
+                    before = len(upstream.order())
+                    client.flushall()
+                    wait_for(lambda b=before: len(upstream.order()) > b + 20)
+        finally:
+            stop.set()
     assert [one.result() for one in running] == [{200}] * 4
     assert gateway.lines("the store has lost its data; it is told the accounts again")
 

@@ -82,15 +82,17 @@ def test_with_traffic_nobody_notices(upstream: Web, gateways: Gateways, kind: st
     with ThreadPoolExecutor(4) as callers:
         running = [callers.submit(ask) for _ in range(4)]
         time.sleep(0.5)
-        upstream.fault("account-3", kind)
-        good = upstream.account(3)["prompts"]
-        wait_for(lambda: is_(gateway, 3, "quarantined"))
-        time.sleep(1.5)
-        bad = upstream.account(3)["prompts"]
-        upstream.fault("account-3", "ok")
-        wait_for(lambda: is_(gateway, 3, "active"))
-        wait_for(lambda: upstream.account(3)["prompts"] > bad + 10, seconds=5)
-        stop.set()
+        try:
+            upstream.fault("account-3", kind)
+            good = upstream.account(3)["prompts"]
+            wait_for(lambda: is_(gateway, 3, "quarantined"))
+            time.sleep(1.5)
+            bad = upstream.account(3)["prompts"]
+            upstream.fault("account-3", "ok")
+            wait_for(lambda: is_(gateway, 3, "active"))
+            wait_for(lambda: upstream.account(3)["prompts"] > bad + 10, seconds=5)
+        finally:
+            stop.set()
         for one in running:
             one.result()
     assert set(answers) == {200}

@@ -19,11 +19,13 @@ from core.errors import (
 )
 from pool import AllTried, Lease, Pool, State
 from tests.fakes.sessions import FLASH, PRO
-from tests.support.pools import account, all_open, (
+from tests.support.pools import (
     ANY,
     QUICK,
     Bench,
+    account,
     accounts,
+    all_open,
     becomes,
     until,
     use,
