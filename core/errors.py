@@ -13,8 +13,10 @@ caller sees and whether another account may be tried; routes only render it in t
     │   ├── RequestTimeout          408, the body came too slowly
     │   ├── RequestTooLarge         413
     │   ├── UnsupportedMedia        415
+    │   ├── HeadTooLarge            431, request line and headers
     │   └── RateLimited             429, the caller's own limit
     ├── PoolBusy                    429, every account is busy or cooling
+    │   └── UsedUp                  429, every account has reached its usage limit of the model
     ├── NoAccount                   503, no account can serve
     ├── StoreUnavailable            503
     ├── ShuttingDown                503
@@ -39,6 +41,10 @@ from enum import StrEnum
 from typing import ClassVar, Literal, TypeAlias
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+
+FAR = 120.0
+"""Seconds. Who must wait longer than this is told not to repeat the request by itself."""
 
 
 class GatewayError(Exception):
@@ -139,6 +145,11 @@ class UnsupportedMedia(CallerError):
     code = "unsupported_media_type"
 
 
+class HeadTooLarge(CallerError):
+    status = 431
+    code = "request_head_too_large"
+
+
 class RateLimited(CallerError):
     status = 429
     code = "rate_limit_exceeded"
@@ -147,13 +158,27 @@ class RateLimited(CallerError):
 
 
 class PoolBusy(GatewayError):
-    """Every account that could serve is busy or cooling; `retry_after` is the true wait."""
+    """Every account that could serve is busy or cooling; `retry_after` is the true wait.
+
+    reason: what the first account to return waits for (`usage_limit`, `throttled`, `spacing`, ...), '' where it
+    is just busy or nobody knows.
+    """
 
     status = 429
     code = "pool_busy"
     type = "rate_limit_error"
     google_status = "RESOURCE_EXHAUSTED"
     log_level = "warning"
+
+    def __init__(self, message: str, *, retry_after: float | None = None, reason: str = "") -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.reason = reason
+
+
+class UsedUp(PoolBusy):
+    """The model's usage limit is reached on every account; `retry_after` says when the first one resets."""
+
+    code = "usage_limit_reached"
 
 
 class NoAccount(GatewayError):

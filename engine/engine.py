@@ -19,6 +19,7 @@ from core.errors import (
     DeadlineExceeded,
     EgressBlocked,
     GatewayError,
+    PoolBusy,
     ShuttingDown,
     UpstreamError,
     UpstreamFailed,
@@ -30,7 +31,8 @@ from core.tasks import Tasks
 from core.tokens import estimate
 from engine.prompt import Flat, flatten
 from engine.service import Status
-from pool import AllTried, Lease, Pool
+from engine.waits import busy
+from pool import AllTried, Lease, Pool, PoolStatus
 from pool.upstream import Bounds, Done, Prompt
 
 log = structlog.get_logger("gempool.engine")
@@ -74,6 +76,7 @@ class Engine:
         self._metrics = metrics
         self._tasks = Tasks("engine")
         self._running: set[_Attempt] = set()
+        self._looking: asyncio.Task[PoolStatus] | None = None
 
     async def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
         now = self._clock.monotonic
@@ -81,23 +84,28 @@ class Engine:
         flat = flatten(ask.messages)
         lanes = await self._pool.lanes_for(ask.model)
         tried: set[str] = set()
+        reasons: set[str] = set()
         left, rounds, patience = self._settings.attempts, 0, self._settings.queue_timeout
         last: UpstreamError | None = None
         while True:
             before = now()
             try:
-                lease = await self._lease(ask, lanes, tried, deadline)
+                lease = await self._lease(ask, lanes, tried, deadline, patience)
             except AllTried as error:
                 # Every account had its turn. Those that failed softly may do better the next time, and
-                # those that cool are waited for as long as a place in the queue would be held.
-                pause = max(_PAUSE * 2**rounds, error.retry_after or 0.0)
-                if rounds == _ROUNDS or pause > patience or now() + pause > deadline - _ENOUGH:
-                    raise self._nobody_left(error, last) from last
+                # those that cool are waited for in the queue, which knows when they come or go for good.
+                pause = _PAUSE * 2**rounds
+                wait = max(pause, error.retry_after or 0.0)
+                if rounds == _ROUNDS or wait > patience or now() + wait > deadline - _ENOUGH:
+                    raise self._nobody_left(ask, error, last, reasons) from last
                 ask.trace.waited += pause
                 await self._clock.sleep(pause)
                 tried.clear()
+                reasons.clear()
                 rounds += 1
                 continue
+            except PoolBusy as error:
+                raise busy(error, ask.model, error.reason, self._clock.now()) from last
             finally:
                 patience -= now() - before
             attempt = _Attempt(ask, flat, lease, self._bounds(deadline - now()), now)
@@ -127,6 +135,7 @@ class Engine:
                 if not attempt.settled:
                     self._settle(attempt, None, cancelled=True)
             tried.add(lease.account)
+            reasons.add(last.reason)
             left -= not _leaves_rotation(last)
             self._note_failover(ask, lease.account, last)
             if now() > deadline - _ENOUGH:
@@ -160,8 +169,12 @@ class Engine:
     async def models(self) -> tuple[ModelInfo, ...]:
         return await self._pool.models()
 
-    async def status(self) -> Status:
-        pool = await self._pool.status()
+    async def status(self, within: float | None = None) -> Status:
+        if self._looking is None or self._looking.done():
+            self._looking = self._tasks.spawn(self._pool.status(), "status")
+        looking = self._looking
+        await asyncio.wait({looking}, timeout=within)
+        pool = looking.result() if looking.done() else self._pool.last_status()
         return Status(
             ready=pool.ready,
             why=pool.why,
@@ -170,6 +183,7 @@ class Engine:
             in_flight=pool.in_flight,
             waiting=pool.waiting,
             capacity=pool.capacity,
+            retry_after=pool.retry_after,
         )
 
     def interrupt(self) -> None:
@@ -210,16 +224,23 @@ class Engine:
             return False
         return attempt.begun or attempt.bounds.first_content < self._settings.first_content_timeout
 
-    def _nobody_left(self, error: AllTried, last: UpstreamError | None) -> GatewayError:
+    def _nobody_left(
+        self, ask: Ask, error: AllTried, last: UpstreamError | None, reasons: Set[str]
+    ) -> GatewayError:
         """Every account was asked: a wait where they had too much, a failure of theirs otherwise."""
         if last is None or last.reason in _TOO_MUCH:
-            return error
+            (reason,) = reasons if len(reasons) == 1 else ("",)
+            return busy(error, ask.model, reason, self._clock.now())
         return UpstreamFailed(retry_after=max(error.retry_after or 0.0, _RETRY_AFTER))
 
-    async def _lease(self, ask: Ask, lanes: Sequence[str], tried: Set[str], deadline: float) -> Lease:
+    async def _lease(
+        self, ask: Ask, lanes: Sequence[str], tried: Set[str], deadline: float, patience: float
+    ) -> Lease:
         before = self._clock.monotonic()
         try:
-            lease = await self._pool.lease(lanes, exclude=frozenset(tried), deadline=deadline)
+            lease = await self._pool.lease(
+                lanes, exclude=frozenset(tried), deadline=deadline, patience=max(0.0, patience)
+            )
         finally:
             ask.trace.waited += self._clock.monotonic() - before
         ask.trace.attempts += 1

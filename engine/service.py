@@ -24,6 +24,8 @@ class Status(Struct, frozen=True):
     waiting: int
     capacity: int
     """Sum of the concurrency limits of the accounts that can serve."""
+    retry_after: float | None = None
+    """Seconds until the next account tries to come back, where it is not ready and that is known."""
 
 
 class ChatService(Protocol):
@@ -46,8 +48,18 @@ class ChatService(Protocol):
     async def models(self) -> tuple[ModelInfo, ...]:
         """The public models and those that the accounts offer under their own names."""
 
-    async def status(self) -> Status:
-        """Cheap enough for a health check every second."""
+    async def status(self, within: float | None = None) -> Status:
+        """Cheap enough for a health check every second.
+
+        within: seconds after which, where the store has not answered, the last known status is told.
+        """
+
+
+class ModelCooldown(Struct, frozen=True):
+    """Why an account does not serve one model for now, and the end of it in ISO 8601, UTC."""
+
+    reason: str
+    until: str | None
 
 
 class CookieStatus(Struct, frozen=True):
@@ -61,6 +73,7 @@ class CookieStatus(Struct, frozen=True):
     reason: str
     since: str | None
     cooling_until: str | None
+    cooling_models: Mapping[str, ModelCooldown]
     cookie_age_seconds: float | None
     last_proved: str | None
     last_probe: str | None

@@ -16,6 +16,7 @@ from engine import Engine
 from engine import EngineSettings as Attempts
 from gateway.alerts import alerts_of, bark_of
 from gateway.embedded import EmbeddedStore
+from gateway.replicas import Replicas
 from gateway.settings import Settings
 from gateway.watch import AccountsWatch
 from pool import Policy, Pool, PoolSettings, PublicModel, Roster, RosterError, Shared, Store, load_roster
@@ -57,6 +58,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
         clock,
         cookies=jars,
     )
+    replicas = Replicas(settings.data_dir / "replicas")
     supervisor = Supervisor(
         pool, shared, jars, _pick(Care, settings.supervisor, settings.pool), metrics, clock
     )
@@ -91,7 +93,9 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             stack.push_async_callback(sessions.close)
             stack.push_async_callback(shared.close)
             stack.push_async_callback(pool.close)
-            await pool.start()
+            stack.callback(replicas.leave)
+            dead = replicas.enter(pool.replica)
+            await pool.start(predecessors=dead)
             if bark is not None:
                 stack.push_async_callback(bark.close)
             stack.push_async_callback(alerts.close)
@@ -100,7 +104,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             stack.push_async_callback(lookout.close)
             lookout.start()
             stack.push_async_callback(supervisor.close)
-            supervisor.start()
+            supervisor.start(predecessors=dead)
             stack.push_async_callback(watch.close)
             watch.start()
             stack.push_async_callback(engine.close)

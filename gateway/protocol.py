@@ -1,28 +1,46 @@
 """Uvicorn's HTTP/1.1 protocol with what it leaves open: a bound on the size of a request's head, a bound on
-the time it may take to arrive, and refusals in the shape of the service's other errors."""
+the time it may take to arrive, and refusals in the shape of the service's other errors, each at its turn."""
 
 import asyncio
+import re
 import secrets
 from typing import Any, cast
 
-import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from core.errors import CallerError, HeadTooLarge, InvalidRequest, MethodNotAllowed, RequestTimeout
+from routes import refusal
+
 HEAD_LIMIT = 64 * 1024
-"""Bytes of request line and headers; what one read brings beyond it is still taken."""
+"""Bytes of request line and headers."""
 HEAD_SECONDS = 30.0
 LINGER_SECONDS = 1.0
 """After a refusal the rest of what the caller sends is read and dropped: closing on unread bytes would reset the
 connection, and the caller would never see why."""
 
+_LINE_BYTES = 8 * 1024
+_REQUEST_LINE = re.compile(rb"(?:\r?\n)*([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}) (\S+)(?: HTTP/1\.[01])?\r?\n")
+_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
+
+class _TooLarge(Exception):
+    """Ends the parser's work on a head; it is answered from there."""
+
 
 class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._line = b""
+        """The first bytes of the request that is being read, for what the parser does not get to tell."""
         self._head_bytes = 0
+        self._fields_bytes = 0
         self._head_pending = False
+        self._message_open = False
         self._head_timer: asyncio.TimerHandle | None = None
-        self._refused = False
+        self._deaf = False
+        """Nothing more is read from this connection: it is refused, or will be at its turn."""
+        self._deferred: tuple[CallerError, bytes] | None = None
+        """A refusal that waits until the requests before it are answered, and its body."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
@@ -33,38 +51,78 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self._deaf:
             return
+        if not self._message_open:
+            self._line = data[:_LINE_BYTES]
+        elif self._head_pending and len(self._line) < _LINE_BYTES:
+            self._line += data[:_LINE_BYTES]
         super().data_received(data)
-        if not self._head_pending:
+        if not self._head_pending or self._deaf:
             return
         self._head_bytes += len(data)
         if self._head_bytes > HEAD_LIMIT:
-            self._refuse(
-                431, f"The request's head is larger than {HEAD_LIMIT} bytes. Send fewer or shorter headers."
-            )
+            self._refuse(_head_too_large())
         elif self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_bytes = 0
-        self._head_pending = True
+        self._head_bytes = self._fields_bytes = 0
+        self._head_pending = self._message_open = True
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        self._measure(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._measure(len(name) + len(value) + 4)
 
     def on_headers_complete(self) -> None:
+        super().on_headers_complete()
         self._head_pending = False
         self._stop_timer()
-        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._message_open = False
+
+    def on_response_complete(self) -> None:
+        last = not self.pipeline
+        super().on_response_complete()
+        if last and self._deferred is not None and not self.transport.is_closing():
+            self._answer(*self._deferred)
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(
-            400, "This is not a valid HTTP/1.1 request. Check the request line, headers and lengths."
-        )
+        """What uvicorn calls when the parser gives up."""
+        if self._message_open and not self._head_pending:
+            self._refuse_body()
+        elif self._fields_bytes > HEAD_LIMIT:
+            self._refuse(_head_too_large())
+        elif (line := _REQUEST_LINE.match(self._line)) and (method := line[1].decode()) not in _METHODS:
+            allow = ", ".join(_METHODS)
+            self._refuse(
+                MethodNotAllowed(f"{method} is no method of this service. Use one of {allow}.", allow=allow)
+            )
+        else:
+            self._refuse(
+                InvalidRequest(
+                    "This is not a valid HTTP/1.1 request. Check the request line, headers and lengths."
+                )
+            )
+
+    def _measure(self, more: int) -> None:
+        self._fields_bytes += more
+        if self._fields_bytes > HEAD_LIMIT:
+            raise _TooLarge
 
     def _head_is_late(self) -> None:
         self._head_timer = None
         self._refuse(
-            408, f"The request's head did not arrive within {HEAD_SECONDS:.0f} seconds. Send it again."
+            RequestTimeout(
+                f"The request's head did not arrive within {HEAD_SECONDS:.0f} seconds. Send it again."
+            )
         )
 
     def _stop_timer(self) -> None:
@@ -72,26 +130,65 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _refuse(self, status: int, message: str) -> None:
-        """Answer and close. There is no route yet, so the error has OpenAI's shape."""
+    def _refuse_body(self) -> None:
+        """The body of the newest request cannot be read on."""
+        cycle = self.cycle
+        error = InvalidRequest("The request's body is broken: a chunk's size or end is wrong. Send it anew.")
+        if cycle.response_started:
+            # It was answered without its body, and that answer says `connection: close` or is complete.
+            self._deaf = True
+            cycle.more_body = False
+            cycle.message_event.set()
+            if cycle.response_complete:
+                self.transport.close()
+            return
+        queued = [entry for entry in self.pipeline if entry[0] is cycle]
+        if queued:
+            self.pipeline.remove(queued[0])
+        else:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._refuse(error, now=not queued)
+
+    def _refuse(self, error: CallerError, *, now: bool | None = None) -> None:
+        """Answer the newest request with an error and close, once those before it have their answers."""
         self._head_pending = False
         self._stop_timer()
-        if self._refused or self.transport.is_closing():
+        if self._deaf or self.transport.is_closing():
             return
-        self._refused = True
-        error = {
-            "message": message,
-            "type": "invalid_request_error",
-            "param": None,
-            "code": "invalid_request",
-        }
-        body = msgspec.json.encode({"error": error})
+        self._deaf = True
+        body = self._render(error)
+        if now is None:
+            now = self.cycle is None or self.cycle.response_complete
+        if now:
+            self._answer(error, body)
+        else:
+            self._deferred = (error, body)
+
+    def _render(self, error: CallerError) -> bytes:
+        """The error in the dialect of the request's path, as far as that came."""
+        line = _REQUEST_LINE.match(self._line)
+        method, target = (line[1], line[2]) if line else (b"", b"")
+        if not self._message_open:
+            return refusal.render(error, method, target)
+        # Of several requests in one read only the first has its line here.
+        method = self.scope["method"].encode() if "method" in self.scope else method
+        return refusal.render(error, method, self.url or target, self.headers)
+
+    def _answer(self, error: CallerError, body: bytes) -> None:
+        self._unset_keepalive_if_required()
         request_id = f"req_{secrets.token_hex(12)}".encode()
-        head = [*self.server_state.default_headers]
+        head = [*self.server_state.default_headers, *refusal.headers_of(error)]
         head += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         head += [(b"connection", b"close"), (b"x-request-id", request_id)]
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in head)
-        self.transport.write(STATUS_LINE[status] + lines + b"\r\n" + body)
+        self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + body)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+
+def _head_too_large() -> HeadTooLarge:
+    return HeadTooLarge(
+        f"The request's head is larger than {HEAD_LIMIT} bytes. Send fewer or shorter headers."
+    )

@@ -23,8 +23,10 @@ from pool import AccountConfig, AccountView, Roster, RosterError, diff, load_ros
 log = structlog.get_logger("gempool.watch")
 
 LOOK_EVERY = 0.5
-STANDS_STILL = 0.25
-LONGEST_WRITING = 1.0
+STILL_FOR = 0.6
+UNFINISHED_STILL_FOR = 1.2
+"""The same for a file whose last line has no end: it may go on."""
+STEP = 0.1
 READ_AGAIN_AFTER = 0.5
 CONTENT_EVERY = 10
 """Looks between two at the content, for changes that leave size and times as they were."""
@@ -95,14 +97,15 @@ class AccountsWatch:
             await self._clock.sleep(LOOK_EVERY)
 
     async def _look(self) -> None:
-        if not await asyncio.to_thread(self._is_changed):
+        if not await asyncio.to_thread(self._is_changed) or not await self._stands_still():
             return
-        await self._until_it_stands_still()
         try:
             roster = await self._read()
         except RosterError:
             await self._clock.sleep(READ_AGAIN_AFTER)
-            await self._until_it_stands_still()
+            if not await self._stands_still():
+                self._forget()
+                return
             try:
                 roster = await self._read()
             except RosterError as error:
@@ -120,15 +123,15 @@ class AccountsWatch:
             return False
         return _digest(self._files) != self._digest
 
-    async def _until_it_stands_still(self) -> None:
-        waited, before = 0.0, await asyncio.to_thread(_status, self._files)
-        while waited < LONGEST_WRITING:
-            await self._clock.sleep(STANDS_STILL)
-            waited += STANDS_STILL
-            now = await asyncio.to_thread(_status, self._files)
-            if now == before:
-                return
-            before = now
+    async def _stands_still(self) -> bool:
+        """Wait until nobody writes any more; False where somebody still does."""
+        still, before = 0.0, await asyncio.to_thread(_status, self._files)
+        while still < (UNFINISHED_STILL_FOR if await asyncio.to_thread(_is_cut, self._path) else STILL_FOR):
+            await self._clock.sleep(STEP)
+            still += STEP
+            if await asyncio.to_thread(_status, self._files) != before:
+                return False
+        return True
 
     async def _read(self) -> Roster:
         return await asyncio.to_thread(self._read_now)
@@ -230,6 +233,17 @@ def _status(files: Iterable[Path]) -> Status:
         else:
             found.append((file, (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_mode)))
     return tuple(found)
+
+
+def _is_cut(path: Path) -> bool:
+    """The file ends in the middle of a line."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - 1))
+            return file.read(1) not in (b"\n", b"")
+    except OSError:
+        return False
 
 
 def _digest(files: Iterable[Path]) -> str:

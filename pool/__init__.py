@@ -5,7 +5,8 @@ from pool.cookies import CookieSource
 from pool.leasing import AllTried, Lease
 from pool.member import Finding
 from pool.models import DEFAULT_LANE, PublicModel
-from pool.pool import AccountView, Pool, PoolStatus, StateChange
+from pool.pool import AccountView, Pool, PoolStatus
+from pool.pulse import StateChange
 from pool.roster import Roster, RosterDiff, RosterError, diff, load_roster
 from pool.settings import PoolSettings
 from pool.shared import Shared

@@ -11,6 +11,12 @@ class CookieSource(Protocol):
 
     async def newest(self, account: AccountConfig) -> tuple[Credentials, ...]:
         """What to try in turn, the newest first; never empty. Never raises."""
+        ...
+
+    def missing(self, account: AccountConfig) -> str:
+        """Why the last `newest` may lack newer cookies than it gave, in words; '' where it lacks none. That its
+        cookies are dead then says nothing about the account."""
+        ...
 
 
 class RosterCookies:
@@ -18,6 +24,9 @@ class RosterCookies:
 
     async def newest(self, account: AccountConfig) -> tuple[Credentials, ...]:
         return (of_roster(account),)
+
+    def missing(self, account: AccountConfig) -> str:
+        return ""
 
 
 def of_roster(account: AccountConfig) -> Credentials:

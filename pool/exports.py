@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from core.secret import Secret
-from pool.roster import NOT_IN_COOKIE
+from pool.roster import LONGEST_COOKIE, NOT_IN_COOKIE
 
 PSID = "__Secure-1PSID"
 PSIDTS = "__Secure-1PSIDTS"
@@ -107,6 +107,10 @@ def _one(cookies: list[_Cookie], name: str, now: float) -> str:
             f" {_AGAIN}, one account at a time."
         )
     value = values.pop() if values else ""
+    if len(value) > LONGEST_COOKIE:
+        raise ExportError(
+            f"{name} is longer than {LONGEST_COOKIE} characters, as no such cookie is. Export again."
+        )
     if NOT_IN_COOKIE.search(value):
         raise ExportError(
             f"{name} holds a character that no such cookie has (a blank, quote, slash, comma, `..` or a"

@@ -3,8 +3,7 @@
 import asyncio
 import math
 import random
-import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import structlog
 
@@ -27,6 +26,7 @@ from pool.members import Members
 from pool.models import DEFAULT_LANE
 from pool.queue import Queue
 from pool.settings import PoolSettings
+from pool.settling import Settling
 from pool.store import Refused, Store
 from pool.upstream import Session
 
@@ -36,6 +36,10 @@ _POLL = 2.0
 """Seconds after which a waiting head asks again though nobody woke it: the net under a lost wake."""
 _BLIND = 64
 """At most so many accounts without a session here are left out beforehand; others are found one by one."""
+_ROSTERS_MEET = 5.0
+"""Seconds within which all replicas have taken in a changed accounts file."""
+_RECOVERIES = 2
+"""How often one request may find that the store has lost its data."""
 
 
 _MODEL_GONE = ModelUnavailable.reason
@@ -79,6 +83,7 @@ class Leasing:
     """Gives leases and takes them back for one replica.
 
     queue: who waits; woken also by whoever learns that an account may be free.
+    lost: tells a store that has lost its data the accounts again.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Leasing:
         metrics: Metrics,
         clock: Clock,
         tasks: Tasks,
+        lost: Callable[[], Awaitable[None]],
     ) -> None:
         self._replica = replica
         self._store = store
@@ -99,20 +105,14 @@ class Leasing:
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
-        self._tasks = tasks
-        self._unsettled: dict[str, tuple[str, Effect]] = {}
-        """Leases whose release the store has not confirmed, with account and effect."""
-        self._live: set[str] = set()
-        """Leases that are asked for or held here."""
-        self._ownerless: set[str] = set()
-        """Leases that the store held for us at the last look though nobody here has them."""
-        self._boot = uuid.uuid4().hex[:6]
-        self._lease_number = 0
+        self._settling = Settling(replica, store, tasks, self._ended)
+        self._lost = lost
         self._hold_seconds = 1.0
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing = False
         self.in_flight = 0
+        self._rosters_differ_until = 0.0
         self.strangers: set[str] = set()
         """Accounts in the store that are not in this replica's roster."""
         self.capacity = 0
@@ -120,7 +120,7 @@ class Leasing:
 
     def refuse(self) -> None:
         """From now on nobody gets a lease; who waits for one is told that we are shutting down."""
-        self._closing = True
+        self._closing = self._settling.closing = True
         self._queue.wake_all()
 
     async def idle(self) -> None:
@@ -130,24 +130,22 @@ class Leasing:
             if len(self._queue):
                 await self._clock.sleep(0.05)
 
-    async def settle(self) -> None:
-        """Finish the releases that an absent store missed, and give back leases that a slow one granted
-        after we had stopped waiting for its answer. Raises StoreUnavailable."""
-        unsettled, self._unsettled = self._unsettled, {}
-        for lease, (account, effect) in unsettled.items():
-            await self._settle(lease, account, effect)
-        ownerless = await self._store.leases(self._replica) - self._live
-        for lease in ownerless & self._ownerless:
-            await self._settle(lease, "", NO_EFFECT)
-        self._ownerless = ownerless
+    async def reconcile(self) -> None:
+        """Bring our books and the store's into step: see `Settling`. Raises StoreUnavailable."""
+        await self._settling.reconcile()
 
     async def lease(
-        self, lanes: Sequence[str], *, exclude: Collection[str] = (), deadline: float = math.inf
+        self,
+        lanes: Sequence[str],
+        *,
+        exclude: Collection[str] = (),
+        deadline: float = math.inf,
+        patience: float = math.inf,
     ) -> Lease:
         """The least recently used account that can serve one of `lanes`, in order of preference.
 
         exclude: accounts that this request has tried. deadline: in seconds of the clock's `monotonic()`.
-        Waits in order of arrival where all are busy or cooling, `queue_timeout` at most.
+        Waits in order of arrival where all are busy or cooling, `queue_timeout` or `patience` seconds at most.
 
         Raises PoolBusy (the queue is full, or the wait was too long), AllTried, NoAccount,
         DeadlineExceeded, ShuttingDown, StoreUnavailable.
@@ -170,8 +168,8 @@ class Leasing:
         if self._queue.full:
             free_at = line.free_at if line is not None else 0.0
             seconds = max(0.0, free_at - self._clock.monotonic()) if free_at else None
-            raise self._busy(refused.seconds if refused is not None else seconds)
-        return await self._wait(lanes, exclude, key, ticket, deadline)
+            raise self._busy(refused.seconds if refused is not None else seconds, refused)
+        return await self._wait(lanes, exclude, key, ticket, deadline, patience)
 
     async def _wait(
         self,
@@ -180,10 +178,11 @@ class Leasing:
         key: tuple[tuple[str, ...], frozenset[str]],
         ticket: int,
         deadline: float,
+        patience: float,
     ) -> Lease:
         now = self._clock.monotonic
         started = now()
-        bound = min(deadline, started + self._settings.queue_timeout)
+        bound = min(deadline, started + min(self._settings.queue_timeout, patience))
         self._metrics.queue_depth.inc()
         try:
             with self._queue.stand(key, ticket) as waiter:
@@ -210,7 +209,7 @@ class Leasing:
                     if left <= 0:
                         if bound == deadline and now() >= deadline:
                             raise _too_late()
-                        raise self._busy(refused.seconds if refused is not None else None)
+                        raise self._busy(refused.seconds if refused is not None else None, refused)
                     wait = left
                     if waiter.is_head:
                         told = (
@@ -226,15 +225,14 @@ class Leasing:
         self, lanes: tuple[str, ...], exclude: Collection[str], soft: int, be_woken: bool
     ) -> Lease | Refused:
         """Ask the store once; an account that has no session here is given back and left out."""
-        blind = list(self.strangers)
+        blind = [a for a in self.strangers if self._members.get(a) is None]
         if self._members.without_session:
             blind += [a for a in self._members.without_session if a not in exclude]
         del blind[_BLIND:]
+        recoveries = 0
         while True:
-            self._lease_number += 1
-            lease = f"{self._boot}-{self._lease_number:x}"
+            lease = self._settling.ask()
             leave_out = (*exclude, *blind)
-            self._live.add(lease)
             try:
                 answer = await self._store.pick(
                     self._replica,
@@ -248,23 +246,28 @@ class Leasing:
                 )
             except asyncio.CancelledError:
                 # The store runs it all the same, and what is sent now is run after it.
-                self._settle_soon(lease, "", NO_EFFECT)
+                self._settling.end_soon(lease, "", NO_EFFECT)
                 raise
             except StoreUnavailable:
-                self._live.discard(lease)
-                self._unsettled[lease] = ("", NO_EFFECT)
+                self._settling.unanswered(lease)
                 raise
             if isinstance(answer, Refused):
-                self._live.discard(lease)
+                self._settling.refused(lease)
+                if answer.reason == "lost" and recoveries < _RECOVERIES:
+                    recoveries += 1
+                    await self._lost()
+                    continue
                 return self._seen_from_here(answer, bool(exclude), bool(blind))
             member = self._members.get(answer.account)
             if member is None or member.held is None:
                 if member is None:
                     self.strangers.add(answer.account)
+                    self._rosters_differ_until = self._clock.monotonic() + _ROSTERS_MEET
                 blind.append(answer.account)
-                await self._settle(lease, answer.account, NO_EFFECT)
+                await self._settling.end(lease, answer.account, NO_EFFECT)
                 continue
             held = self._members.hold(member)
+            self._settling.granted(lease, answer.account, answer.lane)
             self.in_flight += 1
             self._idle.clear()
             return Lease(self, lease, member, held, answer.lane, self._clock.monotonic())
@@ -273,9 +276,16 @@ class Leasing:
         """The store's verdict is about all replicas; this one may lack sessions."""
         if refused.verdict in ("none", "tried") and self._members.starting:
             return Refused("busy", None, "starting")
+        if refused.verdict in ("none", "tried") and not excluding and self._rosters_are_changing():
+            return Refused("busy", None, "roster")
         if refused.verdict == "tried" and blind:
             return Refused("tried" if excluding else "none", None, "no session")
         return refused
+
+    def _rosters_are_changing(self) -> bool:
+        """The store has accounts that our roster lacks, which another replica's has lately gained: ours is about to
+        follow, and who asks meanwhile waits for that."""
+        return self._clock.monotonic() < self._rosters_differ_until
 
     async def end(
         self,
@@ -300,18 +310,9 @@ class Leasing:
             effect = effect_of(outcome, self._clock.now(), self._settings.policy, jitter)
         else:
             effect = NO_EFFECT
-        await self._settle(lease, member.config.id, effect)
+        await self._settling.end(lease, member.config.id, effect)
 
-    async def _settle(self, lease: str, account: str, effect: Effect) -> None:
-        self._live.discard(lease)
-        try:
-            await self._store.release(self._replica, lease, effect)
-        except asyncio.CancelledError:
-            # Released twice is released once: the store knows the lease no more.
-            self._settle_soon(lease, account, effect)
-            raise
-        except StoreUnavailable:
-            self._unsettled[lease] = (account, effect)
+    def _ended(self, account: str, effect: Effect) -> None:
         if len(self._queue):
             self._queue.wake_heads()
         if effect.kind == "hard":
@@ -320,11 +321,6 @@ class Leasing:
         elif effect.kind == "suspect" or effect.reason == _MODEL_GONE:
             # Models also go when a session has fallen to a guest's: a probe tells.
             self._members.suspect(account)
-
-    def _settle_soon(self, lease: str, account: str, effect: Effect) -> None:
-        if self._closing:
-            return  # `leave` hands all leases back
-        self._tasks.spawn(self._settle(lease, account, effect), "settle")
 
     def _refuse(self, refused: Refused) -> None:
         """Raise where waiting makes no sense."""
@@ -345,10 +341,12 @@ class Leasing:
             message = f"No account can serve this model now. Please try again in {seconds} seconds."
         return NoAccount(message, retry_after=float(seconds))
 
-    def _busy(self, seconds: float | None) -> PoolBusy:
+    def _busy(self, seconds: float | None, refused: Refused | None) -> PoolBusy:
         wait = max(1, math.ceil(self._expected_wait() if seconds is None else seconds))
         return PoolBusy(
-            f"All accounts are busy. Please try again in {wait} seconds.", retry_after=float(wait)
+            f"All accounts are busy. Please try again in {wait} seconds.",
+            retry_after=float(wait),
+            reason=refused.reason if refused is not None and seconds is not None else "",
         )
 
     def _expected_wait(self) -> float:

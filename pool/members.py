@@ -10,23 +10,18 @@ import structlog
 
 from core.clock import Clock
 from core.errors import (
-    AccountRejected,
-    GatewayError,
-    SessionExpired,
-    SessionSuspect,
     StoreUnavailable,
-    UpstreamError,
 )
 from core.metrics import Metrics
 from core.secret import Secret
 from core.tasks import Tasks
 from pool.account import AccountConfig, Record, State
-from pool.cookies import CookieSource
 from pool.member import PSID, WELL, Finding, Held, Member, jar_of
 from pool.models import PublicModel, lanes_of
+from pool.opening import Opening
 from pool.settings import PoolSettings
 from pool.store import Store
-from pool.upstream import Credentials, Offered, Session, SessionFactory
+from pool.upstream import Credentials, Offered, Session
 
 log = structlog.get_logger("gempool.pool")
 
@@ -41,18 +36,16 @@ class Members:
     def __init__(
         self,
         store: Store,
-        factory: SessionFactory,
+        opening: Opening,
         table: Sequence[PublicModel],
         settings: PoolSettings,
         metrics: Metrics,
         clock: Clock,
         tasks: Tasks,
         changed: Callable[[], None],
-        cookies: CookieSource,
     ) -> None:
         self._store = store
-        self._cookies = cookies
-        self._factory = factory
+        self._opening = opening
         self._table = tuple(table)
         self._settings = settings
         self._metrics = metrics
@@ -60,7 +53,6 @@ class Members:
         self._tasks = tasks
         self._changed = changed
         self._members: dict[str, Member] = {}
-        self._opening = asyncio.Semaphore(settings.open_parallel)
         self.without_session: dict[str, Member] = {}
         """Accounts that this replica cannot use now, whatever the store says."""
         self._next_order = 0
@@ -190,7 +182,7 @@ class Members:
         async with member.busy:
             probed = finding = WELL
             if member.held is not None and not member.quarantined:
-                probed = finding = await self._probe(member, member.held.session)
+                probed = finding = await self._opening.probe(account, member.held.session)
             if member.held is None or member.quarantined or probed.outcome == "dead":
                 # A dead session's page token may be stale while the cookies are good: a fresh one tells.
                 finding = await self._open(member)
@@ -214,13 +206,7 @@ class Members:
     async def try_cookies(self, account: str, cookies: Credentials) -> tuple[Finding, Mapping[str, Secret]]:
         """Open a session with these cookies and close it again: what it told, and its jar ({} where it did
         not open). The account stays as it is. Raises KeyError where there is no such account."""
-        async with self._opening:
-            session, finding = await self._session(self._members[account].config, cookies)
-        if session is None:
-            return finding, {}
-        jar = session.jar()
-        await self._close(session)
-        return finding, jar
+        return await self._opening.trial(self._members[account].config, cookies)
 
     def adopt(self, account: str, cookies: Credentials) -> None:
         """Somebody else has newer cookies for the account: into the live session, or a new one with them."""
@@ -244,7 +230,7 @@ class Members:
         sessions = [m.held.session for m in self._members.values() if m.held is not None]
         for member in self._members.values():
             member.held = None
-        await asyncio.gather(*(self._close(session) for session in sessions))
+        await asyncio.gather(*(self._opening.close(session) for session in sessions))
 
     # background
 
@@ -296,20 +282,18 @@ class Members:
     async def _open(self, member: Member) -> Finding:
         """Open a session, tell the store what it serves, and end a quarantine; a dead account is put into one."""
         account = member.config.id
-        async with self._opening:
-            config = member.config
-            tried = await self._cookies.newest(config)
-            finding = Finding("unsure")
-            for credentials in tried:
-                session, finding = await self._session(config, credentials)
-                if finding.outcome != "dead":
-                    break
+        session, finding, config, tried = await self._opening.open(member)
         if session is None:
             if finding.outcome != "dead":
                 return finding
-            if config.revision != member.config.revision or await self._cookies.newest(config) != tried:
+            if config.revision != member.config.revision or await self._opening.newest(config) != tried:
                 self._now(member)
                 return Finding("unsure", "cookies_changed", "the cookies were replaced in the meantime")
+            if why := self._opening.missing(config):
+                # Other replicas may hold newer ones that are well: this one has no say.
+                log.error("session did not open", account=account, reason="cookies_unreadable", detail=why)
+                self._swap(member, None)
+                return Finding("unsure", "cookies_unreadable", why)
             log.warning(
                 "account is not usable", account=account, reason=finding.reason, detail=finding.detail
             )
@@ -317,38 +301,12 @@ class Members:
             await self._try_store(self._store.quarantine(account, finding.reason, config.revision))
             return finding
         if config.revision != member.config.revision or self._members.get(account) is not member:
-            await self._close(session)
+            await self._opening.close(session)
             return Finding("unsure", "cookies_changed", "the account was changed in the meantime")
         self._swap(member, session)
         await self._told(member, self._welcome(member, session))
         log.info("session opened", account=account, models=[model.name for model in session.offered])
         return WELL
-
-    async def _session(
-        self, config: AccountConfig, credentials: Credentials
-    ) -> tuple[Session | None, Finding]:
-        account, count = config.id, self._metrics.session_opens
-        proxy = config.proxy.reveal() if config.proxy is not None else None
-        try:
-            session = await self._factory.open(account, credentials, proxy, self._settings.open_timeout)
-        except (SessionExpired, AccountRejected) as error:
-            count.labels(account, error.reason).inc()
-            return None, Finding("dead", _why(error), str(error))
-        except UpstreamError as error:
-            count.labels(account, error.reason).inc()
-            log.warning("session did not open", account=account, reason=error.reason, detail=str(error))
-            return None, Finding("unsure", error.reason, str(error))
-        except GatewayError as error:
-            count.labels(account, error.code).inc()
-            log.error("session did not open", account=account, reason=error.code, detail=error.message)
-            return None, Finding("unsure", error.code, error.message)
-        except Exception:
-            # A fault of ours in the adapter must not end the account's keeper.
-            count.labels(account, "internal_error").inc()
-            log.exception("session did not open", account=account, reason="internal_error")
-            return None, Finding("unsure", "internal_error", "a fault of the gateway's own")
-        count.labels(account, "ok").inc()
-        return session, WELL
 
     async def _welcome(self, member: Member, session: Session) -> None:
         await self._register(member, session)
@@ -378,19 +336,6 @@ class Members:
             await self._try_store(self._store.park(account, park))
             await self._clock.sleep(wait)
         self._changed()
-
-    async def _probe(self, member: Member, session: Session) -> Finding:
-        account = member.config.id
-        try:
-            await session.probe(self._settings.probe_timeout)
-        except (SessionExpired, SessionSuspect, AccountRejected) as error:
-            return Finding("dead", _why(error), str(error))
-        except GatewayError as error:
-            detail = error.message if not isinstance(error, UpstreamError) else str(error)
-            reason = error.reason if isinstance(error, UpstreamError) else error.code
-            log.info("probe decided nothing", account=account, reason=reason, detail=detail)
-            return Finding("unsure", reason, detail)
-        return WELL
 
     # small parts
 
@@ -435,17 +380,7 @@ class Members:
 
     def _close_if_done(self, held: Held) -> None:
         if held.retired and held.users == 0:
-            self._tasks.spawn(self._close(held.session), "close session")
-
-    async def _close(self, session: Session) -> None:
-        try:
-            await session.close()
-        except GatewayError as error:
-            log.warning("session did not close cleanly", detail=error.message)
-
-
-def _why(error: UpstreamError) -> str:
-    return error.why if isinstance(error, AccountRejected) else error.reason
+            self._tasks.spawn(self._opening.close(held.session), "close session")
 
 
 def offered_by(records: Iterable[Record]) -> tuple[Offered, ...]:

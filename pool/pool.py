@@ -3,7 +3,7 @@
 import asyncio
 import math
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import structlog
@@ -24,11 +24,13 @@ from pool.account import AccountConfig, Record, State, state_of
 from pool.cookies import CookieSource, RosterCookies
 from pool.leasing import Lease, Leasing
 from pool.member import Finding
-from pool.members import Members, offered_by
+from pool.members import Members
 from pool.models import PublicModel, catalogue, resolve
+from pool.opening import Opening
+from pool.pulse import Pulse, StateChange
 from pool.queue import Queue
 from pool.settings import PoolSettings
-from pool.store import Counts, Event, Store
+from pool.store import Event, Store
 from pool.upstream import Credentials, Offered, SessionFactory
 
 log = structlog.get_logger("gempool.pool")
@@ -47,6 +49,8 @@ class PoolStatus(Struct, frozen=True):
     in_flight: int
     waiting: int
     capacity: int
+    retry_after: float | None = None
+    """Seconds until the next account tries to come back, where it is not ready and one does."""
 
 
 class AccountView(Struct, frozen=True):
@@ -59,17 +63,6 @@ class AccountView(Struct, frozen=True):
     session_open: bool
     next_try: float | None
     """Seconds until this replica tries to open a session, where one is wanted."""
-
-
-class StateChange(Struct, frozen=True):
-    """An account's state as this replica learnt it. `before` is None where it knew none yet; `at` is in seconds
-    of the store's clock."""
-
-    account: str
-    before: State | None
-    state: State
-    reason: str
-    at: float
 
 
 class Pool:
@@ -102,35 +95,54 @@ class Pool:
         self._queue = Queue(settings.queue_size)
         self._members = Members(
             store,
-            factory,
+            Opening(factory, cookies or RosterCookies(), settings, metrics),
             table,
             settings,
             metrics,
             clock,
             self._tasks,
             self._queue.wake_heads,
-            cookies or RosterCookies(),
         )
         self._leasing = Leasing(
-            self.replica, store, self._members, self._queue, settings, metrics, clock, self._tasks
+            self.replica,
+            store,
+            self._members,
+            self._queue,
+            settings,
+            metrics,
+            clock,
+            self._tasks,
+            self._tell_again,
         )
-        self._offered_elsewhere: tuple[Offered, ...] = ()
-        self._counts = Counts({}, 0)
-        self._store_ok = True
+        self._pulse = Pulse(
+            self.replica,
+            store,
+            self._members,
+            self._leasing,
+            self._queue,
+            settings.lease_ttl,
+            metrics,
+            clock,
+            self._tasks,
+        )
         self._closing = False
-        self._known: dict[str, StateChange] = {}
-        self._observers: list[Callable[[StateChange], None]] = []
 
     # life
 
-    async def start(self) -> None:
-        """Tell the store the accounts and begin to open sessions; does not wait for any of them."""
+    async def start(self, predecessors: Iterable[str] = ()) -> None:
+        """Tell the store the accounts and begin to open sessions; does not wait for any of them.
+
+        predecessors: replicas that are known to be dead. Their leases come back at once.
+        """
+        with suppress(StoreUnavailable):
+            for name in predecessors:
+                if leases := await self._store.leave(name):
+                    log.info("leases of a dead replica handed back", replica=name, leases=leases)
         for config in self._accounts:
             await self._members.add(config)
         with suppress(StoreUnavailable):
-            await self._beat()
-        self._tasks.spawn(self._housekeeping(), "housekeeping")
-        self._tasks.spawn(self._listen(), "listen")
+            await self._pulse.refresh()
+        self._pulse.start()
 
     async def drain(self, grace: float) -> None:
         """Wait until nothing runs or waits here, `grace` seconds at most. New leases are still given:
@@ -168,16 +180,21 @@ class Pool:
     # leases
 
     async def lease(
-        self, lanes: Sequence[str], *, exclude: Collection[str] = (), deadline: float = math.inf
+        self,
+        lanes: Sequence[str],
+        *,
+        exclude: Collection[str] = (),
+        deadline: float = math.inf,
+        patience: float = math.inf,
     ) -> Lease:
         """The least recently used account that can serve one of `lanes`: see `Leasing.lease`."""
-        return await self._leasing.lease(lanes, exclude=exclude, deadline=deadline)
+        return await self._leasing.lease(lanes, exclude=exclude, deadline=deadline, patience=patience)
 
     # care
 
     def observe(self, callback: Callable[[StateChange], None]) -> None:
         """Call it for every change of an account's state that this replica learns of, whoever made it."""
-        self._observers.append(callback)
+        self._pulse.observe(callback)
 
     async def probe_now(self, account: str) -> Finding:
         """Ask the upstream how the account is, without a lease, and act on the answer.
@@ -191,7 +208,10 @@ class Pool:
             raise self._unknown(account)
         outcome = finding.reason or finding.outcome
         self._metrics.probes.labels(account, outcome).inc()
-        await self._store.probed(account, outcome, again and finding.outcome != "well")
+        state = await self._store.probed(account, outcome, again and finding.outcome != "well")
+        if finding.outcome == "well" and state == State.QUARANTINED:
+            # Our session is well, and so we have not noticed that another replica's was not: a fresh one decides.
+            return await self._members.reopen(account) or finding
         return finding
 
     async def rotate(self, account: str, timeout: float) -> bool:
@@ -262,6 +282,9 @@ class Pool:
         """End a quarantine without a probe."""
         return self._state(account, await self._store.reinstate(account))
 
+    async def _tell_again(self) -> None:
+        await self._pulse.refresh()
+
     def _state(self, account: str, state: str) -> str:
         if not state:
             raise self._unknown(account)
@@ -292,15 +315,16 @@ class Pool:
 
     async def status(self) -> PoolStatus:
         """One round trip to the store; never raises."""
-        try:
-            self._counts = await self._store.counts()
-            self._store_ok = True
-        except StoreUnavailable:
-            self._store_ok = False
-        states = dict(self._counts.states)
+        await self._pulse.count()
+        return self.last_status()
+
+    def last_status(self) -> PoolStatus:
+        """The same without asking the store: its numbers are a few seconds old."""
+        counts, store_ok = self._pulse.counts, self._pulse.store_ok
+        states = dict(counts.states)
         serving = states.get(State.ACTIVE, 0) + states.get(State.COOLING, 0)
         open_here = len(self._members) - len(self._members.without_session)
-        if not self._store_ok:
+        if not store_ok:
             why = "The store does not answer."
         elif not len(self._members):
             why = "No account is configured."
@@ -315,11 +339,12 @@ class Pool:
         return PoolStatus(
             not why,
             why,
-            self._store_ok,
+            store_ok,
             states,
             self._leasing.in_flight,
             len(self._queue),
-            self._counts.capacity,
+            counts.capacity,
+            self._members.next_try() if why and store_ok else None,
         )
 
     async def snapshot(self, offset: int = 0, limit: int = 200) -> tuple[list[AccountView], int]:
@@ -362,80 +387,4 @@ class Pool:
 
     @property
     def _offered(self) -> tuple[Offered, ...]:
-        return self._members.offered or self._offered_elsewhere
-
-    # background
-
-    async def _housekeeping(self) -> None:
-        interval = min(5.0, self._settings.lease_ttl / 3)
-        while True:
-            await self._clock.sleep(interval)
-            try:
-                await self._beat()
-            except StoreUnavailable:
-                self._store_ok = False
-            except Exception:
-                # Without its sign of life the replica would lose its leases: log, and go on.
-                log.exception("housekeeping failed")
-
-    async def _beat(self) -> None:
-        known, self._counts = await self._store.beat(self.replica, self._settings.lease_ttl)
-        self._store_ok = True
-        self._leasing.capacity = self._counts.capacity
-        await self._members.tell(everything=not known)
-        await self._leasing.settle()
-        await self._look_around()
-
-    async def _look_around(self) -> None:
-        """Take from the store what metrics and a replica without sessions need, and drop accounts that no
-        roster knows: only where no other replica lives, whose roster may be newer."""
-        now, _, records = await self._store.page(0, 1000)
-        live = await self._store.live_replicas()
-        self._leasing.strangers = {r.id for r in records if self._members.get(r.id) is None and not r.removed}
-        if live <= 1:
-            for account in self._leasing.strangers:
-                await self._store.remove(account)
-            self._leasing.strangers = set()
-        self._offered_elsewhere = offered_by(records)
-        for state in State:
-            self._metrics.accounts.labels(state).set(self._counts.states.get(state, 0))
-        for record in records:
-            current, reason = state_of(record, now)
-            self._learn(record.id, record.changed_at, current, reason)
-            if record.cookies_at:
-                age = max(0.0, now - record.cookies_at)
-                self._metrics.cookie_age.labels(record.id).set(age)
-            for state in State:
-                self._metrics.account_state.labels(record.id, state).set(state == current)
-
-    async def _listen(self) -> None:
-        while True:
-            try:
-                async for message in self._store.wakes():
-                    verb, _, rest = message.partition(" ")
-                    if verb == "state":
-                        account, at, _, state, reason = rest.split(" ", 4)
-                        self._learn(account, int(at) / 1000, State(state), reason)
-                        continue
-                    if verb == "reinstated":
-                        self._members.hasten(rest)
-                    self._queue.wake_heads()
-            except StoreUnavailable:
-                await self._clock.sleep(1.0)
-
-    def _learn(self, account: str, at: float, state: State, reason: str) -> None:
-        """Messages and the pages that are read now and then may overtake each other: the later change counts."""
-        known = self._known.get(account)
-        if known is not None and at < known.at:
-            return
-        self._members.learn(account, state)
-        if known is not None and (known.state, known.reason) == (state, reason):
-            return
-        change = StateChange(account, known.state if known is not None else None, state, reason, at)
-        self._known[account] = change
-        for callback in self._observers:
-            try:
-                callback(change)
-            except Exception:
-                # An observer's fault must not end the listening.
-                log.exception("observer failed", account=account)
+        return self._members.offered or self._pulse.offered_elsewhere

@@ -24,6 +24,10 @@ _UNIT = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0}
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 # The cookie becomes a part of a file's name in the library below, and of a header.
 NOT_IN_COOKIE = re.compile(r"""[\s;,/\\"'\x00-\x1f\x7f]|\.\.|[^\x20-\x7e]""")
+LONGEST_COOKIE = 220
+"""Real ones have about 150 characters; the library makes a file's name of it, which may have 255."""
+_QUOTED = re.compile(r"""(["'])(?:(?!\1).){4,}\1""", re.DOTALL)
+_TWICE = re.compile(r'found duplicate key "([A-Za-z0-9_]{1,40})"')
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks5", "socks5h")
 
 _DEFAULT_FIELDS = ("enabled", "max_concurrency", "min_interval", "models", "tags", "proxy")
@@ -91,10 +95,8 @@ def parse_roster(
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else None
         # The library's own text may quote the line, and with it a cookie.
-        raise RosterError(
-            path, line, "", f"this is not valid YAML: {error.problem or error.context}"
-        ) from None
-    except YAMLError:
+        raise RosterError(path, line, "", f"this is not valid YAML: {_without_values(error)}") from None
+    except (YAMLError, ValueError, RecursionError):
         raise RosterError(path, None, "", "this is not valid YAML") from None
     reader = _Reader(path, environment, files)
     if document is None:
@@ -108,7 +110,7 @@ def parse_roster(
     reader.known(defaults, _DEFAULT_FIELDS, "defaults")
     entries = document.get("accounts")
     if entries is None:
-        entries = CommentedSeq()
+        return Roster(blank=True)
     if not isinstance(entries, CommentedSeq):
         message = "must be a list; write each account as `- id: ...`"
         raise RosterError(path, _line(document, "accounts"), "accounts", message)
@@ -134,13 +136,13 @@ class _Reader:
         self._path = path
         self._environment = environment
         self._files = files if files is not None else set()
-        self._ids: dict[str, int] = {}
+        self._ids: dict[str, int | None] = {}
         self._cookies: dict[Secret, str] = {}
 
     def account(self, entries: CommentedSeq, index: int, defaults: CommentedMap) -> AccountConfig:
         entry, label = entries[index], f"accounts[{index}]"
         if not isinstance(entry, CommentedMap):
-            raise RosterError(self._path, entries.lc.item(index)[0] + 1, label, "must be a mapping of fields")
+            raise RosterError(self._path, _item_line(entries, index), label, "must be a mapping of fields")
         self.known(entry, _FIELDS, label)
         field = _Field(self, entry, defaults, label)
         id = self._id(field)
@@ -233,7 +235,7 @@ class _Field:
         found = self._entry.get(name)
         return found if found is not None else self._defaults.get(name)
 
-    def line(self, name: str) -> int:
+    def line(self, name: str) -> int | None:
         for mapping in (self._entry, self._defaults):
             if name in mapping:
                 return _line(mapping, name)
@@ -256,6 +258,10 @@ class _Field:
         if not isinstance(value, str):
             raise self.error(name, "must be text; put it in quotes")
         value = value.strip()
+        if len(value) > LONGEST_COOKIE:
+            raise self.error(
+                name, f"is longer than {LONGEST_COOKIE} characters; copy the cookie's value alone"
+            )
         if NOT_IN_COOKIE.search(value):
             raise self.error(
                 name,
@@ -321,5 +327,23 @@ class _Field:
         return tuple(word.strip() for word in value)
 
 
-def _line(mapping: CommentedMap, key: object) -> int:
-    return int(mapping.lc.key(key)[0]) + 1
+def _line(mapping: CommentedMap, key: object) -> int | None:
+    try:
+        return int(mapping.lc.key(key)[0]) + 1
+    except (TypeError, KeyError, AttributeError):
+        return None  # a tag or a merge has cost it its place
+
+
+def _item_line(entries: CommentedSeq, index: int) -> int | None:
+    try:
+        return int(entries.lc.item(index)[0]) + 1
+    except (TypeError, KeyError, AttributeError):
+        return None
+
+
+def _without_values(error: MarkedYAMLError) -> str:
+    """What the library says, but for what it quotes of the file: that may be a cookie."""
+    problem = str(error.problem or error.context)
+    if twice := _TWICE.match(problem):
+        return f"the field {twice[1]} is there twice; keep one"
+    return _QUOTED.sub("...", problem.partition("\n")[0])

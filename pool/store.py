@@ -43,7 +43,8 @@ class Refused(Struct, frozen=True, gc=False):
     """No lease now.
 
     wait: the first account returns in `seconds`. busy: all are full, nobody knows for how long.
-    tried: only accounts that the caller left out could serve. none: no account can serve these lanes.
+    tried: only accounts that the caller left out could serve. none: no account can serve these lanes; with the
+    reason `lost` because the store knows none: it is new, or has lost its data.
     seconds is None where no time is known.
     """
 
@@ -101,6 +102,7 @@ class Store:
         self._leave = _Script("leave")
         self._page = _Script("page")
         self._sweep = _Script("sweep")
+        self._reclaim = _Script("reclaim")
         p = policy
         self._ejection: tuple[int, ...] = (p.eject_after, _ms(p.eject_base), _ms(p.eject_cap))
 
@@ -222,9 +224,19 @@ class Store:
         return bool(await self._run(self._sweep))
 
     async def beat(self, replica: str, lease_ttl: float) -> tuple[bool, Counts]:
-        """A sign of life. False: the store is new or lost its data, so tell it the accounts again."""
-        known, flat = await self._run(self._beat, replica, _ms(lease_ttl), replica)
+        """A sign of life. False: the store is new or lost its data, so tell it the accounts again, and then
+        that this is `settled`."""
+        known, flat = await self._run(self._beat, replica, _ms(lease_ttl), "")
         return bool(known), _counts(flat)
+
+    async def settled(self, replica: str, lease_ttl: float) -> Counts:
+        """The store knows the accounts: until it loses them, no pick is refused as `lost`."""
+        _, flat = await self._run(self._beat, replica, _ms(lease_ttl), replica)
+        return _counts(flat)
+
+    async def reclaim(self, replica: str, lease: str, account: str, lane: str) -> bool:
+        """Count a lease that the replica still holds; False where the store has it, or not the account."""
+        return bool(await self._run(self._reclaim, replica, lease, account, lane))
 
     async def counts(self) -> Counts:
         _, flat = await self._run(self._beat, "", 0, "")

@@ -18,6 +18,7 @@ from routes.dialect import dialect_of, is_under
 from routes.exchange import Exchange, HeadAlreadySent
 from routes.guards import admit
 from routes.models import KnownModels
+from routes.outcomes import Outcomes
 from routes.presence import CallerLeft
 from routes.routing import EXCHANGE
 from routes.services import RouteServices
@@ -41,17 +42,19 @@ def create_app(
     """The whole edge as one application. `lifespan` and the hooks are Litestar's own; `route_handlers` adds
     to the routes."""
     models = KnownModels(services.chat, services.clock)
+    outcomes = Outcomes()
     handlers = [
         *openai.handlers(services, models),
         *gemini.handlers(services, models),
         *shared.handlers(services, models),
         *plain.handlers(services, models),
-        *ops.handlers(services),
+        *ops.handlers(services, outcomes),
         *route_handlers,
     ]
     return EdgeApp(
         services,
         models,
+        outcomes,
         route_handlers=handlers,
         exception_handlers={Exception: _hand_on},
         lifespan=list(lifespan),
@@ -68,10 +71,13 @@ class EdgeApp(Litestar):
     Litestar's own middleware does not see requests that it cannot route, and these need all of that too.
     """
 
-    __slots__ = ("_models", "_services")
+    __slots__ = ("_models", "_outcomes", "_services")
 
-    def __init__(self, services: RouteServices, models: KnownModels, **options: Any) -> None:
+    def __init__(
+        self, services: RouteServices, models: KnownModels, outcomes: Outcomes, **options: Any
+    ) -> None:
         self._services = services
+        self._outcomes = outcomes
         self._models = models
         super().__init__(**options)
 
@@ -117,10 +123,7 @@ class EdgeApp(Litestar):
     async def _answer(self, exchange: Exchange) -> None:
         settings = self._services.settings
         if exchange.method == "OPTIONS":
-            # Browsers send no key with a preflight. What it asks about is guarded by itself.
-            exchange.route = "preflight"
-            await exchange.start(204, cors.preflight_headers(exchange.headers))
-            await exchange.send(b"", more=False)
+            await self._preflight(exchange)
             return
         try:
             exchange.caller = admit(
@@ -145,10 +148,30 @@ class EdgeApp(Litestar):
             log.exception("a handler failed", route=exchange.route)
             await exchange.fail(InternalError("The gateway failed on this request. Please try again."))
 
+    async def _preflight(self, exchange: Exchange) -> None:
+        """Browsers send no key with it. What it asks about is guarded by itself."""
+        exchange.route = "preflight"
+        allow = ""
+        # Litestar answers OPTIONS with the methods of one handler of several. No route has TRACE, so its
+        # refusal lists them all.
+        scope = {**exchange.scope, "method": "TRACE", EXCHANGE: exchange}
+        try:
+            await super().__call__(cast(Any, scope), cast(Any, exchange.receive), _no_send)
+        except MethodNotAllowed as error:
+            allow = error.allow
+        except GatewayError as error:
+            await exchange.fail(error)
+            return
+        methods = gemini.narrowed(exchange.path, allow)
+        await exchange.start(204, cors.preflight_headers(exchange.headers, f"{methods}, OPTIONS".encode()))
+        await exchange.send(b"", more=False)
+
     async def _account(self, exchange: Exchange) -> None:
         """The metrics and the one log line of a request."""
         metrics = self._services.metrics
         now = exchange.monotonic()
+        if exchange.traces:
+            self._outcomes.count(exchange.outcome)
         model = await self._models.label(exchange.model) if exchange.model else "none"
         metrics.requests.labels(exchange.route, model, exchange.outcome).inc()
         metrics.request_seconds.labels(exchange.route).observe(now - exchange.started)

@@ -8,7 +8,6 @@ EXPOSED = (
     b"x-request-id, retry-after, x-should-retry, x-gempool-attempts, x-gempool-overhead-ms, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests"
 )
-METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 MAX_AGE = b"600"
 
 
@@ -22,17 +21,16 @@ def response_headers(origins: Sequence[str], origin: bytes | None) -> Headers:
     return [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", EXPOSED), vary]
 
 
-def preflight_headers(headers: dict[bytes, bytes]) -> Headers:
-    """Headers that a preflight's answer carries besides. What was asked for is echoed, since `*` does not
-    cover `Authorization`."""
-    method = headers.get(b"access-control-request-method")
+def preflight_headers(headers: dict[bytes, bytes], methods: bytes) -> Headers:
+    """Headers that a preflight's answer carries besides. The headers that were asked for are echoed, since `*`
+    does not cover `Authorization`; `methods` are the route's own."""
     names = headers.get(b"access-control-request-headers")
     answer: Headers = [
-        (b"access-control-allow-methods", method or METHODS),
+        (b"access-control-allow-methods", methods),
         (b"access-control-max-age", MAX_AGE),
-        (b"allow", METHODS),
+        (b"allow", methods),
         (b"content-length", b"0"),
-        (b"vary", b"Access-Control-Request-Method, Access-Control-Request-Headers"),
+        (b"vary", b"Access-Control-Request-Headers"),
     ]
     if names:
         answer.append((b"access-control-allow-headers", names))

@@ -3,7 +3,7 @@
 import math
 import re
 
-from core.errors import GatewayError, MethodNotAllowed
+from core.errors import FAR, GatewayError, MethodNotAllowed
 
 DEFAULT_WAIT = {429: 1, 503: 5}
 """Seconds, for errors that must name a wait and know none."""
@@ -27,13 +27,21 @@ def message_of(error: GatewayError, advice: str = "try again") -> str:
     return f"{_ADVICE.sub('', error.message)} Please {advice} in {wait}s."
 
 
+def repeat_helps(error: GatewayError) -> bool | None:
+    """What `x-should-retry` says, None for nothing. A wait beyond `FAR` is not for a program to sit out."""
+    wait = wait_of(error)
+    if error.retryable is None and error.status in (429, 503) and wait is not None and wait > FAR:
+        return False
+    return error.retryable
+
+
 def headers_of(error: GatewayError) -> list[tuple[bytes, bytes]]:
     """Headers that an error's response carries in every dialect."""
     headers: list[tuple[bytes, bytes]] = []
     if (wait := wait_of(error)) is not None:
         headers.append((b"retry-after", b"%d" % wait))
-    if error.retryable is not None:
-        headers.append((b"x-should-retry", b"true" if error.retryable else b"false"))
+    if (helps := repeat_helps(error)) is not None:
+        headers.append((b"x-should-retry", b"true" if helps else b"false"))
     if isinstance(error, MethodNotAllowed) and error.allow:
         headers.append((b"allow", error.allow.encode("latin-1")))
     if error.status == 401:

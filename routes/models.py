@@ -45,8 +45,8 @@ class KnownModels:
     async def _refresh(self) -> None:
         now = self._clock.monotonic()
         if self._as_of is None or now - self._as_of > REFRESH_AFTER:
-            self._as_of = now
             infos = await self._chat.models()
+            self._as_of = now
             self._public = frozenset(info.id for info in infos if not info.upstream)
             self._image = frozenset(info.id for info in infos if info.category == "image")
 

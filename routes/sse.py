@@ -17,9 +17,26 @@ log = structlog.get_logger("gempool.routes")
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 
 
+_LINE_ENDS = (
+    (b"\xe2\x80\xa8", rb"\u2028"),
+    (b"\xe2\x80\xa9", rb"\u2029"),
+    (b"\xc2\x85", rb"\u0085"),
+)
+
+
+def on_one_line(data: bytes) -> bytes:
+    """JSON without the characters that end a line for Python's `str.splitlines` alone: clients that read lines
+    with it (such as httpx's `iter_lines`) would cut the JSON in two. Inside strings, where alone JSON
+    may hold them, their escapes mean the same."""
+    for raw, escaped in _LINE_ENDS:
+        if raw in data:
+            data = data.replace(raw, escaped)
+    return data
+
+
 def frame(data: bytes) -> bytes:
     """One server-sent event: a single `data: ` line, which is what the strictest clients can read."""
-    return b"data: " + data + b"\n\n"
+    return b"data: " + on_one_line(data) + b"\n\n"
 
 
 class Framing(Protocol):

@@ -37,6 +37,10 @@ class Controlled(Protocol):
 T = TypeVar("T")
 
 
+class _NoFields(msgspec.Struct, forbid_unknown_fields=True):
+    """Cookies are made up, not handed in."""
+
+
 class Control:
     """`handle` is what a `http.Connection` calls."""
 
@@ -56,6 +60,8 @@ class Control:
                 return _json(200, action(self._simulator, found.groupdict().get("id", ""), request.body))
             except ControlError as error:
                 return _json(400, {"error": str(error)})
+            except RecursionError:
+                return _json(400, {"error": "body: it is nested too deeply; send what the README shows"})
             except LookupError as error:
                 return _json(404, {"error": str(error.args[0])})
         if allowed:
@@ -75,7 +81,7 @@ def _decode(body: bytes, kind: type[T], rewrite: Callable[[object], object] = la
         message = str(error)
         field = message.rpartition("`$")[2].rstrip("`").lstrip(".") if "`$" in message else ""
         raise ControlError(f"{field}: {message}" if field else message) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ControlError(f"body: send JSON ({error})") from error
 
 
@@ -116,6 +122,11 @@ def _done(call: Callable[[Controlled], None]) -> Callable[[Controlled, str, byte
     return action
 
 
+def _issue_cookies(simulator: Controlled, account: str, body: bytes) -> object:
+    _decode(body, _NoFields)
+    return simulator.issue_cookies(account)
+
+
 def _remove(simulator: Controlled, account: str, _body: bytes) -> object:
     simulator.remove_account(account)
     return {"done": True}
@@ -133,7 +144,7 @@ _ROUTES: list[tuple[str, re.Pattern[str], Callable[[Controlled, str, bytes], obj
         ("PUT", _ID + "/fault", _set_fault),
         ("DELETE", _ID + "/fault", _clear_fault),
         ("POST", _ID + "/replies", _queue),
-        ("POST", _ID + "/cookies", lambda s, a, _b: s.issue_cookies(a)),
+        ("POST", _ID + "/cookies", _issue_cookies),
         ("POST", "/replies", _queue),
         ("GET", "/defaults", lambda s, _a, _b: s.defaults),
         ("PUT", "/defaults", _set_defaults),

@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections.abc import Mapping
 from typing import Literal, TypeAlias, get_args
 
 from msgspec import Struct
@@ -70,18 +71,45 @@ _FORMS = {
     "expired": ("", "7", "401", "redirect"),
     "truncate": ("", "recoverable"),
 }
+_FIELDS: dict[str, frozenset[str]] = {
+    "status": frozenset({"http", "expired", "rpc_fail", "status"}),
+    "code": frozenset({"error", "status"}),
+    "seconds": frozenset({"slow_first_token", "latency", "slow_body", "rotation_grace"}),
+    "frames": frozenset({"stall", "drop_mid", "truncate"}),
+    "model": frozenset({"error"}),
+    "resets_in": frozenset({"error"}),
+    "form": frozenset(_FORMS),
+}
+"""The kinds that read a field; for the others it would say something that does not happen."""
 _SHORT = re.compile(r"(http|error)_(\d{3,5})")
 
 
 def expand(raw: object) -> object:
     """A control API's fault object with the short kinds (`http_429`, `error_1037`) written out."""
     if isinstance(raw, dict) and isinstance(kind := raw.get("kind"), str) and (m := _SHORT.fullmatch(kind)):
-        return {**raw, "kind": m[1], ("status" if m[1] == "http" else "code"): int(m[2])}
+        return {**raw, **_written_out(m, raw)}
     return raw
+
+
+def _written_out(short: re.Match[str], given: Mapping[str, object]) -> dict[str, object]:
+    field, number = ("status" if short[1] == "http" else "code"), int(short[2])
+    if given.get(field, number) != number:
+        raise ControlError(f"{field}: kind {short[0]} says {number} itself; leave {field} out")
+    return {"kind": short[1], field: number}
+
+
+_PLAIN = Fault(kind="ok")
 
 
 def check_fault(fault: Fault) -> Fault:
     """`fault`, where it makes sense; raises `ControlError` naming the field."""
+    for field, kinds in _FIELDS.items():
+        if fault.kind not in kinds and getattr(fault, field) != getattr(_PLAIN, field):
+            raise ControlError(
+                f"{field}: kind {fault.kind} does not use it, {', '.join(sorted(kinds))} do; leave it out"
+            )
+    if fault.resets_in is not None and fault.code != 1037:
+        raise ControlError("resets_in: only error 1037, the usage limit, resets; leave it out")
     if fault.times is not None and fault.times < 1:
         raise ControlError("times: give 1 or more, or leave it out")
     if not 0 < fault.probability <= 1:
@@ -107,8 +135,8 @@ def check_fault(fault: Fault) -> Fault:
 def fault(kind: str, **fields: object) -> Fault:
     """A checked `Fault`; takes the short kinds too: `fault("http_429")`, `fault("error_1037", resets_in=60)`."""
     if m := _SHORT.fullmatch(kind):
-        kind, number = m[1], int(m[2])
-        fields["status" if kind == "http" else "code"] = number
+        fields |= _written_out(m, fields)
+        kind = str(fields.pop("kind"))
     if kind not in get_args(FaultKind):
         raise ControlError(f"kind: {kind!r} is none of {', '.join(get_args(FaultKind))}")
     return check_fault(Fault(kind=kind, **fields))  # type: ignore[arg-type]  # the names are checked above

@@ -11,6 +11,8 @@ from simulator.visitors import World, cookies, identify
 _SIZED = re.compile(r"(?P<token>[A-Za-z0-9_-]+)(?:=s(?P<size>\d+)(?:-rj)?|=(?P<full>d-I))?")
 _DISPOSITION = re.compile(rb'name="file"(?:;\s*filename="(?P<name>[^"]*)")?', re.IGNORECASE)
 _PART_TYPE = re.compile(rb"^content-type:\s*([^\r\n]+)", re.IGNORECASE | re.MULTILINE)
+_SIGNED_IN_HOST = "work.fife.usercontent.google.com"
+"""The one host of pictures that may see the cookies."""
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF")
 
 
@@ -69,7 +71,10 @@ def picture(world: World, request: Request, host: str, egress: Egress) -> tuple[
     found = _SIZED.fullmatch(rest)
     known = world.pictures.get(found["token"]) if found else None
     owner = world.accounts.get(known.account) if known else None
+    leaked = host != _SIGNED_IN_HOST and any(name.startswith("__Secure") for name, _ in cookies(request))
     if found is None or known is None:
+        if leaked:
+            world.journal.anomaly(guest.id, "leaked_cookies", f"google.com cookies were sent to {host}")
         return guest, Reply(status=404, body=b"no such picture")
     account = owner or guest
     account.journal.counts["image"] += 1
@@ -78,12 +83,12 @@ def picture(world: World, request: Request, host: str, egress: Egress) -> tuple[
             owner.id, "foreign_image", f"a picture of {owner.id} came through {egress.name}"
         )
         return account, Reply(status=403, body=b"Forbidden")
-    if host == "work.fife.usercontent.google.com":
+    if host == _SIGNED_IN_HOST:
         visitor = identify(world, request, egress)
         dead = owner is not None and owner.faults.active("expired") is not None
         if visitor.standing != "signed_in" or visitor.account is not owner or dead:
             return account, Reply(status=403, body=b"Forbidden")
-    elif any(name.startswith("__Secure") for name, _ in cookies(request)):
+    elif leaked:
         world.journal.anomaly(account.id, "leaked_cookies", f"google.com cookies were sent to {host}")
         return account, Reply(status=400, body=b"refused")
     return account, _hop(world, known, host, folder, found["size"], full=found["full"] is not None)

@@ -6,10 +6,12 @@ its time has run out.
 """
 
 import asyncio
+import itertools
 import random
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Protocol, TypeVar
 
 import structlog
@@ -98,7 +100,8 @@ class Alerts:
         self._room.set()
         self._tasks = Tasks("alerts")
         self._line = asyncio.Semaphore(PARALLEL)
-        self._telling: dict[asyncio.Task[None], Incident] = {}
+        self._telling: dict[asyncio.Task[None], tuple[Incident, str]] = {}
+        self._claims = itertools.count()
         self._starting_since: float | None = None
         self._noticed: set[tuple[str, str]] = set()
         """Where nobody can be told: what stands, by subject and kind."""
@@ -152,9 +155,9 @@ class Alerts:
         """Stop telling; what this replica had claimed is given back, for another one to tell."""
         unfinished = list(self._telling.values())
         await self._tasks.close()
-        for incident in unfinished:
+        for incident, claimed in unfinished:
             with suppress(StoreUnavailable):
-                await self._renew(incident, 0.0)
+                await self._renew(incident, claimed, 0.0)
 
     # claiming, in order
 
@@ -164,24 +167,26 @@ class Alerts:
             if self._queue.qsize() <= QUEUE // 2:
                 self._room.set()
             self._show_pending()
+            # A name of its own for each claim: an older one of ours must not take a newer one for itself.
+            claimed = f"{self._holder}:{next(self._claims)}"
             try:
-                mine = await self._patiently(since, incident, self._claimed)
+                mine = await self._patiently(since, incident, partial(self._claimed, claimed))
             except StoreUnavailable:
                 self._count(incident, "failed")
                 log.error("alert given up: no store", kind=incident.kind, subject=incident.subject)
                 continue
             if mine:
-                self._tell(incident)
+                self._tell(incident, claimed)
 
-    def _claimed(self, ledger: Ledger, incident: Incident) -> tuple[Ledger, bool]:
+    def _claimed(self, holder: str, ledger: Ledger, incident: Incident) -> tuple[Ledger, bool]:
         now = self._clock.now()
         if incident.kind == "recovered":
-            return resolve(ledger, self._holder, now)
-        return claim(ledger, incident.kind, self._holder, now)
+            return resolve(ledger, holder, now)
+        return claim(ledger, incident.kind, holder, now)
 
-    def _tell(self, incident: Incident) -> None:
-        task = self._tasks.spawn(self._deliver(incident), f"{incident.kind} {incident.subject}")
-        self._telling[task] = incident
+    def _tell(self, incident: Incident, claimed: str) -> None:
+        task = self._tasks.spawn(self._deliver(incident, claimed), f"{incident.kind} {incident.subject}")
+        self._telling[task] = (incident, claimed)
         task.add_done_callback(self._told)
         self._show_pending()
 
@@ -191,15 +196,15 @@ class Alerts:
 
     # telling
 
-    async def _deliver(self, incident: Incident) -> None:
+    async def _deliver(self, incident: Incident, claimed: str) -> None:
         assert self._transport is not None  # noqa: S101 -- nothing is queued without one
-        if not await self._paced(incident):
+        if not await self._paced(incident, claimed):
             self._count(incident, "superseded")
             return
         note = self._note(incident)
         left: Sequence[int] = self._transport.devices
         began, tries, told = self._clock.monotonic(), 0, False
-        while left and await self._goes_on(incident, told):
+        while left and await self._goes_on(incident, claimed, told):
             async with self._line:
                 deliveries = await self._transport.push(note, left)
             for delivery in deliveries:
@@ -207,7 +212,7 @@ class Alerts:
             left = [delivery.device for delivery in deliveries if delivery.outcome != "ok"]
             if not told and len(left) < len(deliveries):
                 told = True
-                await self._has_told(incident, began)
+                await self._has_told(incident, claimed, began)
             if not left:
                 return
             tries += 1
@@ -220,52 +225,52 @@ class Alerts:
                 log.error("alert given up", **facts)
                 return
             log.warning("alert not delivered, trying again", seconds=round(wait, 1), **facts)
-            await self._wait(incident, wait)
+            await self._wait(incident, claimed, wait)
         if not told:
             self._count(incident, "superseded")
 
-    async def _has_told(self, incident: Incident, since: float) -> None:
+    async def _has_told(self, incident: Incident, claimed: str, since: float) -> None:
         self._count(incident, "told")
         log.info("alert sent", kind=incident.kind, subject=incident.subject)
         try:
             follow = await self._patiently(
-                since, incident, lambda ledger, i: delivered(ledger, i.kind, self._holder, self._clock.now())
+                since, incident, lambda ledger, i: delivered(ledger, i.kind, claimed, self._clock.now())
             )
         except StoreUnavailable:
             return  # it may be told once more, by whoever takes it over
         for kind in follow:
             incident = replace(incident, kind=kind, detail="")
             if kind == "recovered":
-                self._tell(incident)
+                self._tell(incident, claimed)
             elif incident.subject != POOL:  # of the pool the next review knows the numbers
                 self.raise_(incident)
 
-    async def _paced(self, incident: Incident) -> bool:
+    async def _paced(self, incident: Incident, claimed: str) -> bool:
         """Wait until an alert of this kind may be told. False where it is over by then."""
-        try:
-            ledger = await self._desk.read(incident.subject)
-        except StoreUnavailable:
-            return True
-        wait = wait_before(ledger, incident.kind, self._clock.now(), self._settings.min_interval)
-        until = self._clock.monotonic() + wait
-        while (left := until - self._clock.monotonic()) > 0:
-            await self._wait(incident, left)
-            if not await self._goes_on(incident):
+        while True:
+            try:
+                ledger = await self._desk.read(incident.subject)
+            except StoreUnavailable:
+                return True
+            if not goes_on(ledger, incident.kind, claimed, told=False):
                 return False
-        return True
+            wait = wait_before(ledger, incident.kind, self._clock.now(), self._settings.min_interval)
+            if wait <= 0:
+                return True
+            await self._wait(incident, claimed, wait)
 
-    async def _wait(self, incident: Incident, seconds: float) -> None:
+    async def _wait(self, incident: Incident, claimed: str, seconds: float) -> None:
         """At most a slice of it, with a sign of life to the other replicas."""
         with suppress(StoreUnavailable):
-            await self._renew(incident, CLAIM_SECONDS)
+            await self._renew(incident, claimed, CLAIM_SECONDS)
         await self._clock.sleep(min(seconds, _SLICE))
 
-    async def _goes_on(self, incident: Incident, told: bool = False) -> bool:
+    async def _goes_on(self, incident: Incident, claimed: str, told: bool = False) -> bool:
         try:
             ledger = await self._desk.read(incident.subject)
         except StoreUnavailable:
             return True
-        return goes_on(ledger, incident.kind, self._holder, told)
+        return goes_on(ledger, incident.kind, claimed, told)
 
     def _note(self, incident: Incident) -> Note:
         note = note_of(incident, self._settings.environment, self._settings.admin_url)
@@ -285,11 +290,11 @@ class Alerts:
                     raise
                 await self._clock.sleep(_STORE_RETRY)
 
-    async def _renew(self, incident: Incident, seconds: float) -> None:
+    async def _renew(self, incident: Incident, claimed: str, seconds: float) -> None:
         now = self._clock.now()
         await self._desk.change(
             incident.subject,
-            lambda ledger: (renewed(ledger, incident.kind, self._holder, now, seconds), None),
+            lambda ledger: (renewed(ledger, incident.kind, claimed, now, seconds), None),
         )
 
     # counting

@@ -154,8 +154,8 @@ class Bark:
         message = str(body.get("message", "")) or "no reason given"
         for key in self._keys:
             message = message.replace(key.reveal(), "***")
-        number = status if status != 200 else code
-        return Delivery(device, "refused", f"HTTP {number}: {message[:200]}")
+        said = f"HTTP {status}" if status != 200 or not code else f"code {code}"
+        return Delivery(device, "refused", f"{said}: {message[:200]}")
 
     async def _post(self, parameters: Mapping[str, Any]) -> tuple[int, dict[str, Any]] | str:
         """Status and body, or why there is none."""

@@ -100,7 +100,8 @@ class Jars:
         self._shared = shared
         self._seal = seal
         self._known: dict[str, Jar] = {}
-        self._unreadable: dict[str, str] = {}
+        self._unreadable: dict[str, tuple[str, str]] = {}
+        """By account, what is stored and cannot be read, and why."""
 
     async def newest(self, account: AccountConfig) -> tuple[Credentials, ...]:
         """The stored cookies where they descend from the roster's, then the roster's own."""
@@ -114,6 +115,11 @@ class Jars:
         stored = jar.credentials
         same = (stored.secure_1psid, stored.secure_1psidts) == (own.secure_1psid, own.secure_1psidts)
         return (stored,) if same else (stored, own)
+
+    def missing(self, account: AccountConfig) -> str:
+        """See `pool.CookieSource`."""
+        found = self._unreadable.get(account.id)
+        return f"the stored cookies cannot be read: {found[1]}" if found is not None else ""
 
     def known(self, account: AccountConfig) -> Jar | None:
         """What `read` found last, without asking the store."""
@@ -164,16 +170,19 @@ class Jars:
 
     def _parsed(self, account: str, stored: str | None) -> Jar | None:
         if not stored:
+            self._unreadable.pop(account, None)
             return None
         try:
             written = msgspec.json.decode(self._seal.open(account, stored), type=_Written)
         except (ValueError, msgspec.DecodeError) as error:
             # Each is told once: it is read again and again.
             why = "they are damaged" if isinstance(error, msgspec.DecodeError) else str(error)
-            if self._unreadable.get(account) != stored:
-                self._unreadable[account] = stored
+            known = self._unreadable.get(account)
+            self._unreadable[account] = (stored, why)
+            if known is None or known[0] != stored:
                 log.error("stored cookies cannot be read", account=account, why=why)
             return None
+        self._unreadable.pop(account, None)
         cookies = {name: Secret(value) for name, value in written.cookies.items()}
         return Jar(written.revision, cookies, written.at, written.source)
 

@@ -1,6 +1,7 @@
 """Which replica looks after the accounts: one at a time, by a lease in the store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import structlog
 
@@ -42,8 +43,11 @@ class Leader:
         stopped for a while must not act on what it was before."""
         return self._leading and self._clock.monotonic() < self._until
 
-    async def run(self) -> None:
-        """Take or renew the lease until cancelled."""
+    async def run(self, predecessors: Iterable[str] = ()) -> None:
+        """Take or renew the lease until cancelled. predecessors: holders that are known to be dead."""
+        with suppress(StoreUnavailable):
+            for holder in predecessors:
+                await self._shared.resign(self._name, holder)
         while True:
             await self.step()
             await self._clock.sleep(self._ttl / 3)

@@ -96,7 +96,8 @@ def goes_on(ledger: Ledger, kind: Kind, holder: str, told: bool) -> bool:
     """Whether the alert is still to be brought to the devices that lack it. told: others have it."""
     if told and kind == "recovered":
         return not ledger.open
-    return is_mine(ledger, kind, holder)
+    mark = ledger.closing if kind == "recovered" else ledger.open.get(kind)
+    return is_mine(ledger, kind, holder) and (told or mark is None or not mark.told)
 
 
 def wait_before(ledger: Ledger, kind: Kind, now: float, min_interval: float) -> float:

@@ -1,7 +1,7 @@
 """Keeps the accounts well: probes, rotates, takes up newer cookies, and brings accounts back from quarantine."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -22,12 +22,12 @@ from core.errors import (
 from core.metrics import Metrics
 from core.secret import Secret
 from core.tasks import Tasks
-from engine.service import CookieStatus, HandedIn, Replaced
+from engine.service import CookieStatus, HandedIn, ModelCooldown, Replaced
 from pool import AccountConfig, Pool, Shared, State
 from pool.account import Record, state_of
 from pool.exports import ExportError, parse
 from pool.member import jar_of
-from pool.roster import NOT_IN_COOKIE
+from pool.roster import LONGEST_COOKIE, NOT_IN_COOKIE
 from pool.upstream import Credentials
 from supervisor.jars import CHANNEL, PSID, PSIDTS, Jars
 from supervisor.leader import Leader
@@ -73,11 +73,14 @@ class Supervisor:
 
     # life
 
-    def start(self) -> None:
-        """Run for the lead, listen for newer cookies, and begin the rounds."""
+    def start(self, predecessors: Iterable[str] = ()) -> None:
+        """Run for the lead, listen for newer cookies, and begin the rounds.
+
+        predecessors: replicas that are known to be dead; the lead of one of them is free at once.
+        """
         s = self._settings
         often = min(5.0, s.probe_interval / 8, s.rotate_interval / 8, s.reprobe_first / 4)
-        self._tasks.spawn(self.leader.run(), "lead")
+        self._tasks.spawn(self.leader.run(predecessors), "lead")
         self._tasks.spawn(self._listen(), "listen")
         for job, seconds in (
             (self.look, max(0.05, often)),
@@ -281,6 +284,11 @@ class Supervisor:
             reason=reason,
             since=_iso(record.changed_at),
             cooling_until=_iso(until),
+            cooling_models={
+                lane: ModelCooldown(cooldown.reason, _iso(cooldown.until))
+                for lane, cooldown in record.lane_cooldowns.items()
+                if cooldown.until > now
+            },
             cookie_age_seconds=round(max(0.0, now - record.cookies_at), 1) if record.cookies_at else None,
             last_proved=_iso(record.proved_at),
             last_probe=_iso(record.probed_at),
@@ -301,6 +309,11 @@ def _checked(given: HandedIn, now: float) -> Credentials:
             raise InvalidRequest(f"'cookies' cannot be used: {error}", param="cookies") from None
         return Credentials(found.secure_1psid, found.secure_1psidts, found.others)
     for field in ("secure_1psid", "secure_1psidts"):
+        if len(getattr(given, field).reveal()) > LONGEST_COOKIE:
+            raise InvalidRequest(
+                f"'{field}' is longer than {LONGEST_COOKIE} characters. Copy the cookie's value alone.",
+                param=field,
+            )
         if NOT_IN_COOKIE.search(getattr(given, field).reveal()):
             raise InvalidRequest(
                 f"'{field}' holds characters that no such cookie has. Copy the cookie's value alone.",

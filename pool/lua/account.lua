@@ -58,6 +58,7 @@ elseif verb == 'register' then
   put(a, 'dl', ARGV[5])
   put(a, 'op', 1)
   put(a, 'pv', NOW)
+  forget_missing_models(a)
 elseif verb == 'quarantine' then
   local current = ARGV[4] == '' or ARGV[4] == call('HGET', P .. 'a:' .. id, 'rev')
   if current and a.q ~= ARGV[3] then
@@ -76,6 +77,7 @@ elseif verb == 'reinstate' then
     put(a, 'cu', 0)
     put(a, 'cf', 0)
     put(a, 'tl', 0)
+    forget_missing_models(a)
     forgive(a)
     call('ZREM', P .. 'ejected', id)
     a.used = true

@@ -25,6 +25,17 @@ local function cool_lane(a, lane, ms, reason)
   end
 end
 
+-- What a session could not serve says nothing about the next one.
+local function forget_missing_models(a)
+  local all = lane_cooldowns(a)
+  if not all then return end
+  local kept = {}
+  for lane, entry in pairs(all) do
+    if entry[2] ~= 'model_unavailable' then kept[lane] = entry end
+  end
+  put(a, 'lc', next(kept) and cjson.encode(kept) or '')
+end
+
 local function apply(a, effect, lane, reason, ms, current)
   if effect == 'ok' then
     put(a, 'pv', NOW)
@@ -40,6 +51,7 @@ local function apply(a, effect, lane, reason, ms, current)
     local wait = math.ceil(base * 2 ^ (a.tl - 1) * factor)
     cool(a, math.min(cap, math.max(wait, ms)), 'throttled')
   elseif effect == 'lane' then
+    if reason == 'model_unavailable' and not current then return end
     cool_lane(a, lane, ms, reason)
     -- `default` and the model that stands behind it are the same to the web app.
     if a.dl ~= '' and lane == a.dl then cool_lane(a, 'default', ms, reason) end

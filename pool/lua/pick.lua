@@ -6,7 +6,7 @@
 -- soft 2: use any account that cools for instability or a 429, and do not wait for busy ones.
 -- Returns {1, account, lane, in flight} or {0, verdict, ms, reason}; ms is -1 where no time is known.
 -- Verdicts: wait (all cool or are spaced, the first until ms), busy (some are full), tried (only accounts that
--- were left out could serve), none.
+-- were left out could serve), none (reason `lost`: the store has no epoch, see beat).
 local replica, lease, life = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local soft, jitter, be_woken, n = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1', tonumber(ARGV[7])
 local leases = P .. 'leases:' .. replica
@@ -150,4 +150,4 @@ if any then
   return { 0, 'tried', soonest == math.huge and -1 or math.max(0, soonest - NOW), 'tried' }
 end
 if be_woken then call('SET', P .. 'waiting', 1, 'PX', 10000) end
-return { 0, 'none', -1, 'none' }
+return { 0, 'none', -1, call('EXISTS', P .. 'epoch') == 1 and 'none' or 'lost' }

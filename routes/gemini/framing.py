@@ -4,7 +4,7 @@ import msgspec
 
 from core.chat import Delta, Event, Picture, Usage
 from routes.gemini import translate, wire
-from routes.sse import EVENT_STREAM, frame
+from routes.sse import EVENT_STREAM, frame, on_one_line
 
 
 class _Chunks:
@@ -88,4 +88,4 @@ class ArrayFraming:
     def _item(self, data: bytes) -> bytes:
         lead = b",\n" if self._begun else b"["
         self._begun = True
-        return lead + data
+        return lead + on_one_line(data)

@@ -17,7 +17,18 @@ from routes.gemini.spelling import camelized
 from routes.models import KnownModels, name_of
 from routes.services import RouteServices
 
+METHODS = ("generateContent", "streamGenerateContent", "countTokens")
+READ = "GET, HEAD"
+
 Method: TypeAlias = Callable[[Exchange, str], Awaitable[None]]
+
+
+def narrowed(path: str, allow: str) -> str:
+    """The HTTP methods of a path, of the route's `allow`: below `/models/` one route serves both the models,
+    which are read, and their methods, which are called."""
+    if "/models/" not in path or allow != f"{READ}, POST":
+        return allow
+    return "POST" if path.rstrip("/").rpartition(":")[2] in METHODS else READ
 
 
 class GeminiHandlers:
@@ -28,11 +39,9 @@ class GeminiHandlers:
         self._models = models
         self._settings = services.settings
         self._default_model = services.settings.default_model
-        self._methods: dict[str, Method] = {
-            "generateContent": self._generate,
-            "streamGenerateContent": self._stream,
-            "countTokens": self._count,
-        }
+        self._methods: dict[str, Method] = dict(
+            zip(METHODS, (self._generate, self._stream, self._count), strict=True)
+        )
 
     async def call(self, exchange: Exchange, spec: str) -> None:
         """POST models/{model}:{method}; `spec` is what follows `models/`."""
@@ -40,7 +49,7 @@ class GeminiHandlers:
         if not colon:
             raise MethodNotAllowed(
                 f"POST needs a method after the model's name: models/{spec[:80]}:generateContent.",
-                allow="GET, HEAD",
+                allow=READ,
             )
         handler = self._methods.get(method)
         if handler is None:

@@ -5,14 +5,15 @@ from litestar.handlers import HTTPRouteHandler
 
 from routes.ops.cookies import CookieHandlers
 from routes.ops.handlers import OpsHandlers
+from routes.outcomes import Outcomes
 from routes.routing import route
 from routes.services import RouteServices
 
 __all__ = ["handlers"]
 
 
-def handlers(services: RouteServices) -> list[HTTPRouteHandler]:
-    own = OpsHandlers(services)
+def handlers(services: RouteServices, outcomes: Outcomes) -> list[HTTPRouteHandler]:
+    own = OpsHandlers(services, outcomes)
     found = [
         route("/health", HttpMethod.GET, own.health),
         route("/ready", HttpMethod.GET, own.ready),

@@ -1,5 +1,7 @@
 """Handlers of the operators' routes."""
 
+from datetime import datetime
+
 import msgspec
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -11,9 +13,13 @@ from routes.exchange import Exchange
 from routes.openai.errors import envelope
 from routes.ops.cookies import ENDPOINTS as COOKIE_ENDPOINTS
 from routes.ops.health import report
+from routes.outcomes import Outcomes
 from routes.services import RouteServices
 
 log = structlog.get_logger("gempool.routes")
+
+AT_ONCE = 0.05
+"""Seconds that `/health` waits for the store; a process that answers nothing is restarted by whoever watches it."""
 
 NAME = "gemini-pool-gateway"
 NO_STORE = (b"cache-control", b"no-store")
@@ -43,14 +49,16 @@ ENDPOINTS = (
 class OpsHandlers:
     """Health, readiness, metrics and what this is."""
 
-    def __init__(self, services: RouteServices) -> None:
+    def __init__(self, services: RouteServices, outcomes: Outcomes) -> None:
         self._services = services
+        self._outcomes = outcomes
 
     async def health(self, exchange: Exchange) -> None:
-        """200 as long as the process can answer at all."""
+        """200 as long as the process can answer at all, and at once also while the store hangs."""
         services = self._services
         found = report(
-            await self._status(),
+            await self._status(AT_ONCE),
+            self._outcomes,
             version=services.version,
             facts=services.health_facts(),
             known=bool(exchange.caller),
@@ -64,14 +72,32 @@ class OpsHandlers:
             await exchange.reply(b'{"ready":true}', headers=[NO_STORE])
             return
         why = status.why if status is not None else "The gateway cannot tell how its accounts stand."
-        error = NoAccount(why or "No account can serve.")
+        error = NoAccount(why or "No account can serve.", retry_after=await self._wait(status))
         exchange.outcome = error.code
         data = msgspec.json.encode({"ready": False, "why": why, "error": envelope(error).error})
         await exchange.reply(data, status=error.status, headers=[NO_STORE, *headers_of(error)])
 
-    async def _status(self) -> Status | None:
+    async def _wait(self, status: Status | None) -> float | None:
+        """Seconds until an account may be back: the pool's next try, or the supervisor's next probe of one that
+        is in quarantine. None where nobody knows."""
+        if status is None or status.retry_after is not None or not status.store_ok:
+            return status.retry_after if status is not None else None
+        if self._services.cookies is None:
+            return None
         try:
-            return await self._services.chat.status()
+            accounts = await self._services.cookies.cookies_status()
+        except GatewayError:
+            return None
+        probes = [
+            datetime.fromisoformat(account.next_probe).timestamp()
+            for account in accounts
+            if account.state == "quarantined" and account.next_probe is not None
+        ]
+        return max(1.0, min(probes) - self._services.clock.now()) if probes else None
+
+    async def _status(self, within: float | None = None) -> Status | None:
+        try:
+            return await self._services.chat.status(within)
         except GatewayError as error:
             log.warning("the status is not known", code=error.code, why=str(error))
             return None

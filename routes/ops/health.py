@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 from engine.service import Status
+from routes.outcomes import Outcomes
 
 Health: TypeAlias = Literal["ok", "degraded", "down"]
 
@@ -19,14 +20,24 @@ def verdict(status: Status | None) -> Health:
 
 
 def report(
-    status: Status | None, *, version: str, facts: Mapping[str, object], known: bool
+    status: Status | None, outcomes: Outcomes, *, version: str, facts: Mapping[str, object], known: bool
 ) -> dict[str, Any]:
-    """The body of `/health`. Callers who are not known are told counts only."""
+    """The body of `/health`. Callers who are not known are told counts only.
+
+    `task_stats` counts generations since the start, `completed` and `failed`, and those of now: `running` on an
+    account, `pending` in the queue. `concurrency` says the same of now beside what is possible.
+    """
     found: dict[str, Any] = {
         "status": verdict(status),
         "version": version,
         "client_ready": status is not None and status.ready,
         "accounts": dict(status.accounts) if status else {},
+        "task_stats": {
+            "running": status.in_flight if status else 0,
+            "pending": status.waiting if status else 0,
+            "completed": outcomes.completed,
+            "failed": outcomes.failed,
+        },
         "concurrency": {
             "in_flight": status.in_flight if status else 0,
             "waiting": status.waiting if status else 0,

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
+import redis
 from google import genai
 from google.genai import types
 
@@ -130,6 +131,63 @@ def test_kill_and_start_again(upstream: Web, gateways: Gateways) -> None:
     started = time.monotonic()
     assert gateways.start().ready().ask("two").status_code == 200
     assert time.monotonic() - started < 8
+
+
+def test_a_kill_in_mid_stream_blocks_no_account(upstream: Web, gateways: Gateways) -> None:
+    """kill -9 while the only account is in use: the next start serves with it at once and looks after it, however
+    long leases live."""
+    accounts = gateways.accounts_file(1, max_concurrency=1)
+    first = gateways.start(accounts, gempool__pool__lease_ttl="10m").ready()
+    upstream.defaults(frames=500, words=600, frame_delay=0.05)
+    caller = threading.Thread(target=_ignore_errors, args=(first,))
+    caller.start()
+    wait_for(lambda: upstream.account(1)["running"] == 1)
+    first.kill()
+    caller.join(10)
+    upstream.defaults(frames=2, words=0, frame_delay=0)
+    second = gateways.start(accounts, gempool__pool__lease_ttl="10m").ready()
+    started = time.monotonic()
+    assert second.ask("mine now").status_code == 200
+    assert time.monotonic() - started < 4
+    assert second.lines("leases of a dead replica handed back")
+    wait_for(lambda: second.lines("leads"), seconds=5)
+
+
+def test_the_store_is_emptied_under_load(upstream: Web, gateways: Gateways, empty_valkey: str) -> None:
+    """FLUSHALL while callers ask: nobody sees it."""
+    gateway = gateways.start(REDIS_URL=empty_valkey).ready()
+    stop = threading.Event()
+
+    def ask() -> set[int]:
+        seen = set()
+        while not stop.is_set():
+            seen.add(gateway.ask().status_code)
+        return seen
+
+    with ThreadPoolExecutor(4) as callers:
+        running = [callers.submit(ask) for _ in range(4)]
+        try:
+            with redis.Redis.from_url(empty_valkey) as client:
+                for _ in range(3):
+                    before = len(upstream.order())
+                    client.flushall()
+                    wait_for(lambda b=before: len(upstream.order()) > b + 20)
+        finally:
+            stop.set()
+    assert [one.result() for one in running] == [{200}] * 4
+    assert gateway.lines("the store has lost its data; it is told the accounts again")
+
+
+def test_all_accounts_die_under_one_request(upstream: Web, gateways: Gateways) -> None:
+    """Every cookie dies at once: the request that finds out is refused in seconds, not after the queue's timeout."""
+    gateway = gateways.start().ready()
+    wait_for(lambda: len(gateway.lines("session opened")) == 5)
+    for n in range(5):
+        upstream.fault(f"account-{n + 1}", "expired")
+    started = time.monotonic()
+    refused = gateway.ask("x")
+    assert refused.status_code == 503
+    assert time.monotonic() - started < 5
 
 
 def test_the_store_dies_and_comes_back(upstream: Web, gateways: Gateways) -> None:

@@ -119,7 +119,7 @@ class FakeChat:
     async def models(self) -> tuple[ModelInfo, ...]:
         return PUBLIC
 
-    async def status(self) -> Status:
+    async def status(self, within: float | None = None) -> Status:
         if isinstance(self.state, GatewayError):
             raise self.state
         return self.state

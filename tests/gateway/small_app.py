@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from litestar import Litestar, Request, get
+from litestar import HttpMethod, Litestar, Request, get, route
 from litestar.datastructures import State
 from litestar.response import Stream
 
@@ -40,6 +40,12 @@ async def endless(request: Request[Any, Any, State]) -> Stream:
     return Stream(parts())
 
 
+@route("/{rest:path}", http_method=[HttpMethod.GET, HttpMethod.POST])
+async def length(request: Request[Any, Any, State]) -> str:
+    """Waits for the whole body."""
+    return str(len(await request.body()))
+
+
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncGenerator[None, None]:
     app.state.grace_over = asyncio.Event()
@@ -48,7 +54,9 @@ async def lifespan(app: Litestar) -> AsyncGenerator[None, None]:
 
 
 def build(_settings: Settings) -> Litestar:
-    app = Litestar([hello, slow, endless], lifespan=[lifespan], openapi_config=None, logging_config=None)
+    app = Litestar(
+        [hello, slow, endless, length], lifespan=[lifespan], openapi_config=None, logging_config=None
+    )
 
     async def drain(grace: float) -> None:
         await asyncio.sleep(grace)

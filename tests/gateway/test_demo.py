@@ -109,6 +109,17 @@ def test_the_banner_names_what_runs(home: Path) -> None:
     assert "Bearer $API_KEY" in keyed
 
 
+@pytest.mark.parametrize("keys", ["one,two", "sha256:" + "ab" * 32])
+def test_the_banner_asks_for_a_key_that_it_cannot_know(home: Path, keys: str) -> None:
+    """With several keys, or a hash of one, the commands hold a place for it and a line says so; every block can
+    be read by a shell."""
+    with running(home) as simulated:
+        text = banner("http://127.0.0.1:8100", load({"API_KEY": keys}), simulated)
+    assert "Put one of your keys in the place of YOUR_KEY." in text
+    assert all("YOUR_KEY" in " ".join(words) for words in commands(text)[:4])
+    assert not any(key in text for key in ("$API_KEY", "ab" * 32, "one,two"))
+
+
 class Demo:
     """`gempool demo` as a process, with its output up to the end of the banner."""
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -186,14 +187,129 @@ def test_a_head_without_end_is_refused(running: Process) -> None:
     assert str(HEAD_LIMIT) in json.loads(body)["error"]["message"]
 
 
+def test_a_head_that_comes_in_one_piece_is_bounded_as_well(running: Process) -> None:
+    """100 kB are refused however few reads bring them, as one header, as many, or as the path."""
+    long = b"a" * 100_000
+    many = b"".join(b"x-%d: %s\r\n" % (n, b"a" * 1000) for n in range(100))
+    for head in (b"GET / HTTP/1.1\r\nhost: x\r\nx-long: " + long, b"GET / HTTP/1.1\r\nhost: x\r\n" + many,
+                 b"GET /" + long + b" HTTP/1.1\r\nhost: x"):  # fmt: skip
+        status, _, error = refused(exchange(running.address, head + b"\r\n\r\n"))
+        assert status == 431
+        assert str(HEAD_LIMIT) in error["message"]
+
+
+def refused(answer: bytes) -> tuple[int, bytes, dict[str, Any]]:
+    """Status, head and error object of the one response that came."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    error: dict[str, Any] = json.loads(body)["error"]
+    assert b"x-request-id: req_" in head
+    return int(head.split()[1]), head, error
+
+
 @pytest.mark.parametrize(
     "request_line", [b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", b"GET / HTTP/9\r\n\r\n"]
 )
 def test_what_is_not_http_is_answered_with_an_error_object(running: Process, request_line: bytes) -> None:
     """Even before there is a route the body has the shape that clients parse."""
-    head, _, body = exchange(running.address, request_line).partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 400 ")
-    assert json.loads(body)["error"]["type"] == "invalid_request_error"
+    status, _, error = refused(exchange(running.address, request_line))
+    assert status == 400
+    assert error["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("method", [b"BREW", b"get", b"X-Y"])
+def test_a_method_that_no_route_has_is_405(running: Process, method: bytes) -> None:
+    """Also one that HTTP does not know; the answer lists those that there are, in the path's dialect."""
+    for path, status_name in (
+        (b"/v1/x", None),
+        (b"/v1beta/models", "UNIMPLEMENTED"),
+        (b"/gemini/x", "UNIMPLEMENTED"),
+    ):
+        request = method + b" " + path + b" HTTP/1.1\r\nhost: x\r\n\r\n"
+        status, head, error = refused(exchange(running.address, request))
+        assert status == 405
+        assert b"allow: DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT\r\n" in head
+        assert error.get("status") == status_name
+
+
+CHUNKED = b"host: x\r\ntransfer-encoding: chunked\r\n\r\n"
+BROKEN = b"5\r\nhello\r\nzz\r\n"
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize(
+    ("start", "google"),
+    [
+        (b"POST /v1beta/models/m:generateContent HTTP/1.1\r\n", True),
+        (b"POST /gemini/v1beta/models/m:generateContent HTTP/1.1\r\n", True),
+        (b"POST /v1/models/m:generateContent HTTP/1.1\r\nX-Goog-Api-Key: a\r\n", True),
+        (b"GET /v1/models?key=a HTTP/1.1\r\n", True),
+        (b"GET /v1/models HTTP/1.1\r\n", False),
+        (b"POST /v1/chat/completions HTTP/1.1\r\n", False),
+    ],
+)
+def test_a_broken_body_is_refused_in_the_paths_dialect(
+    running: Process, start: bytes, google: bool, at_once: bool
+) -> None:
+    """Whether the route was waiting for the body or had not begun."""
+    pieces = (
+        [start + CHUNKED + BROKEN]
+        if at_once
+        else [start + CHUNKED.replace(b"host: x", b"host: x\r\nx-wait: 1"), BROKEN]
+    )
+    status, _, error = refused(in_pieces(running.address, pieces))
+    assert status == 400
+    assert "body" in error["message"]
+    assert error["code"] == (400 if google else "invalid_request")
+    assert error.get("status") == ("INVALID_ARGUMENT" if google else None)
+
+
+def in_pieces(address: tuple[str, int], pieces: list[bytes]) -> bytes:
+    """Send one after another and read to the end."""
+    with socket.create_connection(address, timeout=10) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.05)  # so that each is a read of its own
+        received = b""
+        while chunk := connection.recv(65536):
+            received += chunk
+        return received
+
+
+GOOD = b"GET /slow?seconds=0.2 HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("good", [1, 3])
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize(
+    "bad",
+    [b"\x00\x01\x02\r\n\r\n", b"BREW / HTTP/1.1\r\n\r\n", b"POST /v1beta/x HTTP/1.1\r\n" + CHUNKED + BROKEN],
+)
+def test_garbage_behind_a_good_request_does_not_swallow_its_answer(
+    running: Process, good: int, apart: bool, bad: bytes
+) -> None:
+    """Every good request is answered whole and in its turn; then comes the refusal, and the end."""
+    pieces = [GOOD * good, bad] if apart else [GOOD * good + bad]
+    answer = in_pieces(running.address, pieces)
+    assert answer.count(b"HTTP/1.1 200 ") == good
+    assert answer.count(b"finished") == good
+    last = answer[answer.rindex(b"HTTP/1.1 4") :]
+    assert b"connection: close" in last
+    refused(last)
+
+
+def test_garbage_behind_an_answered_request_is_refused(running: Process) -> None:
+    """On a connection that is kept open."""
+    with socket.create_connection(running.address, timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        received = b""
+        while b"127.0.0.1" not in received:
+            received += connection.recv(65536)
+        connection.sendall(b"BREW /v1beta/x HTTP/1.1\r\nhost: x\r\n\r\n")
+        rest = b""
+        while chunk := connection.recv(65536):
+            rest += chunk
+    status, _, error = refused(rest)
+    assert (status, error["status"]) == (405, "UNIMPLEMENTED")
 
 
 def test_an_ordinary_large_head_passes(running: Process) -> None:

@@ -59,9 +59,34 @@ def test_built_in_defaults() -> None:
     "text", ["", "# nothing\n", "accounts:\n", "accounts: []\n", "defaults: {enabled: true}\n"]
 )
 def test_no_accounts(text: str) -> None:
-    """An empty file and an empty list are allowed."""
+    """An empty file and an empty list are allowed. Only the list says that there shall be none: where all entries
+    are commented out, nothing is said."""
     assert parse(text).accounts == ()
-    assert parse(text).blank == (text in ("", "# nothing\n"))
+    assert parse(text).blank == (text != "accounts: []\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "accounts: !!python/object/apply:os.system ['true']\n",
+        "accounts: " + "[" * 5000,
+        "accounts:\n  - id: a\n    secure_1psid: one-odd-value\n    secure_1psid: another-odd-value\n",
+        "accounts:\n  - {id: a, secure_1psid: *odd-value}\n",
+        'accounts:\n  - id: a\n    secure_1psid: "odd-value\n  other: [',
+    ],
+)
+def test_every_mistake_is_an_error_without_a_value(text: str) -> None:
+    """Whatever the YAML library trips over is the file's mistake, told without quoting a value."""
+    with pytest.raises(RosterError) as caught:
+        parse(text)
+    assert "odd-value" not in str(caught.value)
+
+
+def test_a_cookie_of_impossible_length() -> None:
+    """Named with its line: the library would make a file's name of it."""
+    with pytest.raises(RosterError, match="longer than 220") as caught:
+        parse(f"accounts:\n  - id: a\n    secure_1psid: {'x' * 221}\n")
+    assert (caught.value.line, caught.value.field) == (3, "accounts[0].secure_1psid")
 
 
 def entry(**fields: str) -> str:

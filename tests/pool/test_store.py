@@ -401,6 +401,27 @@ async def test_old_findings_do_not_touch_a_reinstated_account(store: Store) -> N
     assert (await records(store))["a0"].quarantine == "expired"
 
 
+async def test_a_missing_model_is_the_sessions_fault(store: Store) -> None:
+    """A model that one session could not serve is asked for again with the next session, and what a call of the
+    old session finds after that changes nothing. A usage limit stays: it is the account's."""
+    await fill(store, 1, lanes=("flash", "pro"), max_concurrency=4)
+    await pick(store, "gone", "flash")
+    await pick(store, "late", "flash")
+    await pick(store, "limit", "pro")
+    await store.release("r", "gone", Effect("lane", "model_unavailable", 600))
+    await store.release("r", "limit", Effect("lane", "usage_limit", 600))
+    assert set((await records(store))["a0"].lane_cooldowns) == {"flash", "pro"}
+    await store.quarantine("a0", "expired")
+    await store.reinstate("a0")
+    await store.release("r", "late", Effect("lane", "model_unavailable", 600))
+    assert set((await records(store))["a0"].lane_cooldowns) == {"pro"}
+    assert isinstance(await pick(store, "again", "flash"), Picked)
+    await store.release("r", "again", Effect("lane", "model_unavailable", 600))
+    assert isinstance(await pick(store, "no", "flash"), Refused)
+    await store.register("a0", ("flash", "pro"), "[]")
+    assert isinstance(await pick(store, "yes", "flash"), Picked)
+
+
 async def test_leases_of_a_dead_replica_return(store: Store) -> None:
     """A replica without a sign of life loses its leases at the next pick of another; its own late release
     changes nothing. One that was merely slow and still has them keeps them."""

@@ -154,6 +154,25 @@ def parts(*items: Any) -> dict[str, Any]:
         ({"generationConfig": {"responseMimeType": "application/json"}}, "generationConfig.responseMimeType"),
         ({"generationConfig": {"response_schema": {}}}, "generationConfig.response_schema"),
         ({"toolConfig": {"functionCallingConfig": {"mode": "ANY"}}}, "toolConfig.functionCallingConfig.mode"),
+        ({"generationConfig": {"responseModalities": ["IMAGE"]}}, "generationConfig.responseModalities"),
+        (
+            {"generation_config": {"response_modalities": ["TEXT", "AUDIO"]}},
+            "generation_config.response_modalities",
+        ),
+        ({"generationConfig": {"responseModalities": "image"}}, "generationConfig.responseModalities"),
+        (
+            {"generationConfig": {"responseMimeType": "text/x.enum"}},
+            "generationConfig.responseMimeType",
+        ),
+        (parts({"inlineData": {"data": JPEG}}), "contents[0].parts[0].inlineData.mimeType"),
+        (
+            parts({"inline_data": {"mime_type": "picture", "data": JPEG}}),
+            "contents[0].parts[0].inline_data.mime_type",
+        ),
+        (
+            parts({"inlineData": {"mimeType": "image/png\r\nx: y", "data": JPEG}}),
+            "contents[0].parts[0].inlineData.mimeType",
+        ),
     ],
 )
 def test_a_wrong_gemini_field_is_named_as_the_caller_spelled_it(gate: Edge, body: Any, field: str) -> None:
@@ -382,6 +401,13 @@ def test_a_request_id_that_is_not_plain_is_replaced(gate: Edge, given: str) -> N
     """What could break a log line is not repeated."""
     response = gate.http.get("/health", headers={"x-request-id": given.encode()})
     assert response.headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize("given", ["a", "x" * 128, "0f3c-4.5_6"])
+def test_a_plain_request_id_is_the_callers_own_also_on_errors(gate: Edge, given: str) -> None:
+    """So that a caller finds the request in our log."""
+    for path in ("/health", "/nope"):
+        assert gate.http.get(path, headers={"x-request-id": given}).headers["x-request-id"] == given
 
 
 def test_a_bad_host_header_is_a_plain_400(gate: Edge) -> None:

@@ -1,5 +1,6 @@
 """What one request may hold: bounds named to the caller, and the loop free for everybody else meanwhile."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -8,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import RequestTooLarge
-from routes.body import IN_A_THREAD
-from routes.bounds import GAP, VALUES, check_density
+from routes.body import IN_A_THREAD, understood
+from routes.bounds import ESCAPES, GAP, VALUES, check_density, outermost_field
 from tests.fakes.edge import Edge, edge
 
 CHAT = "/v1/chat/completions"
@@ -65,18 +66,70 @@ def test_a_large_request_within_the_bounds_is_answered(gate: Edge) -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "field"),
     [
-        b'{"a":[' + b'"x",' * VALUES + b"1]}",
-        b'{"a":[' + b"{}," * VALUES + b"1]}",
-        b'{"a":' + b" " * GAP + b"1}",
-        b'{"a":"' + rb"\"" * 1_100_000 + b'"}',
+        (b'{"a":[' + b'"x",' * VALUES + b"1]}", "a"),
+        (b'{"b":{"a":"]"},"a" : [' + b"{}," * VALUES + b"1]}", "a"),
+        (b'{"a":' + b" " * GAP + b"1}", "a"),
+        (b'{"prompt":"' + rb"\"" * (ESCAPES + 1) + b'"}', "prompt"),
+        (b'{"messages":[{"content":"' + rb"\\" * ESCAPES + b'"}]}', "messages"),
+        (b'{"contents":[{"text":"' + rb"\u00e9" * (ESCAPES + 1), "contents"),
+        (b"[" * (VALUES + 1), None),
     ],
 )
-def test_a_body_of_too_many_values_is_refused_undecoded(body: bytes) -> None:
-    """Whatever the field that holds them."""
-    with pytest.raises(RequestTooLarge):
+def test_a_body_of_too_many_values_or_escapes_is_refused_undecoded(body: bytes, field: str | None) -> None:
+    """Whatever the field that holds them, its outermost name is told."""
+    with pytest.raises(RequestTooLarge) as refusal:
         check_density(body)
+    assert refusal.value.param == field
+    assert f"'{field}'" in refusal.value.message if field else True
+
+
+def test_a_long_program_is_no_dense_body() -> None:
+    """900 kB of source code, all of its quotes and line ends escaped, is taken; also as JSON within JSON."""
+    code = 'if (name == "x\\"y") {\n\tprint("\\n");\n}\n' * 25_000
+    assert len(code) > 900_000
+    for text in (code, json.dumps(code)):
+        check_density(json.dumps({"prompt": text}).encode())
+    with edge() as found:
+        response = found.http.post("/v1/generate", json={"prompt": code})
+        assert response.json()["text"].endswith(code)
+
+
+def test_a_hostile_body_does_not_hold_up_the_others() -> None:
+    """38 MB of escaped quotes are refused by name, and the event loop never waits for it as long as 50 ms."""
+    body = b'{"prompt":"' + rb"\"" * 19_000_000 + b'"}'
+    stalls: list[float] = []
+
+    async def refused() -> RequestTooLarge:
+        loop = asyncio.get_running_loop()
+        asking = asyncio.ensure_future(understood(body, lambda found: found))
+        while not asking.done():
+            before = loop.time()
+            await asyncio.sleep(0.001)
+            stalls.append(loop.time() - before)
+        with pytest.raises(RequestTooLarge) as refusal:
+            await asking
+        return refusal.value
+
+    assert asyncio.run(refused()).param == "prompt"
+    assert max(stalls) < 0.05
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=5, alphabet="abc"), st.recursive(
+    st.text(alphabet='\\"[]{}:,a', max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='\\"a:', max_size=3), inner, max_size=3),
+), min_size=1, max_size=4))  # fmt: skip
+def test_the_outermost_field_is_the_one_that_holds_the_place(value: dict[str, Any]) -> None:
+    """At every byte of every member's value, whatever its strings hold."""
+    body = b"{"
+    for key, inner in value.items():
+        body += json.dumps(key).encode() + b" : "
+        begin = len(body)
+        body += json.dumps(inner).encode()
+        for position in (begin, (begin + len(body)) // 2, len(body) - 1):
+            assert outermost_field(body, position) == key
+        body += b", "
 
 
 @given(

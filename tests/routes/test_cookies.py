@@ -13,7 +13,7 @@ from tests.fakes.edge import Edge, edge
 
 ADMIN = {"x-admin-key": "root"}
 STATUS = CookieStatus(
-    "alice", "quarantined", "expired", "2026-11-21T10:00:00.000Z", None, 12.5, None, None, "", None, None, "", None
+    "alice", "quarantined", "expired", "2026-11-21T10:00:00.000Z", None, {}, 12.5, None, None, "", None, None, "", None
 )  # fmt: skip
 
 

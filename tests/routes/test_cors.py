@@ -31,8 +31,49 @@ def test_a_preflight_needs_no_key_and_is_echoed(anywhere: Edge) -> None:
     assert response.status_code == 204
     assert response.content == b""
     assert response.headers["access-control-allow-origin"] == "*"
-    assert response.headers["access-control-allow-methods"] == "POST"
+    assert response.headers["access-control-allow-methods"] == "POST, OPTIONS"
     assert response.headers["access-control-allow-headers"] == headers["access-control-request-headers"]
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/chat/completions", "POST"),
+        ("/v1/generate", "POST"),
+        ("/v1/models", "GET, HEAD"),
+        ("/v1/models/gemini-2.5-pro", "GET, HEAD"),
+        ("/v1/models/gemini-2.5-pro:generateContent", "POST"),
+        ("/v1beta/models/gemini-2.5-pro", "GET, HEAD"),
+        ("/v1beta/models/vendor/odd:name:countTokens", "POST"),
+        ("/gemini/v1beta/models/gemini-2.5-pro:streamGenerateContent", "POST"),
+        ("/health", "GET, HEAD"),
+        ("/", "GET, HEAD"),
+    ],
+)
+@pytest.mark.parametrize("asked", ["POST", "DELETE", None])
+def test_a_preflight_lists_what_the_route_has(
+    anywhere: Edge, path: str, methods: str, asked: str | None
+) -> None:
+    """And nothing else, whatever is asked for; what is listed is not answered 405, and what is not listed is."""
+    headers = {"origin": PAGE} | ({"access-control-request-method": asked} if asked else {})
+    response = anywhere.http.options(path, headers=headers)
+    assert response.status_code == 204
+    listed = f"{methods}, OPTIONS"
+    assert response.headers["allow"] == response.headers["access-control-allow-methods"] == listed
+    assert response.headers["access-control-allow-origin"] == "*"
+    key = {"x-goog-api-key": "one"} if ":" in path else KEY
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
+        status = anywhere.http.request(method, path, headers=key).status_code
+        assert (status == 405) is (method not in listed), method
+
+
+@pytest.mark.parametrize(("path", "status"), [("/nope", None), ("/v1beta/nope", "NOT_FOUND")])
+def test_a_preflight_for_no_route_is_404(anywhere: Edge, path: str, status: str | None) -> None:
+    """In the path's dialect, readable for the page."""
+    response = anywhere.http.options(path, headers={"origin": PAGE, "access-control-request-method": "GET"})
+    assert response.status_code == 404
+    assert response.json()["error"].get("status") == status
+    assert response.headers["access-control-allow-origin"] == "*"
 
 
 def test_errors_can_be_read_by_the_page(anywhere: Edge) -> None:

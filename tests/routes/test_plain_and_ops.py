@@ -1,14 +1,17 @@
 """The short forms, and what operators read."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from msgspec import structs
 from structlog.testing import capture_logs
 
 from core.chat import Delta, Finish, Usage
-from core.errors import StoreUnavailable
-from engine.service import Status
+from core.errors import NoAccount, NotFound, StoreUnavailable
+from engine.service import CookieStatus, HandedIn, Replaced, Status
 from tests.fakes.edge import Edge, edge
 from tests.fakes.server import until
-from tests.fakes.service import WELL
+from tests.fakes.service import WELL, Fail, Pause
 
 
 def test_generate_is_a_prompt_in_and_text_out(gate: Edge) -> None:
@@ -88,6 +91,81 @@ def test_health_and_ready_follow_the_engines_status(
     if isinstance(state, Status):
         assert health.json()["accounts"] == dict(state.accounts)
         assert health.json()["concurrency"]["waiting"] == state.waiting
+
+
+def test_ready_tells_the_true_wait(gate: Edge) -> None:
+    """What the pool knows of its next try; a few seconds where nobody knows."""
+    for told, header in ((None, "5"), (17.2, "18"), (0.3, "1"), (600.0, "600")):
+        gate.chat.state = structs.replace(status(quarantined=2), retry_after=told)
+        response = gate.http.get("/ready")
+        assert (response.status_code, response.headers["retry-after"]) == (503, header)
+        assert response.headers.get("x-should-retry") == ("false" if header == "600" else None)
+
+
+def test_ready_tells_when_a_quarantined_account_is_probed_next() -> None:
+    """The soonest of them; accounts that are not waited for do not count."""
+    now = datetime.now(UTC)
+
+    class Cookies:
+        async def cookies_status(self) -> list[CookieStatus]:
+            return [
+                CookieStatus(
+                    id=id,
+                    state=state,
+                    reason="",
+                    since=None,
+                    cooling_until=None,
+                    cooling_models={},
+                    cookie_age_seconds=None,
+                    last_proved=None,
+                    last_probe=None,
+                    last_probe_outcome="",
+                    next_probe=next_probe,
+                    last_rotation=None,
+                    rotation_outcome="",
+                    next_rotation=None,
+                )
+                for id, state, next_probe in (
+                    ("a", "quarantined", (now + timedelta(seconds=90)).isoformat()),
+                    ("b", "quarantined", (now + timedelta(seconds=40)).isoformat()),
+                    ("c", "disabled", (now + timedelta(seconds=4)).isoformat()),
+                    ("d", "quarantined", None),
+                )
+            ]
+
+        async def replace_cookies(self, account: str, given: HandedIn) -> Replaced:
+            raise NotFound("not here")
+
+    with edge(cookies=Cookies()) as found:
+        found.chat.state = status(quarantined=4)
+        assert 30 <= int(found.http.get("/ready").headers["retry-after"]) <= 41
+
+
+def test_health_counts_what_became_of_requests_for_answers() -> None:
+    """Whole and failed ones, streamed and not; who leaves, and what is no request for an answer, is not
+    counted."""
+    body = {"messages": [{"role": "user", "content": "hi"}]}
+    with edge() as found:
+
+        def stats() -> dict[str, int]:
+            told: dict[str, int] = found.http.get("/health").json()["task_stats"]
+            return told
+
+        assert stats() == {"running": 0, "pending": 0, "completed": 0, "failed": 0}
+        found.http.get("/v1/models")
+        found.http.post("/v1/chat/completions", json=body)
+        found.http.post("/v1/generate", json={"prompt": "hi"})
+        found.http.post("/v1/chat/completions", json={**body, "stream": True, "n": 2})
+        found.http.post("/v1/chat/completions", json={})
+        found.chat.say(Delta("a"), Fail(NoAccount("gone")))
+        found.http.post("/v1/chat/completions", json={**body, "stream": True})
+        found.http.post("/v1/generate", json={"prompt": "hi"})
+        found.chat.say(Delta("a"), Pause(60))
+        with found.http.stream("POST", "/v1/chat/completions", json={**body, "stream": True}):
+            pass
+        until(lambda: found.chat.running == 0)
+        found.chat.state = status(active=1)
+        until(lambda: stats() == {"running": 1, "pending": 2, "completed": 3, "failed": 2})
 
 
 def test_metrics_have_bounded_labels() -> None:

@@ -137,6 +137,20 @@ async def test_reset_forgets_all_but_cookies(
         ("POST", "/accounts", {"id": "x", "models": ["Turbo"]}, 400, "models"),
         ("POST", "/accounts", {"id": "x", "secure_1psid": "a; b"}, 400, "secure_1psid"),
         ("PUT", "/defaults", {"latency": {"pages": 1}}, 400, "latency.pages"),
+        ("PUT", "/accounts/alice/fault", {"kind": "http_429", "status": 500}, 400, "status: kind http_429"),
+        ("PUT", "/accounts/alice/fault", {"kind": "error_1037", "code": 1013}, 400, "code: kind error_1037"),
+        ("PUT", "/accounts/alice/fault", {"kind": "http_429", "code": 1037}, 400, "code: kind http"),
+        ("PUT", "/accounts/alice/fault", {"kind": "error_1013", "status": 500}, 400, "status: kind error"),
+        ("PUT", "/accounts/alice/fault", {"kind": "expired", "frames": 3}, 400, "frames: kind expired"),
+        ("PUT", "/accounts/alice/fault", {"kind": "http_429", "seconds": 3}, 400, "seconds: kind http"),
+        ("PUT", "/accounts/alice/fault", {"kind": "stall", "form": "cid"}, 400, "form: kind stall"),
+        ("PUT", "/accounts/alice/fault", {"kind": "guest", "model": "Pro"}, 400, "model: kind guest"),
+        ("PUT", "/accounts/alice/fault", {"kind": "error_1013", "resets_in": 9}, 400, "resets_in: only"),
+        ("PUT", "/accounts/alice/fault", {"kind": "ok", "code": 1}, 400, "code: kind ok"),
+        ("POST", "/accounts/alice/cookies", {"secure_1psid": "x"}, 400, "secure_1psid"),
+        ("POST", "/accounts/alice/cookies", [], 400, "object"),
+        ("POST", "/accounts/alice/cookies", "x", 400, "object"),
+        ("POST", "/accounts/nobody/cookies", {}, 404, "nobody"),
         ("GET", "/nowhere", None, 404, "nowhere"),
         ("PATCH", "/accounts", None, 405, "GET, POST"),
     ],
@@ -145,12 +159,43 @@ async def test_wrong_input_is_named(
     sim: Simulator, api: httpx.AsyncClient, method: str, path: str, body: object, status: int, named: str
 ) -> None:
     """400 with the field, 404 with what there is, 405 with what is allowed; nothing changes."""
-    before = sim.defaults
+    before, cookies, faults = sim.defaults, sim.accounts, sim.account("alice")["faults"]
     answer = await api.request(method, path, json=body)
     assert answer.status_code == status
     assert named in answer.json()["error"]
     assert sim.defaults == before
-    assert len(sim.accounts) == 4
+    assert sim.accounts == cookies
+    assert sim.account("alice")["faults"] == faults
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/accounts/alice/fault"),
+        ("POST", "/accounts/alice/cookies"),
+        ("POST", "/accounts"),
+        ("POST", "/replies"),
+        ("PUT", "/defaults"),
+    ],
+)
+async def test_a_deeply_nested_body_is_refused(
+    api: httpx.AsyncClient, method: str, path: str, opening: bytes
+) -> None:
+    """400 that says so, as text that is no UTF-8 is; the simulator goes on."""
+    closing = b"]" if opening == b"[" else b"1}"
+    answer = await api.request(method, path, content=opening * 20_000 + closing * 20_000)
+    assert answer.status_code == 400
+    assert "body: it is nested" in answer.json()["error"]
+    answer = await api.request(method, path, content=b'{"a":"\xff"}')
+    assert (answer.status_code, "body" in answer.json()["error"]) == (400, True)
+    assert (await api.get("/health")).status_code == 200
+
+
+async def test_faults_may_repeat_what_their_kind_says(api: httpx.AsyncClient) -> None:
+    """The short form beside the same number, and a field's default, contradict nothing."""
+    for body in ({"kind": "http_429", "status": 429, "frames": 2}, {"kind": "ok"}):
+        assert (await api.put("/accounts/alice/fault", json=body)).status_code == 200
 
 
 async def test_a_body_that_is_not_json_or_not_http(sim: Simulator, api: httpx.AsyncClient) -> None:

@@ -367,3 +367,18 @@ async def test_a_rotation_that_is_not_the_web_apps(
     assert answer.status_code == 400
     assert kinds(sim) == [("alice", "bad_rotation")]
     assert credentials(sim, "alice")["secure_1psidts"] == before
+
+
+@pytest.mark.parametrize(
+    "path", ["gg-dl/never-made=s1024-rj", "gg/never-made", "nothing/of/the/kind?x=1", ""]
+)
+@pytest.mark.parametrize("host", ["lh3.googleusercontent.com", "encrypted-tbn0.gstatic.com"])
+async def test_cookies_leak_also_where_there_is_no_picture(
+    sim: Simulator, open_bare: OpenBare, host: str, path: str
+) -> None:
+    """A host that must not see the cookies has seen them, whatever it was asked for."""
+    alice = await open_bare("alice")
+    assert (await alice.get(f"https://{host}/{path}")).status_code == 404
+    assert kinds(sim) == []
+    assert (await alice.get(f"https://{host}/{path}", cookies=True)).status_code == 404
+    assert [kind for _, kind in kinds(sim)] == ["leaked_cookies"]

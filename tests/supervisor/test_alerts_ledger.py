@@ -161,3 +161,17 @@ class Phone(RuleBasedStateMachine):
 
 TestPhone = Phone.TestCase
 TestPhone.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+
+
+def test_one_claim_one_alert() -> None:
+    """A claim whose trouble ended does not tell the next trouble as well, which another claim of the same replica
+    tells; and what somebody else has told is not told again."""
+    first, _ = claim(Ledger(), "expired", "replica:1", 0.0)
+    ended, _ = resolve(first, "replica:2", 1.0)
+    again, mine = claim(ended, "expired", "replica:3", 2.0)
+    assert mine
+    assert not goes_on(again, "expired", "replica:1", told=False)
+    assert goes_on(again, "expired", "replica:3", told=False)
+    told, _ = delivered(again, "expired", "replica:1", 3.0)
+    assert not goes_on(told, "expired", "replica:3", told=False)
+    assert goes_on(told, "expired", "replica:3", told=True)

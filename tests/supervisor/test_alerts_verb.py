@@ -49,7 +49,7 @@ def test_a_device_that_fails_is_named_by_its_place(server: FakeBark, tmp_path: P
     assert done.returncode == 1
     assert done.stdout.splitlines()[0] == "device 1 of 2: sent"
     assert done.stdout.splitlines()[1].startswith(
-        "device 2 of 2: refused: HTTP 400: failed to get device token"
+        "device 2 of 2: refused: code 400: failed to get device token"
     )
     assert "1 of 2 devices did not get the alert" in done.stderr
     assert "mistypedKey9" not in done.stdout + done.stderr

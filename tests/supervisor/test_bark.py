@@ -78,7 +78,7 @@ async def test_each_row_of_a_batch_is_looked_at(server: FakeBark) -> None:
     async with client(server.url, PHONE, "unknownKey7", TABLET) as bark:
         first, second, third = await bark.push(NOTE)
     assert (first.outcome, second.outcome, third.outcome) == ("ok", "refused", "ok")
-    assert second.detail.startswith("HTTP 400: failed to get device token")
+    assert second.detail.startswith("code 400: failed to get device token")
     assert "unknownKey7" not in second.detail
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import random
+from itertools import pairwise
 
 from core.errors import AccountRejected, GatewayError, NetworkFault, SessionExpired, UpstreamUnstable
 from pool import Pool, State
 from supervisor.settings import SupervisorSettings
 from tests.fakes.sessions import FakeWeb
 from tests.support.adapter import until_so
-from tests.support.caring import Ward, account
+from tests.support.caring import Phone, Ward, account
 
 ACCOUNTS = [f"a{n}" for n in range(20)]
 HARD: dict[str, GatewayError] = {
@@ -29,11 +30,13 @@ DRILL = SupervisorSettings(
 
 async def test_two_hundred_faults_and_recoveries(ward: Ward) -> None:
     """Accounts die for different reasons, suffer faults that prove nothing and recover, while one
-    leader dies. Nobody is quarantined without a cause, nobody dead is missed, and in the end all are well."""
+    leader dies. Nobody is quarantined without a cause, nobody dead is missed, and in the end all are well. The
+    phone is never told the same thing twice in a row, and is told of the end of whatever it was told of."""
     chance = random.Random(7)  # noqa: S311 -- the same drill every time
     web = FakeWeb()
     roster = [account(name) for name in ACCOUNTS]
-    carers = [await ward.carer(web, roster, DRILL) for _ in range(3)]
+    phone = Phone()
+    carers = [await ward.carer(web, roster, DRILL, phone=phone) for _ in range(3)]
     ever_dead: dict[str, set[str]] = {name: set() for name in ACCOUNTS}
     for n in range(200):
         name = chance.choice(ACCOUNTS)
@@ -86,6 +89,16 @@ async def test_two_hundred_faults_and_recoveries(ward: Ward) -> None:
     for name in ACCOUNTS:
         quarantines = [event for event in await survivor.store.events(name) if event.to == "quarantined"]
         assert {event.reason for event in quarantines} <= ever_dead[name]
+        assert len([t for t in phone.told_about(name) if "back" not in t]) <= len(quarantines)
+
+    async def all_told() -> bool:
+        return all("back" in phone.told_about(name)[-1] for name in ACCOUNTS if phone.told_about(name))
+
+    await until_so(all_told, 5)
+    assert len(phone.notes) > len(ACCOUNTS)
+    for name in ACCOUNTS:
+        told = phone.told_about(name)
+        assert all(one != next_one for one, next_one in pairwise(told)), told
 
 
 async def _all_serve(pool: Pool) -> bool:

@@ -94,3 +94,18 @@ async def test_while_the_store_is_away_the_last_known_count(shared: Shared) -> N
     await jars.write(ALICE, jar("sidts-2"), 1.0, "rotation")
     await shared.close()
     assert await newest(jars) == ["sidts-2", "sidts-1"]
+
+
+async def test_what_cannot_be_read_may_be_newer(shared: Shared) -> None:
+    """A reader with another key knows that it may lack the newest cookies, and that it does not once they are
+    readable or gone."""
+    await Jars(shared, Seal(KEY)).write(ALICE, {PSID: Secret("g.a")}, 1.0, "rotation")
+    reader = Jars(shared, Seal(Secret("another key")))
+    await reader.newest(ALICE)
+    assert "GEMPOOL_STATE_KEY" in reader.missing(ALICE)
+    own = Jars(shared, Seal(KEY))
+    await own.newest(ALICE)
+    assert own.missing(ALICE) == ""
+    await shared.delete("jar:alice")
+    await reader.newest(ALICE)
+    assert reader.missing(ALICE) == ""

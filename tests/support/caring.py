@@ -6,16 +6,20 @@ from typing import Any
 
 from msgspec import structs
 
-from core.clock import SystemClock
+from core.clock import Clock, SystemClock
 from core.metrics import Metrics
 from core.secret import Secret
 from engine import Engine, EngineSettings
 from pool import AccountConfig, Policy, Pool, PoolSettings, PublicModel, Shared, State, StateChange, Store
 from pool.upstream import SessionFactory
+from supervisor import Lookout
+from supervisor.alerts import Alerts, AlertsSettings
+from supervisor.bark import Delivery
 from supervisor.jars import Jars, Seal
+from supervisor.notes import Note
 from supervisor.settings import SupervisorSettings
 from supervisor.supervisor import Supervisor
-from tests.support.adapter import until_so
+from tests.support.adapter import until, until_so
 
 TABLE = (
     PublicModel("gemini-3-flash-preview", ("gemini-3-flash", "gemini-flash", "default")),
@@ -31,6 +35,23 @@ QUICK = SupervisorSettings(
 )
 
 
+class Phone:
+    """The operator's: remembers every note that any replica told, in order."""
+
+    devices = (0,)
+
+    def __init__(self) -> None:
+        self.notes: list[Note] = []
+
+    async def push(self, note: Note, devices: Sequence[int] | None = None) -> list[Delivery]:
+        self.notes.append(note)
+        return [Delivery(0, "ok")]
+
+    def told_about(self, account: str) -> list[str]:
+        """The titles about one account."""
+        return [note.title for note in self.notes if note.id == f"gw-{account}"]
+
+
 class Carer:
     """One replica. `changes` holds what its pool told of the accounts' states."""
 
@@ -42,6 +63,8 @@ class Carer:
         self.shared = shared
         self.supervisor = supervisor
         self.engine = engine
+        self.lookout: Lookout | None = None
+        self.alerts: Alerts | None = None
         self.changes: list[StateChange] = []
         self.alive = True
         pool.observe(self.changes.append)
@@ -66,15 +89,36 @@ class Carer:
     async def die(self) -> None:
         """Stop without a word, as after a kill: nothing is resigned, saved or handed back."""
         self.alive = False
+        if self.lookout is not None and self.alerts is not None:
+            await self.lookout.close()
+            # What is just being told when a replica dies may be told twice; that is another test's concern.
+            await until(lambda: not self.alerts_pending)
+            await self.alerts._tasks.close()
         self.supervisor._scheduler.shutdown(wait=False)
         await self.supervisor._tasks.close()
         await self.pool._tasks.close()
         await self.shared.close()
         await self.store.close()
 
+    @property
+    def alerts_pending(self) -> bool:
+        return self.alerts is not None and bool(self.alerts._queue.qsize() or self.alerts._telling)
+
+    def call(self, phone: Phone, clock: Clock, metrics: Metrics) -> None:
+        """Tell the phone from now on what is wrong."""
+        leads = self.supervisor.leader
+        settings = AlertsSettings(min_interval=0.0)
+        self.alerts = Alerts(self.shared, settings, phone, clock, metrics, lambda text: text)
+        self.lookout = Lookout(self.pool, self.alerts, 1, clock, lambda: leads.is_leader)
+        self.alerts.start()
+        self.lookout.start()
+
     async def close(self) -> None:
         if self.alive:
             self.alive = False
+            if self.lookout is not None and self.alerts is not None:
+                await self.lookout.close()
+                await self.alerts.close()
             await self.engine.close()
             await self.supervisor.close()
             await self.pool.close()
@@ -98,6 +142,7 @@ class Ward:
         key: str = "",
         ready: bool = True,
         policy: Policy | None = None,
+        phone: Phone | None = None,
         **changes: Any,
     ) -> Carer:
         metrics, clock = Metrics(), SystemClock()
@@ -117,6 +162,8 @@ class Ward:
         )
         carer = Carer(pool, store, shared, supervisor, engine)
         self.carers.append(carer)
+        if phone is not None:
+            carer.call(phone, clock, metrics)
         await pool.start()
         supervisor.start()
         if ready:

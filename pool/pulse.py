@@ -1,0 +1,174 @@
+"""This replica's pulse: its sign of life, what it tells the store, and what it learns from it."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from msgspec import Struct
+
+from core.clock import Clock
+from core.errors import StoreUnavailable
+from core.metrics import Metrics
+from core.tasks import Tasks
+from pool.account import State, state_of
+from pool.leasing import Leasing
+from pool.members import Members, offered_by
+from pool.queue import Queue
+from pool.store import Counts, Store
+from pool.upstream import Offered
+
+log = structlog.get_logger("gempool.pool")
+
+
+class StateChange(Struct, frozen=True):
+    """An account's state as this replica learnt it. `before` is None where it knew none yet; `at` is in seconds
+    of the store's clock."""
+
+    account: str
+    before: State | None
+    state: State
+    reason: str
+    at: float
+
+
+class Pulse:
+    """Beats in the background, and at once where `refresh` is asked for."""
+
+    def __init__(
+        self,
+        replica: str,
+        store: Store,
+        members: Members,
+        leasing: Leasing,
+        queue: Queue,
+        lease_ttl: float,
+        metrics: Metrics,
+        clock: Clock,
+        tasks: Tasks,
+    ) -> None:
+        self._replica = replica
+        self._store = store
+        self._members = members
+        self._leasing = leasing
+        self._queue = queue
+        self._lease_ttl = lease_ttl
+        self._metrics = metrics
+        self._clock = clock
+        self._tasks = tasks
+        self._beating = asyncio.Lock()
+        self._beats = 0
+        self._known: dict[str, StateChange] = {}
+        self._observers: list[Callable[[StateChange], None]] = []
+        self.offered_elsewhere: tuple[Offered, ...] = ()
+        """What the accounts offer, whichever replica opened them."""
+        self.counts = Counts({}, 0)
+        self.store_ok = True
+
+    def start(self) -> None:
+        self._tasks.spawn(self._housekeeping(), "housekeeping")
+        self._tasks.spawn(self._listen(), "listen")
+
+    def observe(self, callback: Callable[[StateChange], None]) -> None:
+        """Call it for every change of an account's state that this replica learns of, whoever made it."""
+        self._observers.append(callback)
+
+    async def refresh(self) -> None:
+        """One beat now; who asks while one runs waits for that one. Raises StoreUnavailable."""
+        before = self._beats
+        async with self._beating:
+            if self._beats == before:
+                await self._beat()
+
+    async def count(self) -> None:
+        """Ask the store for the accounts by state; never raises."""
+        try:
+            self.counts = await self._store.counts()
+            self.store_ok = True
+            self._show_counts()
+        except StoreUnavailable:
+            self.store_ok = False
+
+    async def _housekeeping(self) -> None:
+        interval = min(5.0, self._lease_ttl / 3)
+        while True:
+            await self._clock.sleep(interval)
+            try:
+                await self.refresh()
+            except StoreUnavailable:
+                self.store_ok = False
+            except Exception:
+                # Without its sign of life the replica would lose its leases: log, and go on.
+                log.exception("housekeeping failed")
+
+    async def _beat(self) -> None:
+        store, replica, ttl = self._store, self._replica, self._lease_ttl
+        known, self.counts = await store.beat(replica, ttl)
+        self.store_ok = True
+        if not known and self._beats:
+            log.warning("the store has lost its data; it is told the accounts again")
+        await self._members.tell(everything=not known)
+        await self._leasing.reconcile()
+        if not known:
+            # Only now may others believe that the accounts are there.
+            self.counts = await store.settled(replica, ttl)
+            self._queue.wake_heads()
+        self._leasing.capacity = self.counts.capacity
+        await self._look_around()
+        self._beats += 1
+
+    async def _look_around(self) -> None:
+        """Take from the store what metrics and a replica without sessions need, and drop accounts that no
+        roster knows: only where no other replica lives, whose roster may be newer."""
+        now, _, records = await self._store.page(0, 1000)
+        live = await self._store.live_replicas()
+        self._leasing.strangers = {r.id for r in records if self._members.get(r.id) is None and not r.removed}
+        if live <= 1:
+            for account in self._leasing.strangers:
+                await self._store.remove(account)
+            self._leasing.strangers = set()
+        self.offered_elsewhere = offered_by(records)
+        self._show_counts()
+        for record in records:
+            current, reason = state_of(record, now)
+            self._learn(record.id, record.changed_at, current, reason)
+            if record.cookies_at:
+                age = max(0.0, now - record.cookies_at)
+                self._metrics.cookie_age.labels(record.id).set(age)
+            for state in State:
+                self._metrics.account_state.labels(record.id, state).set(state == current)
+
+    def _show_counts(self) -> None:
+        for state in State:
+            self._metrics.accounts.labels(state).set(self.counts.states.get(state, 0))
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async for message in self._store.wakes():
+                    verb, _, rest = message.partition(" ")
+                    if verb == "state":
+                        account, at, _, state, reason = rest.split(" ", 4)
+                        self._learn(account, int(at) / 1000, State(state), reason)
+                        continue
+                    if verb == "reinstated":
+                        self._members.hasten(rest)
+                    self._queue.wake_heads()
+            except StoreUnavailable:
+                await self._clock.sleep(1.0)
+
+    def _learn(self, account: str, at: float, state: State, reason: str) -> None:
+        """Messages and the pages that are read now and then may overtake each other: the later change counts."""
+        known = self._known.get(account)
+        if known is not None and at < known.at:
+            return
+        self._members.learn(account, state)
+        if known is not None and (known.state, known.reason) == (state, reason):
+            return
+        change = StateChange(account, known.state if known is not None else None, state, reason, at)
+        self._known[account] = change
+        for callback in self._observers:
+            try:
+                callback(change)
+            except Exception:
+                # An observer's fault must not end the listening.
+                log.exception("observer failed", account=account)

