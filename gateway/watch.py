@@ -102,8 +102,9 @@ class AccountsWatch:
         try:
             roster = await self._read()
         except RosterError:
+            before = await asyncio.to_thread(_status, self._files)
             await self._clock.sleep(READ_AGAIN_AFTER)
-            if not await self._stands_still():
+            if await asyncio.to_thread(_status, self._files) != before:
                 self._forget()
                 return
             try:
