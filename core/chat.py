@@ -26,7 +26,17 @@ class Blob(Struct, frozen=True, gc=False):
     name: str | None = None
 
 
-Part: TypeAlias = Text | Blob
+class Remote(Struct, frozen=True, gc=False):
+    """A picture that a caller named by its web address. It is fetched before the engine sees the message.
+
+    `field` is where the caller wrote it (`messages[0].content[1].image_url.url`).
+    """
+
+    url: str
+    field: str
+
+
+Part: TypeAlias = Text | Blob | Remote
 
 
 class ToolCall(Struct, frozen=True, gc=False):
@@ -51,6 +61,24 @@ class Message(Struct, frozen=True):
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
 
+class PictureWish(Struct, frozen=True, gc=False):
+    """What kind of picture is wanted.
+
+    aspect: width to height as in `16:9`, '' leaves it to the model. pixels: the wanted length of the long side
+    (1024, 2048 or 4096). format: the media type to return (`image/png`, `image/jpeg`, `image/webp`), '' leaves it as
+    it came; quality: 1 to 100 for the lossy ones. upscale: enlarge what came smaller than `pixels`, and say so.
+    keep_watermark: leave the visible logo on. link: a stored copy with a link is wanted.
+    """
+
+    aspect: str = ""
+    pixels: int = 1024
+    format: str = ""
+    quality: int = 90
+    upscale: bool = False
+    keep_watermark: bool = False
+    link: bool = False
+
+
 class Trace(Struct, gc=False):
     """What became of one ask so far. The engine writes it as it goes, so that it also outlives a failure.
 
@@ -65,13 +93,15 @@ class Ask(Struct, frozen=True):
     """One request for one answer. `model` is the public name as the caller wrote it, without `models/`.
 
     `stream` says that the caller reads the answer as it grows; the engine and the adapter then hand out
-    deltas, and otherwise may skip the work of finding them.
+    deltas, and otherwise may skip the work of finding them. `picture`: the answer must hold a generated
+    picture; None where text was asked for (a picture that the model makes all the same is handed out too).
     """
 
     model: str
     messages: tuple[Message, ...]
     thinking: bool = False
     stream: bool = False
+    picture: PictureWish | None = None
     request_id: str = ""
     caller: str = ""
     trace: Trace = field(default_factory=Trace)
@@ -85,12 +115,22 @@ class Delta(Struct, frozen=True, gc=False):
 
 
 class Picture(Struct, frozen=True, gc=False):
-    """A picture in the answer, downloaded. `generated` is False for one that was found on the web."""
+    """A generated picture in the answer, downloaded. Pictures that the model found on the web are none.
+
+    width, height: pixels as measured, never as promised. upscaled_from: its size before it was enlarged on the
+    caller's wish. watermark: `removed`, `kept` (on the caller's or operator's wish), or why the file was left as it
+    is (a reason of `watermark.Verdict`, such as `no_logo`). link: where a stored copy is read, '' where none was
+    wanted; a path of the gateway's own where it begins with a slash.
+    """
 
     data: bytes
     mime: str
     alt: str = ""
-    generated: bool = True
+    width: int = 0
+    height: int = 0
+    upscaled_from: tuple[int, int] | None = None
+    watermark: str = ""
+    link: str = ""
 
 
 class Usage(Struct, frozen=True, gc=False):
@@ -145,3 +185,5 @@ class ModelInfo(Struct, frozen=True, gc=False):
     description: str
     category: Literal["text", "image"]
     upstream: bool = False
+    pixels: int = 1024
+    """The long side of its pictures where a request names no size: 1024, 2048 or 4096."""

@@ -79,3 +79,9 @@ def measure(data: bytes) -> Picture | None:
     """Format and size of a PNG, JPEG, WebP or GIF from its header alone; None where it cannot be read."""
     format, size = sniff(data), dimensions(data)
     return None if format is None or size is None else Picture(format, *size)
+
+
+def label(width: int, height: int) -> str:
+    """`4K`, `2K` or `1K` by the long side's true pixels, '' below that. Never more than there is."""
+    side = max(width, height)
+    return next((name for least, name in ((4096, "4K"), (2048, "2K"), (1024, "1K")) if side >= least), "")

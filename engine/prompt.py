@@ -56,7 +56,7 @@ def _body(message: Message, numbers: dict[int, int]) -> str:
     for part in message.parts:
         if isinstance(part, Text):
             pieces.append(part.text)
-        elif numbers:
+        elif numbers and isinstance(part, Blob):
             pieces.append(f"[attached file {numbers[id(part)]}: {part.name or part.mime}]")
     pieces += [f"[called {call.name} with {call.arguments}]" for call in message.tool_calls]
     return "\n".join(piece for piece in pieces if piece)

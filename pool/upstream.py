@@ -32,13 +32,19 @@ class Bounds(Struct, frozen=True, gc=False):
 
 class Prompt(Struct, frozen=True):
     """One prompt for one account. `model` is a name that the account's session resolved, or None for
-    the account's default. A temporary chat leaves nothing in the account's history."""
+    the account's default. A temporary chat leaves nothing in the account's history.
+
+    pixels: the long side that the answer's pictures are wanted in; beyond 1024 they come by the full-size download,
+    which needs a chat that is not temporary. forget: delete the chat afterwards, in the background.
+    """
 
     text: str
     files: tuple[Blob, ...] = ()
     model: str | None = None
     thinking: bool = False
     temporary: bool = True
+    pixels: int = 2048
+    forget: bool = False
     stream: bool = True
     """False: the caller wants the whole answer, so one delta at the end is enough."""
 
@@ -55,12 +61,14 @@ class Offered(Struct, frozen=True):
 
 class Done(Struct, frozen=True, gc=False):
     """Ends every answer that is whole. The ids name the chat that it stands in; `rewritten` says that the
-    upstream changed text which had been handed out already."""
+    upstream changed text which had been handed out already. web_pictures: how many pictures the model found on
+    the web; they are not handed out."""
 
     cid: str = ""
     rid: str = ""
     rcid: str = ""
     rewritten: bool = False
+    web_pictures: int = 0
 
 
 UpstreamEvent: TypeAlias = Delta | Picture | Done

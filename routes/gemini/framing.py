@@ -24,7 +24,7 @@ class _Chunks:
             parts = translate.delta_parts(event, show_thoughts=self._show_thoughts)
             return self._json(index, parts) if parts else b""
         if isinstance(event, Picture):
-            return self._json(index, [translate.picture_part(event)]) if event.generated else b""
+            return self._json(index, [translate.picture_part(event)])
         self._usages.append(event.usage)
         self._running -= 1
         response = self._response(index, [wire.PartOut(text="")])

@@ -268,7 +268,7 @@ def candidate_of(index: int, answer: Answer, *, show_thoughts: bool) -> wire.Can
     parts: list[wire.PartOut] = []
     if show_thoughts and answer.thoughts:
         parts.append(wire.PartOut(text=answer.thoughts, thought=True))
-    pictures = [picture_part(picture) for picture in answer.pictures if picture.generated]
+    pictures = [picture_part(picture) for picture in answer.pictures]
     if answer.text or not pictures:
         parts.append(wire.PartOut(text=answer.text))
     return wire.Candidate(

@@ -35,8 +35,6 @@ class ChunkFraming:
             if not event.text and not event.thoughts:
                 return b""
         elif isinstance(event, Picture):
-            if not event.generated:
-                return b""
             delta.images = [image_of(event)]
         else:
             self._usages.append(event.usage)

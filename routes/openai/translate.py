@@ -240,7 +240,7 @@ def choice_of(index: int, answer: Answer) -> Choice:
     message = AssistantMessage(content=answer.text)
     if answer.thoughts:
         message.reasoning_content = answer.thoughts
-    if images := [image_of(picture) for picture in answer.pictures if picture.generated]:
+    if images := [image_of(picture) for picture in answer.pictures]:
         message.images = images
     return Choice(index=index, message=message, finish_reason=answer.finish.reason.value)
 

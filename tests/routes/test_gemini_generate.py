@@ -116,8 +116,8 @@ def test_thoughts_are_shown_where_they_are_asked_for(
 
 
 def test_generated_pictures_are_inline_data(gate: Edge) -> None:
-    """A generated picture is an inlineData part; one found on the web is left out."""
-    gate.chat.say(Picture(PNG, "image/png"), Picture(PNG, "image/png", generated=False), END)
+    """A generated picture is an inlineData part."""
+    gate.chat.say(Picture(PNG, "image/png"), END)
     expected = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(PNG).decode()}}
     assert call(gate, "generateContent").json()["candidates"][0]["content"]["parts"] == [expected]
     assert sse(call(gate, "streamGenerateContent?alt=sse"))[0]["candidates"][0]["content"]["parts"] == [

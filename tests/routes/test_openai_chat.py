@@ -116,9 +116,9 @@ def test_thoughts_are_reasoning_content(gate: Edge) -> None:
     assert [delta.get("reasoning_content") for delta in deltas] == ["hm ", "well", None, None]
 
 
-def test_generated_pictures_are_data_urls_and_found_ones_are_left_out(gate: Edge) -> None:
-    """A picture from the web is never passed off as generated."""
-    gate.chat.say(Delta("look"), Picture(PNG, "image/png"), Picture(PNG, "image/png", generated=False), END)
+def test_generated_pictures_are_data_urls(gate: Edge) -> None:
+    """A generated picture stands in the images array as a data URL."""
+    gate.chat.say(Delta("look"), Picture(PNG, "image/png"), END)
     expected = [{"type": "image_url", "image_url": {"url": PNG_URL}}]
     assert ask(gate).json()["choices"][0]["message"]["images"] == expected
     deltas = [chunk["choices"][0]["delta"] for chunk in events(ask(gate, stream=True))[:-1]]
