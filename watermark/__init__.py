@@ -3,8 +3,10 @@
 from watermark.clean import CleanedPixels, Verdict, clean_pixels
 from watermark.files import MAX_PIXELS, CleanedBytes, clean_bytes
 from watermark.provenance import declare
+from watermark.recode import reformat
 from watermark.star import Stars
 
 __all__ = [
     "MAX_PIXELS", "CleanedBytes", "CleanedPixels", "Stars", "Verdict", "clean_bytes", "clean_pixels", "declare",
+    "reformat",
 ]  # fmt: skip
