@@ -18,13 +18,16 @@ DEFAULT_LANE = "default"
 
 
 class PublicModel(Struct, frozen=True):
-    """A public name. `upstream` holds canonical names or aliases in order of preference, or `default`."""
+    """A public name. `upstream` holds canonical names or aliases in order of preference, or `default`.
+
+    pixels: the long side of its pictures where a request names no size (1024, 2048 or 4096)."""
 
     id: str
     upstream: tuple[str, ...]
     name: str = ""
     description: str = ""
     category: Literal["text", "image"] = "text"
+    pixels: int = 1024
 
 
 def resolve(table: Sequence[PublicModel], offered: Sequence[Offered], name: str) -> tuple[str, ...] | None:
@@ -71,7 +74,7 @@ def lanes_of(
 
 def catalogue(table: Sequence[PublicModel], offered: Sequence[Offered]) -> tuple[ModelInfo, ...]:
     """The public models, then the accounts' own under their canonical names."""
-    infos = [ModelInfo(m.id, m.name or m.id, m.description, m.category) for m in table]
+    infos = [ModelInfo(m.id, m.name or m.id, m.description, m.category, pixels=m.pixels) for m in table]
     seen = {info.id.lower() for info in infos}
     for model in offered:
         if model.name.lower() not in seen:

@@ -12,7 +12,7 @@ PRO = Offered("gemini-pro", "Pro", "", frozenset({"gemini-3-pro"}))
 TABLE = (
     PublicModel("gemini-3-flash-preview", ("gemini-3-flash", "gemini-flash", "default")),
     PublicModel("gemini-2.5-pro", ("gemini-2.5-pro", "gemini-pro")),
-    PublicModel("gemini-3-pro-image-preview", ("gemini-3-pro", "default"), category="image"),
+    PublicModel("gemini-3-pro-image-preview", ("gemini-3-pro", "default"), category="image", pixels=2048),
 )
 
 
@@ -83,3 +83,4 @@ def test_catalogue() -> None:
         ("gemini-pro", True),
     ]
     assert infos[2].category == "image"
+    assert [info.pixels for info in infos] == [1024, 1024, 2048, 1024, 1024]
