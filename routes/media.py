@@ -4,12 +4,16 @@ import base64
 import binascii
 import re
 import urllib.parse
+from collections.abc import Callable, Mapping
 
 from core.chat import Blob
 from core.errors import InvalidRequest, UnsupportedMedia
 from core.pictures import dimensions, sniff
 
 MAX_PIXELS = 100_000_000
+_PICTURES = "Send PNG, JPEG, WebP, GIF, HEIC or AVIF."
+_PREFIX = 80
+"""Characters within which the comma of a data URL without `data:` stands."""
 _TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;.*)?", re.ASCII | re.DOTALL)
 _ARCHIVES = frozenset(
     f"application/{name}"
@@ -94,21 +98,103 @@ def checked(data: bytes, declared: str, field: str, name: str | None = None) -> 
             " themselves.",
             param=field,
         )
-    size = dimensions(data) if proven else None
+    if proven is None and _is_drawing(data, declared):
+        raise InvalidRequest(
+            f"'{field}' is an SVG drawing, which the model cannot see. Send it as PNG, or its source as text.",
+            param=field,
+        )
+    if proven is not None:
+        _check_picture(data, proven, field)
+    elif kind == "image":
+        raise UnsupportedMedia(
+            f"'{field}' says {declared} but is no picture that can be read. {_PICTURES}", param=field
+        )
+    return Blob(data=data, mime=proven or declared or "application/octet-stream", name=name)
+
+
+def picture_from_text(value: str, field: str) -> Blob:
+    """A picture from a data URL or bare base64: either alphabet, padded or not, white space anywhere. Refuses,
+    naming `field`, what is no picture."""
+    text = value.strip()
+    head = text[:_PREFIX].partition(",")[0].lower()
+    if is_data_url(text):
+        found = from_data_url(text, field)
+    elif head.endswith("base64") and "," in text[:_PREFIX]:
+        found = blob(text.partition(",")[2], "", field)
+    else:
+        found = blob(text, "", field)
+    return must_be_picture(found, field)
+
+
+def picture_from_bytes(data: bytes, field: str, declared: str = "", name: str | None = None) -> Blob:
+    """A picture that came as it is (an upload, a download), after the checks of `checked`."""
+    return must_be_picture(checked(data, declared, field, name), field)
+
+
+def must_be_picture(found: Blob, field: str) -> Blob:
+    """The blob; `InvalidRequest` naming `field` where its bytes are no picture."""
+    if not (sniff(found.data) or "").startswith("image/"):
+        raise InvalidRequest(f"'{field}' is no picture that can be read. {_PICTURES}", param=field)
+    return found
+
+
+def _check_picture(data: bytes, mime: str, field: str) -> None:
+    """Refuse a picture of too many pixels, by its header alone, and one whose end has not come."""
+    size = dimensions(data)
     if size is not None and size[0] * size[1] > MAX_PIXELS:
         raise InvalidRequest(
             f"'{field}' is a picture of {size[0]} x {size[1]} pixels, and at most {MAX_PIXELS // 10**6} million"
             " are taken. Scale it down.",
             param=field,
         )
-    if size is None and proven in ("image/png", "image/gif"):
-        raise UnsupportedMedia(f"'{field}' is a picture whose header is cut off. Send it whole.", param=field)
-    if proven is None and kind == "image":
-        raise UnsupportedMedia(
-            f"'{field}' says {declared} but is no picture that can be read. Send PNG, JPEG, WebP, GIF, HEIC or AVIF.",
+    whole = _ENDS.get(mime)
+    if whole is not None and not whole(data):
+        raise InvalidRequest(
+            f"'{field}' is a picture ({mime}) that is cut off: its end is missing. Send the whole file.",
             param=field,
         )
-    return Blob(data=data, mime=proven or declared or "application/octet-stream", name=name)
+
+
+def _png_ends(data: bytes) -> bool:
+    return dimensions(data) is not None and data.rfind(b"IEND") > 0
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    # A preview within the metadata has an end of its own, so only one behind the picture's own scan counts.
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xDA:
+            return data.find(b"\xff\xd9", at) > 0
+        # Any number of FF may fill the space before a marker.
+        at += 1 if marker == 0xFF else 2 + max(2, int.from_bytes(data[at + 2 : at + 4]))
+    return False
+
+
+def _webp_ends(data: bytes) -> bool:
+    return len(data) >= 8 + int.from_bytes(data[4:8], "little")
+
+
+def _gif_ends(data: bytes) -> bool:
+    tail = data[-4096:].rstrip(b"\0\r\n\t ")
+    return dimensions(data) is not None and tail.endswith(b";")
+
+
+_ENDS: Mapping[str, Callable[[bytes], bool]] = {
+    "image/png": _png_ends,
+    "image/jpeg": _jpeg_ends,
+    "image/webp": _webp_ends,
+    "image/gif": _gif_ends,
+}
+
+
+def _is_drawing(data: bytes, declared: str) -> bool:
+    head = data[:1024].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return declared == "image/svg+xml" or (
+        (not declared or declared.startswith("image/"))
+        and head.startswith((b"<svg", b"<?xml", b"<!--", b"<!DOCTYPE svg"))
+        and b"<svg" in data[:4096]
+    )
 
 
 def to_base64(data: bytes) -> str:

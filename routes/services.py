@@ -8,6 +8,8 @@ from access import Keys
 from core.clock import Clock
 from core.metrics import Metrics
 from engine.service import ChatService, CookieService
+from fetch import Fetcher
+from storage import Local
 
 
 def no_facts() -> Mapping[str, object]:
@@ -37,6 +39,12 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
     """Web origins whose pages may call; `*` means any."""
     default_model: str = "gemini-3-flash-preview"
     """Answers requests that name no model."""
+    default_image_model: str = "gemini-3-pro-image-preview"
+    """Makes the pictures of requests that name no model."""
+    public_url: str = ""
+    """Where callers reach the gateway, without a slash at the end; '' goes by each request's own Host."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Proxies that stand before the gateway. With any, X-Forwarded-Host names the host of links."""
     metrics_open: bool = False
     """`/metrics` needs no key."""
     allow_anonymous: bool = False
@@ -47,7 +55,8 @@ class RouteServices(Struct, frozen=True, kw_only=True):
     """The edge's collaborators.
 
     `started` is wall clock seconds. `health_facts` adds to `/health`; callers without a key see only its
-    numbers and yes or no. `cookies`: None leaves the routes under `/api/cookies` out.
+    numbers and yes or no. `cookies`: None leaves the routes under `/api/cookies` out. `files`: the pictures under
+    `/files/`; None leaves that route out. `fetch`: None refuses pictures that are named by their web address.
     """
 
     chat: ChatService
@@ -58,4 +67,6 @@ class RouteServices(Struct, frozen=True, kw_only=True):
     started: float
     settings: EdgeSettings = EdgeSettings()
     cookies: CookieService | None = None
+    files: Local | None = None
+    fetch: Fetcher | None = None
     health_facts: Callable[[], Mapping[str, object]] = no_facts

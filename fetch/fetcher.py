@@ -1,0 +1,215 @@
+"""Fetches one picture from a web address that a caller named, within bounds."""
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import Callable
+from typing import NoReturn
+
+import certifi
+import httpcore
+import httpx
+import structlog
+from msgspec import Struct
+
+from core.chat import Blob
+from core.errors import InvalidRequest
+from core.pictures import sniff
+from fetch.addresses import Networks, literal
+from fetch.dial import Closed, Dialer, Resolver, Unreachable, resolve
+
+log = structlog.get_logger("gempool.fetch")
+
+LONGEST_URL = 8192
+_HEAD = 32
+"""Bytes that tell whether it is a picture at all."""
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_BLOCKED_PORTS = frozenset(
+    {1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6379, 6566, 6665, 6666, 6667, 6668, 6669}
+    | {6679, 6697, 10080, 11211}
+)
+"""Above 1023: what browsers do not speak HTTP to either, and two stores that take commands line by line."""
+
+
+class FetchSettings(Struct, frozen=True, kw_only=True):
+    """Times in seconds, sizes in bytes.
+
+    enabled: False refuses every web address. allow: networks that are open besides the public internet.
+    timeout: for one picture as a whole, redirects included. at_once: fetches under way in all.
+    """
+
+    enabled: bool = True
+    allow: Networks = ()
+    timeout: float = 10.0
+    connect_timeout: float = 4.0
+    max_bytes: int = 20 * 1024 * 1024
+    redirects: int = 5
+    at_once: int = 16
+
+
+class _Refused(Exception):
+    """Why there is no picture, in words that follow the field's name."""
+
+
+class Fetcher:
+    """Fetches pictures for callers. It keeps nothing between two fetches: no connection, no cookie.
+
+    version: of the gateway, for the User-Agent. resolver, tls: the system's and certifi's where None.
+    """
+
+    def __init__(
+        self,
+        settings: FetchSettings | None = None,
+        *,
+        version: str = "",
+        resolver: Resolver | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.settings = settings or FetchSettings()
+        self._dialer = Dialer(resolver or resolve, self.settings.allow)
+        self._tls = tls or ssl.create_default_context(cafile=certifi.where())
+        self._slots = asyncio.Semaphore(self.settings.at_once)
+        self._headers = [
+            (b"Accept", b"image/*"),
+            (b"Accept-Encoding", b"identity"),
+            (b"User-Agent", f"gempool/{version}".rstrip("/").encode()),
+            (b"Connection", b"close"),
+        ]
+
+    async def picture(self, url: str, field: str) -> Blob:
+        """The picture at `url`, under the type that its bytes prove. Raises `InvalidRequest` naming `field`, the
+        caller's own, which tells neither an internal address nor anything that the other side wrote."""
+        if not self.settings.enabled:
+            raise InvalidRequest(
+                f"'{field}' is a web address, and this gateway does not fetch those (server.fetch_remote is off)."
+                " Send the picture itself as a data URL (data:image/png;base64,...).",
+                param=field,
+            )
+        try:
+            target = parsed(url)
+            async with self._slots, asyncio.timeout(self.settings.timeout):
+                data = await self._follow(target)
+        except _Refused as refused:
+            why = str(refused)
+        except Closed:
+            why = "names a host that has no address on the public internet. Check the address"
+        except Unreachable:
+            why = "names a host that cannot be reached. Check the address"
+        except TimeoutError:
+            why = f"did not arrive within {self.settings.timeout:g} seconds. Try again"
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
+            why = "could not be read: the connection or its encryption failed, or the answer was no HTTP. Try again"
+        else:
+            return Blob(data, sniff(data) or "")
+        log.info("a remote picture was not fetched", field=field, why=why)
+        raise InvalidRequest(
+            f"'{field}' {why}, or send the picture itself as a data URL (data:image/png;base64,...).",
+            param=field,
+        )
+
+    async def _follow(self, target: httpx.URL) -> bytes:
+        for _ in range(self.settings.redirects + 1):
+            answer = await self._get(target)
+            if isinstance(answer, bytes):
+                return answer
+            target = joined(target, answer)
+        raise _Refused(f"redirects more than {self.settings.redirects} times. Send the final address")
+
+    async def _get(self, target: httpx.URL) -> bytes | str:
+        """The picture, or where the answer redirects to."""
+        connect = {"connect": self.settings.connect_timeout}
+        # A pool for one request: what was checked for this address is of no use to another.
+        async with httpcore.AsyncConnectionPool(ssl_context=self._tls, network_backend=self._dialer) as pool:
+            request = httpcore.URL(
+                scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path
+            )
+            headers = [(b"Host", target.netloc), *self._headers]
+            async with pool.stream(
+                b"GET", request, headers=headers, extensions={"timeout": connect}
+            ) as response:
+                head = {name.lower(): value for name, value in response.headers}
+                if response.status in _REDIRECTS and b"location" in head:
+                    return head[b"location"].decode(errors="replace")
+                if response.status != 200:
+                    raise _Refused(f"was answered with HTTP status {response.status}. Check the address")
+                return await self._read(response, head)
+
+    async def _read(self, response: httpcore.Response, head: dict[bytes, bytes]) -> bytes:
+        limit = self.settings.max_bytes
+        declared = head.get(b"content-length", b"")
+        if declared.isdigit() and int(declared[:20]) > limit:
+            _too_large(limit)
+        inflate = _inflater(head.get(b"content-encoding", b""), limit)
+        data = bytearray()
+        known = False
+        async for piece in response.aiter_stream():
+            data += inflate(piece, len(data))
+            if len(data) > limit:
+                _too_large(limit)
+            if not known and len(data) >= _HEAD:
+                known = _must_be_picture(data)
+        if not known:
+            _must_be_picture(data)
+        return bytes(data)
+
+
+def parsed(url: str) -> httpx.URL:
+    """The address, if it is one that may be asked for at all. Raises `_Refused`."""
+    text = url.strip()
+    if len(text) > LONGEST_URL:
+        raise _Refused(f"is longer than {LONGEST_URL} characters. Send a shorter address")
+    try:
+        return _checked(httpx.URL(text))
+    except (httpx.InvalidURL, ValueError):
+        raise _Refused("is no valid web address. Send one such as https://example.com/a.png") from None
+
+
+def joined(base: httpx.URL, location: str) -> httpx.URL:
+    """Where a redirect leads. Raises `_Refused`."""
+    try:
+        return _checked(base.join(location))
+    except (_Refused, httpx.InvalidURL, ValueError):
+        # What the other side wrote is not repeated.
+        raise _Refused("redirects to an address that is not fetched. Send the final address") from None
+
+
+def _checked(url: httpx.URL) -> httpx.URL:
+    if url.scheme not in ("http", "https"):
+        raise _Refused("is no http or https address. Send one")
+    if not url.host:
+        raise _Refused("names no host. Check the address")
+    if url.userinfo:
+        raise _Refused("holds a user name or password, and those are not sent. Leave them out")
+    port = url.port
+    if port is not None and (port in _BLOCKED_PORTS or (port < 1024 and port not in (80, 443))):
+        raise _Refused(f"names port {port}, which is not fetched from. Use 80, 443 or one above 1023")
+    literal(url.host)
+    return url
+
+
+def _must_be_picture(data: bytes | bytearray) -> bool:
+    if not (sniff(bytes(data[:_HEAD])) or "").startswith("image/"):
+        raise _Refused(
+            "is no picture that can be read (PNG, JPEG, WebP, GIF, HEIC or AVIF). Check the address"
+        )
+    return True
+
+
+def _too_large(limit: int) -> NoReturn:
+    raise _Refused(f"is larger than {limit} bytes. Scale the picture down")
+
+
+def _inflater(encoding: bytes, limit: int) -> Callable[[bytes, int], bytes]:
+    """Undoes a compression that nobody asked for, never beyond one byte more than `limit`. Data in an encoding
+    that is not known is no picture, which its first bytes tell."""
+    if encoding.strip().lower() not in (b"gzip", b"x-gzip", b"deflate"):
+        return lambda piece, have: piece
+    decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+    def inflate(piece: bytes, have: int) -> bytes:
+        try:
+            return decoder.decompress(piece, limit + 1 - have)
+        except zlib.error:
+            raise _Refused("came damaged. Try again") from None
+
+    return inflate

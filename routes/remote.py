@@ -1,0 +1,84 @@
+"""Pictures that a request names by their web address: fetched before the engine is asked."""
+
+import asyncio
+
+from msgspec.structs import replace
+
+from core.chat import Blob, Message, Part, Remote
+from core.errors import InvalidRequest, RequestTooLarge
+from fetch import Fetcher
+from routes import media
+from routes.exchange import Exchange
+from routes.presence import Presence, all_of
+
+AT_ONCE = 4
+"""Fetches of one request side by side."""
+
+
+def is_remote(text: str) -> bool:
+    """True for an http or https address."""
+    start = text[:16].lstrip().lower()
+    return start.startswith(("http://", "https://"))
+
+
+async def blob(fetcher: Fetcher | None, url: str, field: str) -> Blob:
+    """The picture at `url`, checked as one that was sent along. Raises `InvalidRequest` naming `field`.
+
+    The caller's presence is not watched: `fetched` does that.
+    """
+    if fetcher is None:
+        raise InvalidRequest(
+            f"'{field}' is a web address, and this gateway does not fetch those. Send the picture itself as a"
+            " data URL (data:image/png;base64,...).",
+            param=field,
+        )
+    found = await fetcher.picture(url, field)
+    return media.picture_from_bytes(found.data, field, found.mime, found.name)
+
+
+async def fetched(
+    exchange: Exchange, fetcher: Fetcher | None, messages: tuple[Message, ...]
+) -> tuple[Message, ...]:
+    """The messages with every `Remote` part replaced by the picture: each address fetched once, a few side
+    by side, all together bounded like a request's body. The first that fails ends the others.
+
+    Call it once the body is read. Raises `CallerLeft` where the caller hangs up meanwhile.
+    """
+    wanted: dict[str, Remote] = {}
+    for message in messages:
+        for part in message.parts:
+            if isinstance(part, Remote):
+                wanted.setdefault(part.url, part)
+    if not wanted:
+        return messages
+    slots = asyncio.Semaphore(AT_ONCE)
+    limit = exchange.settings.body_limit
+    total = 0
+
+    async def one(part: Remote) -> Blob:
+        nonlocal total
+        async with slots:
+            found = await blob(fetcher, part.url, part.field)
+        total += len(found.data)
+        if total > limit:
+            raise RequestTooLarge(
+                f"'{part.field}' brings the fetched pictures to more than {limit} bytes in all. Scale them"
+                " down, or send fewer.",
+                param=part.field,
+            )
+        return found
+
+    before = exchange.monotonic()
+    try:
+        async with Presence(exchange.receive):
+            blobs = dict(zip(wanted, await all_of([one(part) for part in wanted.values()]), strict=True))
+    finally:
+        # Waiting for the rest of the input is none of the gateway's own work.
+        exchange.read_seconds += exchange.monotonic() - before
+
+    def present(part: Part) -> Part:
+        return blobs[part.url] if isinstance(part, Remote) else part
+
+    return tuple(
+        replace(message, parts=tuple(present(part) for part in message.parts)) for message in messages
+    )
