@@ -1,7 +1,8 @@
 """One request and its answer, as handlers see it."""
 
+import asyncio
 import urllib.parse
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeAlias, TypeVar
 
 import structlog
@@ -13,7 +14,8 @@ from core.errors import GatewayError
 from routes import body
 from routes.dialect import Dialect
 from routes.errors import headers_of
-from routes.presence import Receive
+from routes.inline import PIECE, Pieces
+from routes.presence import Presence, Receive
 from routes.services import EdgeSettings
 
 log = structlog.get_logger("gempool.routes")
@@ -186,6 +188,30 @@ class Exchange:
         own = [(b"content-type", media_type), (b"content-length", b"%d" % len(data)), *(headers or ())]
         await self.start(status, own)
         await self.send(b"" if self.head_only else data, more=False)
+
+    async def reply_in_pieces(
+        self,
+        data: Pieces,
+        *,
+        status: int = 200,
+        media_type: bytes = JSON_TYPE,
+        headers: Headers | None = None,
+    ) -> None:
+        """Send a whole response that holds pictures. Raises `CallerLeft` where the caller hangs up meanwhile."""
+        if self.head_only or len(data) <= PIECE:
+            await self.reply(data.joined(), status=status, media_type=media_type, headers=headers)
+            return
+        own = [(b"content-type", media_type), (b"content-length", b"%d" % len(data)), *(headers or ())]
+        await self.start(status, own)
+        async with Presence(self.receive):
+            await self.send_in_turns(data)
+        await self.send(b"", more=False)
+
+    async def send_in_turns(self, pieces: Iterable[bytes]) -> None:
+        """Send pieces that take a while to make; others get their turn after each."""
+        for piece in pieces:
+            await self.send(piece)
+            await asyncio.sleep(0)
 
     def note(self, error: GatewayError) -> None:
         """Take the error for the exchange's outcome and log it at its own level."""

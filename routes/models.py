@@ -1,6 +1,8 @@
 """Which models there are, for lists, for look-ups and for labels."""
 
 import contextlib
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from core.chat import ModelInfo
 from core.clock import Clock
@@ -8,7 +10,7 @@ from core.errors import GatewayError, InvalidRequest
 from engine.service import ChatService
 
 REFRESH_AFTER = 60.0
-"""Seconds for which the public names are taken as known."""
+"""Seconds for which the models are taken as known."""
 
 
 class KnownModels:
@@ -17,8 +19,7 @@ class KnownModels:
     def __init__(self, chat: ChatService, clock: Clock) -> None:
         self._chat = chat
         self._clock = clock
-        self._public: frozenset[str] = frozenset()
-        self._image: frozenset[str] = frozenset()
+        self._infos: Mapping[str, ModelInfo] = MappingProxyType({})
         self._as_of: float | None = None
 
     async def label(self, model: str) -> str:
@@ -26,38 +27,44 @@ class KnownModels:
         # A label is not worth failing for; the names known so far go on.
         with contextlib.suppress(GatewayError):
             await self._refresh()
-        return model if model in self._public else "other"
+        info = self._infos.get(model)
+        return model if info is not None and not info.upstream else "other"
 
     async def listed(self) -> list[ModelInfo]:
-        """The models that can be asked now. Those that make pictures are left out until their routes are built."""
-        return [info for info in await self._chat.models() if info.category == "text"]
+        """The models that can be asked now."""
+        return list(await self._chat.models())
+
+    async def find(self, model: str) -> ModelInfo:
+        """The model of that name. Raises `UnknownModel`."""
+        for info in await self._chat.models():
+            if info.id == model:
+                return info
+        await self._chat.check_model(model)
+        return _only_named(model)
+
+    async def known(self, model: str) -> ModelInfo:
+        """What is known of a model that is about to be asked, from memory: cheap, and never a refusal of the name,
+        since the engine refuses one that it does not know. Such a one counts as a text model."""
+        await self._refresh()
+        return self._infos.get(model) or _only_named(model)
 
     async def check_text(self, model: str) -> None:
-        """Raises `InvalidRequest` for a model that is known and makes pictures."""
-        await self._refresh()
-        if model in self._image:
-            raise InvalidRequest(
-                f"'model' is '{model}', which makes pictures: that is not built yet. Ask a text model;"
-                " GET /v1/models lists them.",
-                param="model",
-            )
+        """Nothing is refused any more: image models answer on every route."""
+
+    async def pixels_of(self, model: str) -> int:
+        """The long side of the model's pictures where a request names no size."""
+        return (await self.known(model)).pixels
 
     async def _refresh(self) -> None:
         now = self._clock.monotonic()
         if self._as_of is None or now - self._as_of > REFRESH_AFTER:
             infos = await self._chat.models()
             self._as_of = now
-            self._public = frozenset(info.id for info in infos if not info.upstream)
-            self._image = frozenset(info.id for info in infos if info.category == "image")
+            self._infos = {info.id: info for info in infos}
 
-    async def find(self, model: str) -> ModelInfo:
-        """The model of that name. Raises `UnknownModel`, and `InvalidRequest` for one that makes pictures."""
-        await self.check_text(model)
-        for info in await self._chat.models():
-            if info.id == model:
-                return info
-        await self._chat.check_model(model)
-        return ModelInfo(id=model, name=model, description="", category="text", upstream=True)
+
+def _only_named(model: str) -> ModelInfo:
+    return ModelInfo(id=model, name=model, description="", category="text", upstream=True)
 
 
 def name_of(value: str | None, default: str) -> str:

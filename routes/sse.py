@@ -10,6 +10,7 @@ import structlog
 from core.chat import Event, Finish
 from core.errors import GatewayError, InternalError
 from routes.exchange import Exchange, Headers
+from routes.inline import Pieces
 from routes.presence import CallerLeft, Presence
 
 log = structlog.get_logger("gempool.routes")
@@ -39,6 +40,11 @@ def frame(data: bytes) -> bytes:
     return b"data: " + on_one_line(data) + b"\n\n"
 
 
+def framed(data: Pieces) -> Pieces:
+    """One server-sent event that holds pictures."""
+    return data.rewritten(on_one_line).within(b"data: ", b"\n\n")
+
+
 class Framing(Protocol):
     """How a dialect writes a stream."""
 
@@ -46,7 +52,7 @@ class Framing(Protocol):
     keepalive: bytes
     """A sign of life that every client of this kind of stream ignores."""
 
-    def event(self, index: int, event: Event) -> bytes:
+    def event(self, index: int, event: Event) -> bytes | Pieces:
         """Bytes for one event of choice `index`, empty where there is nothing to say."""
 
     def end(self) -> bytes:
@@ -63,6 +69,7 @@ class StreamWriter:
         self._exchange = exchange
         self._framing = framing
         self._opening = asyncio.Lock()
+        self._turn = asyncio.Lock()
         self._now = asyncio.get_running_loop().time
         self._every = exchange.settings.keepalive_every
         self.due: float = self._now() + exchange.settings.keepalive_after
@@ -74,20 +81,27 @@ class StreamWriter:
             bytearray() if exchange.scope["http_version"] == "1.0" and not behind_proxy else None
         )
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes | Pieces) -> None:
         if self._held is not None:
-            self._held += data
+            for piece in (data,) if isinstance(data, bytes) else data:
+                self._held += piece
             return
         if not self.open:
             await self._send_head()
-        await self._exchange.send(data)
+        if isinstance(data, bytes):
+            await self._exchange.send(data)
+        else:
+            async with self._turn:
+                await self._exchange.send_in_turns(data)
         self.due = self._now() + self._every
 
     async def pulse(self) -> None:
         """A sign of life, while there is no content."""
         self.due = self._now() + self._every
-        if self._held is None:
-            await self.write(self._framing.keepalive)
+        # In the middle of a picture it would break the picture, which is a sign of life itself.
+        if self._held is None and not self._turn.locked():
+            async with self._turn:
+                await self.write(self._framing.keepalive)
 
     async def _send_head(self) -> None:
         # The pulse and the first content may come together, and only one of them may send the head.
