@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from core.chat import Ask, Message
-from routes import asking, body, sse
+from routes import asking, body, remote, sse
 from routes.bounds import Tally
 from routes.exchange import Exchange
 from routes.models import KnownModels, name_of
@@ -21,6 +21,7 @@ class OpenAIHandlers:
 
     def __init__(self, services: RouteServices, models: KnownModels) -> None:
         self._chat = services.chat
+        self._fetch = services.fetch
         self._clock = services.clock
         self._started = int(services.started)
         self._default_model = services.settings.default_model
@@ -33,7 +34,7 @@ class OpenAIHandlers:
         streamed = bool(request.stream)
         ask = Ask(
             model=name_of(request.model, self._default_model),
-            messages=messages,
+            messages=await remote.fetched(exchange, self._fetch, messages),
             thinking=translate.thinking_of(request),
             stream=streamed,
             request_id=exchange.id,

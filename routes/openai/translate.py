@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from core.chat import Answer, Blob, Message, Part, Picture, Role, Text, ToolCall, Usage
+from core.chat import Answer, Blob, Message, Part, Picture, Remote, Role, Text, ToolCall, Usage
 from core.errors import InvalidRequest, UnsupportedMedia
 from routes import media
 from routes.bounds import Tally
@@ -20,6 +20,7 @@ from routes.openai.wire import (
     ImageUrl,
     UsageOut,
 )
+from routes.remote import is_remote
 
 T = TypeVar("T")
 
@@ -190,19 +191,17 @@ def _present(value: T | None, at: str) -> T:
     return value
 
 
-def _picture(url: str, at: str) -> Blob:
+def _picture(url: str, at: str) -> Blob | Remote:
     if media.is_data_url(url):
         blob = media.from_data_url(url, at)
         if not blob.mime.startswith("image/"):
             raise UnsupportedMedia(f"'{at}' is {blob.mime}, not a picture. Send it as a file part.", param=at)
         return blob
-    if url[:7].lower() == "http://" or url[:8].lower() == "https://":
-        raise InvalidRequest(
-            f"'{at}' is a remote address, and those are not fetched. Send the picture as a data URL"
-            " (data:image/png;base64,...).",
-            param=at,
-        )
-    raise InvalidRequest(f"'{at}' must be a data URL (data:image/png;base64,...).", param=at)
+    if is_remote(url):
+        return Remote(url, at)
+    raise InvalidRequest(
+        f"'{at}' must be a data URL (data:image/png;base64,...) or a web address (https://...).", param=at
+    )
 
 
 def _file(part: ContentPart, at: str) -> Blob:
