@@ -34,7 +34,10 @@ def test_base64_either_decodes_or_says_why(text: str) -> None:
 @given(st.binary(min_size=1))
 def test_a_data_url_is_read_back(data: bytes) -> None:
     """What we write we read, under the type that the bytes prove."""
-    blob = media.from_data_url(media.to_data_url(data, "application/x-thing"), "field")
+    url = media.to_data_url(data, "application/x-thing")
+    if (media.sniff(data) or "").startswith("image/") or data.startswith(b"MZ"):
+        return  # what pictures and programs must be is told below
+    blob = media.from_data_url(url, "field")
     assert blob.data == data
     assert blob.mime == (media.sniff(data) or "application/x-thing")
 
@@ -56,7 +59,7 @@ def test_any_data_url_gives_a_blob_or_names_the_field(rest: str) -> None:
         ("data:;base64,aGk", b"hi", "application/octet-stream"),
         ("data:,hi%20you", b"hi you", "text/plain"),
         ("DATA:text/csv,a,b", b"a,b", "text/csv"),
-        ("data:image/png;base64,/9j/4A%3D%3D", b"\xff\xd8\xff\xe0", "image/jpeg"),
+        ("data:image/png;base64,JVBERi0%3D", b"%PDF-", "application/pdf"),
     ],
 )
 def test_data_urls_of_every_form(url: str, data: bytes, mime: str) -> None:
