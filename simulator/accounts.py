@@ -12,7 +12,7 @@ from msgspec import Struct
 from core.clock import Clock
 from simulator.config import AccountSpec, ControlError, Script, Tier, check_cookie, check_name
 from simulator.faults import Faults
-from simulator.journal import AccountJournal
+from simulator.journal import AccountJournal, SentFile
 from simulator.models import PLANS, Model, Plan, offered
 
 BUILD_LABEL = "boq_assistant-bard-web-server_20261103.08_p4"
@@ -44,9 +44,7 @@ class Chat(Struct):
 
 class Upload(Struct, frozen=True):
     reference: str
-    name: str
-    content_type: str
-    size: int
+    file: SentFile
 
 
 class Kept(Struct, kw_only=True):
@@ -88,6 +86,7 @@ class Account:
         self.journal = AccountJournal()
         self.scripts: deque[Script] = deque()
         self.chats: OrderedDict[str, Chat] = OrderedDict()
+        self.deleted: deque[str] = deque(maxlen=KEPT_CHATS)
         self.uploads: OrderedDict[str, Upload] = OrderedDict()
         self.rotated_at = 0.0
         self._seed = seed
@@ -138,6 +137,11 @@ class Account:
         self.chats.move_to_end(chat.cid)
         while len(self.chats) > KEPT_CHATS:
             self.chats.popitem(last=False)
+
+    def delete_chat(self, cid: str) -> None:
+        """Gone, with its pictures."""
+        del self.chats[cid]
+        self.deleted.append(cid)
 
     def keep_upload(self, upload: Upload) -> None:
         self.uploads[upload.reference] = upload

@@ -8,9 +8,14 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct
 
 Tier: TypeAlias = Literal["free", "pro", "ultra", "plus"]
+Logo: TypeAlias = Literal["v1", "v2", "none"]
+PictureFormat: TypeAlias = Literal["png", "jpeg", "webp"]
+PictureReply: TypeAlias = Literal["picture", "bare", "refusal", "web", "quota"]
 
 REQUEST_KINDS = ("page", "rpc", "generate", "upload", "image", "rotate", "preflight")
-"""What a request may be; an RPC may also be named, as in `rpc:jSf9Qc`."""
+"""What a request may be; an RPC may also be named, as in `rpc:jSf9Qc`, and a hop of a picture's download."""
+IMAGE_HOPS = ("sized-1", "sized-2", "sized-3", "full-1", "full-2", "full-3", "web")
+"""As in `image:full-2`: the hops of the sized and of the full-size download in their order."""
 
 _COOKIE = re.compile(r"[A-Za-z0-9._-]{0,4096}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -61,6 +66,10 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_parallel: generations that one account may run at once. latency: by request kind, before the head.
     rotation_grace: life of a replaced `__Secure-1PSIDTS`. rotation_spacing: least time between rotations.
     redirects: sized picture urls take the real two hops; False serves them at once.
+    full_pixels: 1024, 2048 or 4096, the long side of a square original; other aspects as published, of the same
+    number of pixels. logo: the star on generated pictures. picture_format: of their files.
+    picture_reply: to a prompt that asks for a generated picture: the picture with some text (`picture`) or without
+    (`bare`), the model's refusal, pictures of the web instead, or the text that the day's pictures are used up.
     """
 
     words: int = 0
@@ -78,6 +87,10 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rotation_grace: float = 300.0
     rotation_spacing: float = 1.0
     redirects: bool = True
+    full_pixels: int = 2048
+    logo: Logo = "v1"
+    picture_format: PictureFormat = "png"
+    picture_reply: PictureReply = "picture"
 
 
 class Script(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,6 +99,7 @@ class Script(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     text: raw, as the web app would send it (entities included). texts: instead of `text`, the exact
     cumulative raw text of every running frame; the last one is also the final text.
     images, web_images: numbers of pictures. raw_parts: parts sent as they are in a frame before the content.
+    picture_reply: as if the prompt had asked for a picture; `text`, `images` and `web_images` go before it.
     """
 
     text: str | None = None
@@ -99,6 +113,10 @@ class Script(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     images: int | None = None
     web_images: int | None = None
     raw_parts: tuple[Any, ...] = ()
+    full_pixels: int | None = None
+    logo: Logo | None = None
+    picture_format: PictureFormat | None = None
+    picture_reply: PictureReply | None = None
 
 
 class SimulatorConfig(Struct, frozen=True, kw_only=True):
@@ -131,12 +149,26 @@ def check_defaults(defaults: Defaults) -> Defaults:
     for field in ("first_delay", "frame_delay", "rotation_grace", "rotation_spacing"):
         if getattr(defaults, field) < 0:
             raise ControlError(f"{field}: give seconds, zero or more")
+    _check_pixels(defaults.full_pixels)
     for kind, seconds in defaults.latency.items():
-        if kind.partition(":")[0] not in REQUEST_KINDS:
-            raise ControlError(f"latency.{kind}: give one of rpc:<id>, {', '.join(REQUEST_KINDS)}")
+        if not is_request_kind(kind):
+            raise ControlError(f"latency.{kind}: give one of {KINDS_HINT}")
         if seconds < 0:
             raise ControlError(f"latency.{kind}: give seconds, zero or more")
     return defaults
+
+
+def is_request_kind(name: str) -> bool:
+    kind, _, which = name.partition(":")
+    return kind in REQUEST_KINDS and (kind != "image" or not which or which in IMAGE_HOPS)
+
+
+KINDS_HINT = f"rpc:<id>, image:<{', '.join(IMAGE_HOPS)}>, {', '.join(REQUEST_KINDS)}"
+
+
+def _check_pixels(pixels: int) -> None:
+    if pixels not in (1024, 2048, 4096):
+        raise ControlError("full_pixels: give 1024, 2048 or 4096")
 
 
 def check_script(script: Script) -> Script:
@@ -158,4 +190,6 @@ def check_script(script: Script) -> Script:
         value = getattr(script, field)
         if value is not None and value < 0:
             raise ControlError(f"{field}: give seconds, zero or more")
+    if script.full_pixels is not None:
+        _check_pixels(script.full_pixels)
     return script

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
-from simulator.config import REQUEST_KINDS, ControlError
+from simulator.config import KINDS_HINT, ControlError, is_request_kind
 
 FaultKind: TypeAlias = Literal[
     "ok", "expired", "guest", "http", "error", "slow_first_token", "stall", "drop_before_first", "drop_mid",
@@ -32,6 +32,8 @@ _SCOPE: dict[str, tuple[str, ...]] = {
     "tls_broken": ("connect",),
 }
 _FREE_SCOPE = frozenset({"http", "latency", "slow_body", "drop_before_first", "rpc_fail"})
+_ALSO_PICTURES = frozenset({"drop_mid", "garbage", "stall", "truncate"})
+"""Kinds that befall an answer's stream or, where `on` says so, a picture's bytes."""
 
 
 class Fault(Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,13 +41,14 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: as below; `http_429` and `error_1037` are short for http and error with that number.
     times: fires on that many requests only. probability: of firing on a request that it applies to.
-    on: request kinds (page, rpc, rpc:<id>, generate, upload, image, rotate, preflight, all) for http,
-        latency, slow_body, drop_before_first and rpc_fail; others know where they belong.
+    on: request kinds (page, rpc, rpc:<id>, generate, upload, image, image:<hop>, rotate, preflight, all) for
+        http, latency, slow_body, drop_before_first and rpc_fail. drop_mid, garbage, stall and truncate take
+        image and image:<hop> alone; others know where they belong.
     status: http: the answer's status. expired: generate's (400). rpc_fail: the RPC's; 7 refuses inside
         a 200. status: a status that also refuses generate; 0 lets it answer.
     code: error: the web app's error code. status: the account status that init is told.
     seconds: slow_first_token, latency, slow_body, rotation_grace.
-    frames: stall, drop_mid, truncate: content frames that still arrive.
+    frames: stall, drop_mid, truncate: content frames that still arrive; of a picture, tenths of its bytes.
     model: error: only for this model (category, display name or hex id).
     resets_in: error 1037: when the limit ends, as the usage RPCs then tell.
     form: empty: `cid` or `bare`. garbage: `html`, `frame` or `bytes`. expired: the RPCs answer `7`
@@ -122,11 +125,18 @@ def check_fault(fault: Fault) -> Fault:
         raise ControlError("code: kind status needs an account status code, such as 1021")
     if fault.seconds < 0 or fault.frames < 0:
         raise ControlError("seconds, frames: give zero or more")
-    if fault.on and fault.kind not in _FREE_SCOPE:
+    if fault.kind in _ALSO_PICTURES:
+        if any(name.partition(":")[0] != "image" for name in fault.on):
+            raise ControlError(
+                f"on: kind {fault.kind} takes image and image:<hop> alone; leave it out for answers"
+            )
+    elif fault.on and fault.kind not in _FREE_SCOPE:
         raise ControlError(f"on: kind {fault.kind} knows where it applies; leave it out")
     for name in fault.on:
-        if name != "all" and name.partition(":")[0] not in REQUEST_KINDS:
-            raise ControlError(f"on: {name!r} is none of all, rpc:<id>, {', '.join(REQUEST_KINDS)}")
+        if name != "all" and not is_request_kind(name):
+            raise ControlError(f"on: {name!r} is none of all, {KINDS_HINT}")
+    if fault.on and fault.kind in _ALSO_PICTURES and fault.frames > 9:
+        raise ControlError("frames: of a picture these are tenths of its bytes; give 0 to 9")
     if fault.kind in _FORMS and fault.form not in _FORMS[fault.kind]:
         raise ControlError(f"form: kind {fault.kind} takes {', '.join(filter(None, _FORMS[fault.kind]))}")
     return fault

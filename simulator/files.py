@@ -1,11 +1,14 @@
 """Uploads, and the hops that a picture's download takes."""
 
+import hashlib
 import re
 import secrets
 
 from simulator.accounts import Account, Egress, Upload
 from simulator.http import Reply, Request
-from simulator.pictures import FULL_PIXELS, PREVIEW_PIXELS, Picture, png
+from simulator.journal import SentFile
+from simulator.painting import MIME
+from simulator.pictures import PREVIEW_PIXELS, WEB_PIXELS, Picture
 from simulator.visitors import World, cookies, identify
 
 _SIZED = re.compile(r"(?P<token>[A-Za-z0-9_-]+)(?:=s(?P<size>\d+)(?:-rj)?|=(?P<full>d-I))?")
@@ -42,7 +45,8 @@ def upload(world: World, request: Request, egress: Egress) -> tuple[Account, Rep
     if content_type.startswith("text/") and data.startswith(_MAGIC):
         account.journal.notes.append({"at": world.clock.now(), "kind": "image_as_text", "name": name})
     reference = f"/contrib_service/ttl_1d/{int(world.clock.now())}{secrets.token_hex(12)}"
-    account.keep_upload(Upload(reference, name, content_type, len(data)))
+    file = SentFile(name, content_type, len(data), hashlib.sha256(data).hexdigest())
+    account.keep_upload(Upload(reference, file))
     return account, Reply(body=reference.encode(), content_type="text/plain; charset=utf-8")
 
 
@@ -64,68 +68,88 @@ def _multipart(request: Request) -> tuple[str, str, bytes] | None:
     return None
 
 
-def picture(world: World, request: Request, host: str, egress: Egress) -> tuple[Account, Reply]:
-    """The account that the picture belongs to, and the answer: a redirect, a url in plain text, or bytes."""
+def picture(world: World, request: Request, host: str, egress: Egress) -> tuple[Account, str, Reply]:
+    """The account that the picture belongs to, the hop (`image:full-2`; `image` where it is none), and the answer:
+    a redirect, a url in plain text, or bytes."""
     guest = world.accounts.guest(egress)
     folder, _, rest = request.path.lstrip("/").partition("/")
     found = _SIZED.fullmatch(rest)
     known = world.pictures.get(found["token"]) if found else None
     owner = world.accounts.get(known.account) if known else None
     leaked = host != _SIGNED_IN_HOST and any(name.startswith("__Secure") for name, _ in cookies(request))
+    anomaly = world.journal.anomaly
     if found is None or known is None:
         if leaked:
-            world.journal.anomaly(guest.id, "leaked_cookies", f"google.com cookies were sent to {host}")
-        return guest, Reply(status=404, body=b"no such picture")
+            anomaly(guest.id, "leaked_cookies", f"google.com cookies were sent to {host}")
+        return guest, "image", Reply(status=404, body=b"no such picture")
     account = owner or guest
     account.journal.counts["image"] += 1
     if owner is not None and owner.egress is not egress:
-        world.journal.anomaly(
-            owner.id, "foreign_image", f"a picture of {owner.id} came through {egress.name}"
-        )
-        return account, Reply(status=403, body=b"Forbidden")
+        anomaly(owner.id, "foreign_image", f"a picture of {owner.id} came through {egress.name}")
+        return account, "image", Reply(status=403, body=b"Forbidden")
+    if owner is not None and known.cid in owner.deleted and not known.web:
+        anomaly(owner.id, "deleted_chat", f"a picture of {known.cid}, which is gone")
+        return account, "image", Reply(status=404, body=b"no such picture")
     if host == _SIGNED_IN_HOST:
         visitor = identify(world, request, egress)
         dead = owner is not None and owner.faults.active("expired") is not None
         if visitor.standing != "signed_in" or visitor.account is not owner or dead:
-            return account, Reply(status=403, body=b"Forbidden")
+            return account, "image", Reply(status=403, body=b"Forbidden")
     elif leaked:
-        world.journal.anomaly(account.id, "leaked_cookies", f"google.com cookies were sent to {host}")
-        return account, Reply(status=400, body=b"refused")
-    return account, _hop(world, known, host, folder, found["size"], full=found["full"] is not None)
+        anomaly(account.id, "leaked_cookies", f"google.com cookies were sent to {host}")
+        return account, "image", Reply(status=400, body=b"refused")
+    size = int(found["size"]) if found["size"] else None
+    kind, reply = _hop(world, known, host, folder, size, full=found["full"] is not None)
+    account.journal.counts[kind] += kind != "image"
+    if kind in ("image:full-1", "image:full-2") and request.query != "alr=yes":
+        anomaly(account.id, "bad_request", "the full size of a picture was asked for without alr=yes")
+        return account, kind, Reply(status=400, body=b"bad request")
+    return account, kind, reply
 
 
-def _hop(world: World, picture: Picture, host: str, folder: str, size: str | None, *, full: bool) -> Reply:
-    """Where the download goes next.
+def _hop(
+    world: World, picture: Picture, host: str, folder: str, size: int | None, *, full: bool
+) -> tuple[str, Reply]:
+    """Which hop it is and where the download goes next.
 
     Sized:  lh3/gg-dl/T=sN-rj -302-> work.fife/rd-gg-dl/T=sN-rj -302-> lh3/rd-gg-dl/T=sN-rj: bytes.
     Full:   lh3/gg/T=d-I?alr=yes -text-> work.fife/rd-gg/T=d-I?alr=yes -text-> lh3/rd-gg/T=d-I: bytes.
     """
     fife, lh3 = "https://work.fife.usercontent.google.com", "https://lh3.googleusercontent.com"
     at_lh3 = host == "lh3.googleusercontent.com"
+    token = picture.token
     if picture.web:
-        return _bytes(picture, 640) if host == "encrypted-tbn0.gstatic.com" else Reply(status=404)
-    suffix = f"{picture.token}=s{size}-rj"
+        at_web = host == "encrypted-tbn0.gstatic.com"
+        return "image:web", _bytes(world, picture, WEB_PIXELS) if at_web else Reply(status=404)
     if size is not None and at_lh3 and folder == "gg-dl":
         if not world.defaults.redirects:
-            return _bytes(picture, int(size))
-        return Reply(status=302, headers=(("Location", f"{fife}/rd-gg-dl/{suffix}"),))
+            return "image:sized-3", _bytes(world, picture, size)
+        return "image:sized-1", _redirect(f"{fife}/rd-gg-dl/{token}=s{size}-rj")
     if size is not None and folder == "rd-gg-dl":
         if at_lh3:
-            return _bytes(picture, int(size))
-        return Reply(status=302, headers=(("Location", f"{lh3}/rd-gg-dl/{suffix}"),))
+            return "image:sized-3", _bytes(world, picture, size)
+        return "image:sized-2", _redirect(f"{lh3}/rd-gg-dl/{token}=s{size}-rj")
     if full and at_lh3 and folder == "gg":
-        return _text(f"{fife}/rd-gg/{picture.token}=d-I?alr=yes")
+        return "image:full-1", _text(f"{fife}/rd-gg/{token}=d-I?alr=yes")
     if full and folder == "rd-gg":
-        return _bytes(picture, FULL_PIXELS) if at_lh3 else _text(f"{lh3}/rd-gg/{picture.token}=d-I")
+        if at_lh3:
+            return "image:full-3", _bytes(world, picture, 0)
+        return "image:full-2", _text(f"{lh3}/rd-gg/{token}=d-I")
     if at_lh3 and folder == "gg-dl" and size is None and not full:
-        return _bytes(picture, PREVIEW_PIXELS // 2)
-    return Reply(status=404, body=b"no such form of the picture")
+        return "image:sized-3", _bytes(world, picture, PREVIEW_PIXELS)
+    return "image", Reply(status=404, body=b"no such form of the picture")
+
+
+def _redirect(url: str) -> Reply:
+    return Reply(status=302, headers=(("Location", url),))
 
 
 def _text(url: str) -> Reply:
     return Reply(body=url.encode(), content_type="text/plain; charset=utf-8")
 
 
-def _bytes(picture: Picture, pixels: int) -> Reply:
-    side = max(16, min(pixels, FULL_PIXELS))
-    return Reply(body=png(side, side, picture.colour), content_type="image/png")
+def _bytes(world: World, picture: Picture, side: int) -> Reply:
+    """side: the longest that is wanted, 0 for the original; never more than the original has."""
+    look, painter = picture.look, world.pictures.painter
+    side = min(max(16, side), max(look.width, look.height)) if side else 0
+    return Reply(make=lambda: painter.file(look, side), content_type=MIME[look.format])

@@ -141,6 +141,8 @@ class _Generation:
         cid = ask.chat[0] or "c_" + secrets.token_hex(8)
         ids = (cid, "r_" + secrets.token_hex(8), "rc_" + secrets.token_hex(8))
         self._record.cid = cid
+        uploads = [account.uploads[reference].file for reference, _ in ask.files]
+        self._record.uploads = tuple(uploads)
         script = (
             account.scripts.popleft()
             if account.scripts
@@ -148,20 +150,23 @@ class _Generation:
             if world.scripts
             else None
         )
-        files = [f"{u.content_type} {u.size} bytes" for u in (account.uploads[ref] for ref, _ in ask.files)]
-        said = say(ask.prompt, files, len(earlier.turns) + 1 if earlier else 1, world.defaults, script)
+        said = say(ask.prompt, uploads, len(earlier.turns) + 1 if earlier else 1, world.defaults, script)
         rich = self._pictures(ids, said)
         # A guest has no history, and a temporary chat leaves none.
         context = None if ask.temporary or self._guest else "AwAAAAAAAAAQ" + secrets.token_urlsafe(24)
         now = world.clock.now()
         framed = render(said, ids, rich, context, now)
 
+        temporary = context is None if earlier is None else earlier.temporary
+        title = earlier.title if earlier else ask.prompt[:40]
+        turns = earlier.turns if earlier else []
+        # The chat is there from its first prompt on, whatever becomes of the answer.
+        account.keep_chat(Chat(cid, title, temporary, now, context or "", turns))
+
         def keep() -> None:
-            turn = Turn(ids[1], ids[2], ask.prompt, candidate(ids[2], said, rich))
-            temporary = context is None if earlier is None else earlier.temporary
-            turns = [*(earlier.turns if earlier else ()), turn]
-            title = earlier.title if earlier else ask.prompt[:40]
-            account.keep_chat(Chat(cid, title, temporary, now, context or "", turns))
+            if cid in account.chats:
+                turn = Turn(ids[1], ids[2], ask.prompt, candidate(ids[2], said, rich))
+                account.keep_chat(Chat(cid, title, temporary, now, context or "", [*turns, turn]))
 
         return self._play(framed, said, hits, keep)
 
@@ -169,8 +174,9 @@ class _Generation:
         world, account, prompt = self._world, self._account, self._ask.prompt
         if not said.images and not said.web_images:
             return None
-        made = [world.pictures.add(account.id, ids, n, prompt, web=False) for n in range(said.images)]
-        found = [world.pictures.add(account.id, ids, n, prompt, web=True) for n in range(said.web_images)]
+        add, style = world.pictures.add, said.style
+        made = [add(account.id, ids, n, prompt, style, web=False) for n in range(said.images)]
+        found = [add(account.id, ids, n, prompt, style, web=True) for n in range(said.web_images)]
         alt = prompt[:100]
         # The web app uses both forms of the block; an edit takes the sparse one here.
         return rich_block(

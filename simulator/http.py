@@ -27,6 +27,9 @@ End: TypeAlias = Literal["sent", "aborted", "cut"]
 Piece: TypeAlias = bytes | memoryview
 
 MAX_BODY = 64 * 1024 * 1024
+_BLOCK = 256 * 1024
+"""Bytes of a body that are written at once; then the client has to take them."""
+_PAUSES = 20
 FLUSH_SECONDS = 0.03
 """Time for what was written to reach the client before a reset throws the rest away."""
 
@@ -62,9 +65,10 @@ class Step(Struct, frozen=True):
 class Reply(Struct):
     """What is answered. Status 0: nothing, the connection is reset.
 
-    wait: seconds before the head. steps: a chunked body instead of `body`. ending: after the last step
-    the body is completed, the connection reset, or nothing comes any more.
-    on_end: called once when the reply is over.
+    wait: seconds before the head. steps: a chunked body instead of `body`. ending: after the last step, or after
+    the `sent` part of the body, the body is completed, the connection reset, or nothing comes any more.
+    make: gives the body, in a thread, where it takes long to make. kept: the part of the body that there is, as if
+    the rest had never been. seconds: that the body takes. on_end: called once when the reply is over.
     """
 
     status: int = 200
@@ -74,12 +78,18 @@ class Reply(Struct):
     steps: list[Step] | None = None
     ending: Literal["complete", "reset", "silence"] = "complete"
     wait: float = 0.0
+    make: Callable[[], bytes] | None = None
+    kept: float = 1.0
+    sent: float = 1.0
+    seconds: float = 0.0
     on_end: Callable[[End], None] | None = None
 
     @property
     def instant(self) -> bool:
         """True where the whole reply can be written at once."""
         if self.wait or not self.status or self.ending != "complete":
+            return False
+        if self.make is not None or self.kept < 1 or self.seconds or len(self.body) > _BLOCK:
             return False
         return self.steps is None or not any(step.delay for step in self.steps)
 
@@ -240,7 +250,13 @@ class Connection(asyncio.Protocol):
             self._finish("cut")
             self.reset()
             return
-        transport.write(head(reply) + (reply.body if reply.steps is None else b""))
+        if reply.make is not None:
+            reply.body = await asyncio.to_thread(reply.make)
+        if reply.kept < 1:
+            reply.body = reply.body[: int(len(reply.body) * reply.kept)]
+        transport.write(head(reply))
+        if reply.steps is None:
+            await self._write_body(transport, reply)
         for step in reply.steps or ():
             if step.delay:
                 await asyncio.sleep(step.delay)
@@ -258,6 +274,16 @@ class Connection(asyncio.Protocol):
         self._player = None
         self._finish("sent")
         self._next()
+
+    async def _write_body(self, transport: asyncio.Transport, reply: Reply) -> None:
+        end = int(len(reply.body) * reply.sent)
+        block = min(_BLOCK, max(1, end // _PAUSES)) if reply.seconds else _BLOCK
+        starts = range(0, end, block)
+        for start in starts:
+            if reply.seconds:
+                await asyncio.sleep(reply.seconds / len(starts))
+            transport.write(reply.body[start : min(start + block, end)])
+            await self._writable.wait()
 
     def _finish(self, end: End) -> None:
         reply, self._reply = self._reply, None

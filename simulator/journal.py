@@ -12,9 +12,19 @@ KEPT_PROMPTS = 20_000
 KEPT_PER_ACCOUNT = 200
 
 
+class SentFile(Struct, frozen=True):
+    """An upload as it arrived. size: bytes, of which sha256 is the digest."""
+
+    name: str
+    content_type: str
+    size: int
+    sha256: str
+
+
 class PromptRecord(Struct, kw_only=True):
     """One prompt that arrived. outcome: running, answered, aborted (left by the client),
-    `fault:<kind>` or `refused:<anomaly>`. at, ended_at: wall clock seconds."""
+    `fault:<kind>` or `refused:<anomaly>`. at, ended_at: wall clock seconds. files: the names that the prompt gives
+    them; uploads: what had been uploaded, in the same order."""
 
     seq: int
     at: float
@@ -26,6 +36,7 @@ class PromptRecord(Struct, kw_only=True):
     temporary: bool
     thinking: bool
     files: tuple[str, ...]
+    uploads: tuple[SentFile, ...] = ()
     cid: str = ""
     outcome: str = "running"
     ended_at: float | None = None

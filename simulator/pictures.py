@@ -1,19 +1,36 @@
-"""Pictures: real PNG files, and the record of which account's chat each one belongs to."""
+"""Pictures: what each shows and in which size, and the record of which account's chat it belongs to."""
 
 import hashlib
+import math
+import re
 import secrets
-import struct
-import zlib
 from collections import OrderedDict
-from functools import lru_cache
 
 from msgspec import Struct
 
-KEPT = 2000
-PREVIEW_PIXELS = 1024
-FULL_PIXELS = 2048
+from simulator.config import Logo, PictureFormat
+from simulator.painting import Look, Painter
 
-_COLOURS = ((38, 70, 83), (42, 157, 143), (233, 196, 106), (244, 162, 97), (231, 111, 81), (94, 84, 142))
+KEPT = 2000
+PREVIEW_PIXELS = 512
+"""Long side of what a generated picture's url gives without a size."""
+WEB_PIXELS = 640
+
+_SIZES = {
+    (1, 1): (1024, 1024), (2, 3): (848, 1264), (3, 4): (896, 1200), (4, 5): (928, 1152), (9, 16): (768, 1376),
+    (21, 9): (1584, 672),
+}  # fmt: skip
+SIZES = _SIZES | {(high, wide): (height, width) for (wide, high), (width, height) in _SIZES.items()}
+"""Pixels of a 1K picture by its aspect; 2K has twice, 4K four times as many on each side."""
+_ASPECT = re.compile(r"\baspect ratio:\s*(\d{1,3})\s*:\s*(\d{1,3})", re.IGNORECASE)
+
+
+class Style(Struct, frozen=True):
+    """full_pixels: 1024, 2048 or 4096, the long side of a square original."""
+
+    full_pixels: int
+    logo: Logo
+    format: PictureFormat
 
 
 class Picture(Struct, frozen=True):
@@ -25,7 +42,7 @@ class Picture(Struct, frozen=True):
     rid: str
     rcid: str
     image_id: str
-    colour: int
+    look: Look
     web: bool
 
 
@@ -33,14 +50,20 @@ class Pictures:
     """Pictures by the token in their urls; the oldest are forgotten."""
 
     def __init__(self) -> None:
+        self.painter = Painter()
         self._pictures: OrderedDict[str, Picture] = OrderedDict()
 
-    def add(self, account: str, ids: tuple[str, str, str], number: int, prompt: str, *, web: bool) -> Picture:
-        digest = hashlib.sha256(f"{prompt}:{number}".encode()).digest()
-        image_id = "" if web else f"http://googleusercontent.com/image_generation_content/{number}"
-        picture = Picture(
-            "AA" + secrets.token_urlsafe(48), account, *ids, image_id, digest[0] % len(_COLOURS), web
-        )
+    def add(
+        self, account: str, ids: tuple[str, str, str], number: int, prompt: str, style: Style, *, web: bool
+    ) -> Picture:
+        seed = int.from_bytes(hashlib.sha256(f"{prompt}:{number}".encode()).digest()[:6])
+        if web:
+            image_id, look = "", Look(seed, WEB_PIXELS, WEB_PIXELS, "none", "png")
+        else:
+            image_id = f"http://googleusercontent.com/image_generation_content/{number}"
+            width, height = original_size(prompt, style.full_pixels)
+            look = Look(seed, width, height, style.logo, style.format)
+        picture = Picture("AA" + secrets.token_urlsafe(48), account, *ids, image_id, look, web)
         self._pictures[picture.token] = picture
         while len(self._pictures) > KEPT:
             self._pictures.popitem(last=False)
@@ -54,6 +77,15 @@ class Pictures:
             if (picture.cid, picture.rid, picture.rcid, picture.image_id) == (cid, rid, rcid, image_id):
                 return picture
         return None
+
+
+def original_size(prompt: str, full_pixels: int) -> tuple[int, int]:
+    """Width and height for the aspect that the prompt asks for last, or for the published one that is next to it."""
+    asked = [(int(w), int(h)) for w, h in _ASPECT.findall(prompt) if int(w) and int(h)]
+    wide, high = asked[-1] if asked else (1, 1)
+    aspect = min(SIZES, key=lambda known: abs(math.log(known[0] / known[1] * high / wide)))
+    width, height = SIZES[aspect]
+    return width * full_pixels // 1024, height * full_pixels // 1024
 
 
 def generated_row(picture: Picture, alt: str) -> list[object]:
@@ -80,21 +112,3 @@ def rich_block(
             fields["8"] = [generated]
         return [fields]
     return [None, web or None, *[None] * 5, [generated] if generated else None]
-
-
-@lru_cache(maxsize=32)
-def png(width: int, height: int, colour: int) -> bytes:
-    """A PNG of true size: an 8-bit RGB field in two halves. Made once per size and colour."""
-    red, green, blue = _COLOURS[colour % len(_COLOURS)]
-    upper = b"\0" + bytes((red, green, blue)) * width
-    lower = b"\0" + bytes((255 - red, 255 - green, 255 - blue)) * width
-    packer = zlib.compressobj(1)
-    packed = (
-        b"".join(packer.compress(upper if y < height // 2 else lower) for y in range(height)) + packer.flush()
-    )
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -14,12 +14,15 @@ from msgspec import Struct
 
 from simulator.config import Defaults, Script
 from simulator.frames import Growing, frame, frame_of, utf16_units
+from simulator.journal import SentFile
+from simulator.pictures import Style
 
 WHOLE_ECHO = 4000
 """Prompts up to this many characters are echoed whole; longer ones by their ends, length and digest."""
 
 _MAKE = re.compile(r"\b(generate|create|draw|make|paint)\b", re.IGNORECASE)
 _SHOW = re.compile(r"\b(search|find|show|send)\b", re.IGNORECASE)
+_EDIT = re.compile(r"\b(add|change|edit|erase|recolou?r|remove|replace|restyle|turn)\b", re.IGNORECASE)
 _PICTURE = re.compile(r"\b(images?|pictures?|photos?)\b", re.IGNORECASE)
 _ARTIFACT = re.compile(r"https?://googleusercontent\.com/(?:\w+/)+\d+\n*")
 _LEXICON = ["river", "stone", "harbour", "light", "winter", "garden", "copper", "signal", "meadow", "thread", "lantern", "orchard", "ridge", "paper", "anchor", "silver", "valley", "engine", "window", "forest", "island", "morning", "bridge", "candle", "field", "music", "cloud", "letter", "market", "planet", "summer", "circle"]  # fmt: skip
@@ -38,6 +41,7 @@ class Said(Struct, frozen=True, kw_only=True):
     flicker: bool
     images: int
     web_images: int
+    style: Style
     raw_parts: tuple[object, ...]
 
 
@@ -67,8 +71,17 @@ def echo(prompt: str) -> str:
     return f"{prompt[:2000]} ... {prompt[-1000:]} [{len(prompt)} characters, sha256 {digest}]"
 
 
-def wants_picture(prompt: str) -> tuple[int, int]:
-    """How many (generated, web) pictures a prompt asks for."""
+REFUSAL = (
+    "I can't create that image. It may show something that I'm not able to picture. Try asking for another."
+)
+USED_UP = "You've reached your image limit for today. You can create more images tomorrow."
+ON_THE_WEB = "Here are some images that I found on the web:"
+
+
+def wants_picture(prompt: str, *, with_picture: bool = False) -> tuple[int, int]:
+    """How many (generated, web) pictures a prompt asks for. with_picture: one is attached, which may be edited."""
+    if with_picture and _EDIT.search(prompt):
+        return 1, 0
     if (verb := _MAKE.search(prompt)) and _PICTURE.search(prompt, verb.end()):
         return 1, 0
     if (verb := _SHOW.search(prompt)) and _PICTURE.search(prompt, verb.end()):
@@ -76,15 +89,23 @@ def wants_picture(prompt: str) -> tuple[int, int]:
     return 0, 0
 
 
-def say(prompt: str, files: list[str], turn: int, defaults: Defaults, script: Script | None) -> Said:
-    """The answer to a prompt. files: descriptions of its attachments. turn: 1 for a chat's first."""
+def say(prompt: str, files: list[SentFile], turn: int, defaults: Defaults, script: Script | None) -> Said:
+    """The answer to a prompt. files: its attachments. turn: 1 for a chat's first."""
     script = script or Script()
-    generated, web = wants_picture(prompt)
-    if script.text is None and script.texts is None:
+    generated, web = wants_picture(
+        prompt, with_picture=any(f.content_type.startswith("image/") for f in files)
+    )
+    kind = script.picture_reply or (defaults.picture_reply if generated else None)
+    instead = {"bare": "", "refusal": REFUSAL, "web": ON_THE_WEB, "quota": USED_UP}.get(kind or "")
+    if kind is not None:
+        generated, web = int(kind in ("picture", "bare")), 3 * (kind == "web")
+    if script.text is None and script.texts is None and instead is not None:
+        text = instead
+    elif script.text is None and script.texts is None:
         words = defaults.words if script.words is None else script.words
         said = f"You said: {echo(prompt)}"
         if files:
-            said += "\n\nFiles: " + "; ".join(files)
+            said += "\n\nFiles: " + "; ".join(f"{f.content_type} {f.size} bytes" for f in files)
         if turn > 1:
             said += f"\n\nTurn {turn} of this chat."
         said += "\n\n" + (filler(words) if words else "That is all there is to say about it.")
@@ -95,6 +116,11 @@ def say(prompt: str, files: list[str], turn: int, defaults: Defaults, script: Sc
     for n in range(images):
         text += f"\nhttp://googleusercontent.com/image_generation_content/{n}\n"
 
+    style = Style(
+        script.full_pixels or defaults.full_pixels,
+        script.logo or defaults.logo,
+        script.picture_format or defaults.picture_format,
+    )
     return Said(
         text=text,
         thoughts=defaults.thoughts if script.thoughts is None else script.thoughts,
@@ -105,6 +131,7 @@ def say(prompt: str, files: list[str], turn: int, defaults: Defaults, script: Sc
         flicker=defaults.flicker if script.flicker is None else script.flicker,
         images=images,
         web_images=web if script.web_images is None else script.web_images,
+        style=style,
         raw_parts=script.raw_parts,
     )
 

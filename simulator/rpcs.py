@@ -102,7 +102,7 @@ def read_chat(call: Call) -> Answer:
     if (refused := _owned(call, cid)) is not None:
         return refused
     chat = call.account.chats[cid]
-    if chat.temporary:
+    if chat.temporary or not chat.turns:
         return Refused(5)
     turns = [[[cid, t.rid], None, [[t.prompt]], [[t.candidate]]] for t in reversed(chat.turns)]
     return [turns[:limit]]
@@ -112,7 +112,7 @@ def delete_chat(call: Call) -> Answer:
     cid = call.payload[0]
     if (refused := _owned(call, cid)) is not None:
         return refused
-    del call.account.chats[cid]
+    call.account.delete_chat(cid)
     return []
 
 
@@ -122,10 +122,16 @@ def tasks_in_chat(call: Call) -> Answer:
 
 def full_image(call: Call) -> Answer:
     image_id, (rid, rcid, cid, *_rest) = call.payload[0][1][0], call.payload[1]
+    anomaly = call.world.journal.anomaly
     if (refused := _owned(call, cid)) is not None:
+        if refused == Refused(5):
+            anomaly(call.account.id, "deleted_chat", f"the full size of a picture of {cid}, which is gone")
         return refused
+    if call.account.chats[cid].temporary:
+        anomaly(call.account.id, "temporary_chat", f"the full size of a picture of {cid}, which is temporary")
+        return Refused(5)
     picture = call.world.pictures.find(cid, rid, rcid, image_id)
-    if picture is None or call.account.chats[cid].temporary:
+    if picture is None:
         return Refused(5)
     return [f"https://lh3.googleusercontent.com/gg/{picture.token}"]
 

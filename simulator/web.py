@@ -8,7 +8,7 @@ from simulator.accounts import BUILD_LABEL, Account, Egress
 from simulator.faults import Fault
 from simulator.files import picture, upload
 from simulator.generate import generate
-from simulator.http import Reply, Request, Step
+from simulator.http import Reply, Request
 from simulator.rpcs import RPCS, BadBatch, batch, parse_batch
 from simulator.visitors import Visitor, World, check_post, identify
 
@@ -45,8 +45,8 @@ class WebApp:
             account, reply = upload(world, request, egress)
             return self._spoil(account, "upload", reply)
         if host in _PICTURE_HOSTS and request.method == "GET":
-            account, reply = picture(world, request, host, egress)
-            return self._spoil(account, "image", reply)
+            account, kind, reply = picture(world, request, host, egress)
+            return self._spoil(account, kind, reply)
         if host == "www.google.com" and path == "/":
             return self._preflight(egress)
         if host == "accounts.google.com" and path == "/RotateCookies":
@@ -175,25 +175,36 @@ class WebApp:
         return self._apply(account.faults.hits(kind), kind, reply)
 
     def _apply(self, hits: dict[str, Fault], kind: str, reply: Reply) -> Reply:
-        """Faults that any request may have: a status, a reset, latency, a slow body."""
-        latency = self._world.defaults.latency
-        wait = latency.get(kind, 0.0) + (latency.get("rpc", 0.0) if kind.startswith("rpc:") else 0.0)
+        """Faults that any request may have: a status, a reset, latency, a slow body; and what may befall a picture."""
+        latency, whole = self._world.defaults.latency, kind.partition(":")[0]
+        wait = latency.get(kind, 0.0) + (latency.get(whole, 0.0) if whole != kind else 0.0)
         if "drop_before_first" in hits:
             return Reply(status=0, wait=wait)
         if "http" in hits:
             reply = Reply(status=hits["http"].status, body=b"<html>error</html>")
         reply.wait = wait + (hits["latency"].seconds if "latency" in hits else 0.0)
-        if "slow_body" in hits and reply.body:
-            size = max(1, len(reply.body) // 10)
-            spans = range(0, len(reply.body), size)
-            pause = hits["slow_body"].seconds / len(spans)
-            reply.steps = [Step(pause, [reply.body[n : n + size]]) for n in spans]
-        return reply
+        if "slow_body" in hits:
+            reply.seconds = hits["slow_body"].seconds
+        return _broken_picture(hits, reply) if whole == "image" and reply.status == 200 else reply
+
+
+def _broken_picture(hits: dict[str, Fault], reply: Reply) -> Reply:
+    """Faults of an answer's stream that may be told to befall a picture: `frames` are tenths of its body."""
+    if "garbage" in hits:
+        reply.make, reply.body = None, _SORRY
+        reply.content_type = "text/html; charset=utf-8"
+    if "truncate" in hits:
+        reply.kept = hits["truncate"].frames / 10
+    for kind, ending in (("drop_mid", "reset"), ("stall", "silence")):
+        if kind in hits:
+            reply.sent, reply.ending = hits[kind].frames / 10, ending  # type: ignore[assignment]  # both are endings
+    return reply
 
 
 _SIGN_IN = (
     b"<!doctype html><html><title>Sign in - Google Accounts</title><body>Sign in to continue</body></html>"
 )
+_SORRY = b"<!doctype html><html><title>Sorry...</title><body>unusual traffic</body></html>"
 _CONSENT = b"<!doctype html><html><title>Before you continue to Google</title><body>Cookies</body></html>"
 
 
