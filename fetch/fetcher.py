@@ -181,6 +181,8 @@ def _checked(url: httpx.URL) -> httpx.URL:
     if url.userinfo:
         raise _Refused("holds a user name or password, and those are not sent. Leave them out")
     port = url.port
+    if (port is not None and port > 65535) or b"%" in url.raw_host:
+        raise ValueError("it has no such port, or an escape in its host")
     if port is not None and (port in _BLOCKED_PORTS or (port < 1024 and port not in (80, 443))):
         raise _Refused(f"names port {port}, which is not fetched from. Use 80, 443 or one above 1023")
     literal(url.host)
