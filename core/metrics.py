@@ -89,6 +89,27 @@ class Metrics:
             buckets=SECONDS,
             registry=r,
         )
+        self.pictures = Counter(
+            "gempool_pictures",
+            "Generated pictures handed out (`ok`), and picture requests that ended without one (`refused` by the"
+            " model, `failed`); on the way there answers with pictures from the web only (`web_only`) and accounts"
+            " that make no more for now (`used_up`).",
+            ["outcome"],
+            registry=r,
+        )
+        self.watermark = Counter(
+            "gempool_watermark",
+            "Finished pictures by what became of the visible logo: `removed`, `kept` on demand, why the picture was"
+            " left as it is (`no_logo`, `not_sure`, ...), or `failed` for a fault of ours.",
+            ["verdict"],
+            registry=r,
+        )
+        self.watermark_seconds = Histogram(
+            "gempool_watermark_duration_seconds",
+            "From a picture file to the cleaned one.",
+            buckets=SECONDS,
+            registry=r,
+        )
         self.pictures_stored = Counter(
             "gempool_pictures_stored",
             "Pictures handed to a store: `ok`, `failed`, or `fallback` where the local folder stood in.",

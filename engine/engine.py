@@ -5,37 +5,33 @@ on at once and without a word. Afterwards it is the caller's to know.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence, Set
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence, Set
 
-import structlog
-from msgspec import Struct
-
-from core.chat import Answer, Ask, Delta, Event, Finish, ModelInfo, Picture, Usage
+from core.chat import Answer, Ask, Delta, Event, Finish, ModelInfo, Picture, PictureWish
 from core.clock import Clock
 from core.errors import (
-    AccountThrottled,
     CallerError,
     DeadlineExceeded,
-    EgressBlocked,
     GatewayError,
     PoolBusy,
-    ShuttingDown,
+    PromptRefused,
     UpstreamError,
     UpstreamFailed,
     UpstreamUnstable,
-    UsageLimitReached,
 )
 from core.metrics import Metrics
 from core.tasks import Tasks
-from core.tokens import estimate
-from engine.prompt import Flat, flatten
+from engine.accounting import TOO_MUCH, Accounting
+from engine.attempt import Attempt
+from engine.images import OnlyWebPictures, picture_prompt
+from engine.prompt import flatten
+from engine.resting import NOBODY, Resting
 from engine.service import Status
+from engine.settings import EngineSettings
+from engine.studio import Studio
 from engine.waits import busy
 from pool import AllTried, Lease, Pool, PoolStatus
-from pool.upstream import Bounds, Done, Prompt
-
-log = structlog.get_logger("gempool.engine")
+from pool.upstream import Bounds
 
 _ENOUGH = 0.05
 """Seconds of the deadline below which no further attempt is begun."""
@@ -44,54 +40,72 @@ _PAUSE = 0.1
 _ROUNDS = 2
 """How often all accounts are asked anew after each has failed once."""
 _RETRY_AFTER = 5.0
-_TOO_MUCH = frozenset({AccountThrottled.reason, UsageLimitReached.reason, EgressBlocked.reason})
+_UNASKED = PictureWish(pixels=2048, link=True)
+"""How a picture is finished that the model made though text was asked for."""
+_SHOWN_FROM_WEB = 2
+"""So often a request may be answered with pictures from the web before that counts as a refusal."""
 _BROKEN_OFF = (
     "The answer broke off: the upstream failed after it had begun. What was sent is incomplete; ask again."
 )
 
 
-class EngineSettings(Struct, frozen=True):
-    """All in seconds but `attempts`: how many failures of accounts that stay in rotation one request may
-    see. Failures that take an account out of rotation (expired, throttled, usage limit, blocked) do not
-    count: each makes the pool smaller, so they end by themselves.
+class Engine:
+    """Implements `engine.service.ChatService` over the pool.
 
-    queue_timeout: how long a request waits for accounts in all, also for such as it has tried already.
+    studio: finishes pictures; None hands them out as they were downloaded.
     """
 
-    deadline: float = 300.0
-    attempts: int = 16
-    connect_timeout: float = 10.0
-    first_content_timeout: float = 60.0
-    silence_timeout: float = 60.0
-    queue_timeout: float = 30.0
-
-
-class Engine:
-    """Implements `engine.service.ChatService` over the pool."""
-
-    def __init__(self, pool: Pool, settings: EngineSettings, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        settings: EngineSettings,
+        metrics: Metrics,
+        clock: Clock,
+        studio: Studio | None = None,
+    ) -> None:
         self._pool = pool
         self._clock = clock
         self._settings = settings
         self._metrics = metrics
+        self._studio = studio
+        self._resting = Resting(clock)
         self._tasks = Tasks("engine")
-        self._running: set[_Attempt] = set()
+        self._accounting = Accounting(metrics, self._tasks, self._resting, settings.usage_limit)
+        self._running: set[Attempt] = set()
         self._looking: asyncio.Task[PoolStatus] | None = None
 
-    async def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
-        now = self._clock.monotonic
+    def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
+        return self._stream(ask) if ask.picture is None else self._counted(ask)
+
+    async def _counted(self, ask: Ask) -> AsyncGenerator[Event, None]:
+        events = self._stream(ask)
+        try:
+            async for event in events:
+                yield event
+        except GatewayError as error:
+            self._metrics.pictures.labels("refused" if isinstance(error, PromptRefused) else "failed").inc()
+            raise
+        finally:
+            await events.aclose()
+
+    async def _stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
+        now, wish = self._clock.monotonic, ask.picture
         deadline = now() + self._settings.deadline
-        flat = flatten(ask.messages)
+        flat = flatten(ask.messages) if wish is None else picture_prompt(ask.messages, wish)
         lanes = await self._pool.lanes_for(ask.model)
         tried: set[str] = set()
         reasons: set[str] = set()
-        left, rounds, patience = self._settings.attempts, 0, self._settings.queue_timeout
+        left, rounds, from_web = self._settings.attempts, 0, 0
+        patience = self._settings.queue_timeout if wish is None else self._settings.deadline
         last: UpstreamError | None = None
         while True:
             before = now()
+            resting = NOBODY if wish is None else self._resting.accounts()
             try:
-                lease = await self._lease(ask, lanes, tried, deadline, patience)
+                lease = await self._lease(ask, lanes, resting.union(tried), deadline, patience)
             except AllTried as error:
+                if resting and tried <= resting:
+                    raise self._no_pictures(ask, last) from last
                 # Every account had its turn. Those that failed softly may do better the next time, and
                 # those that cool are waited for in the queue, which knows when they come or go for good.
                 pause = _PAUSE * 2**rounds
@@ -108,7 +122,9 @@ class Engine:
                 raise busy(error, ask.model, error.reason, self._clock.now()) from last
             finally:
                 patience -= now() - before
-            attempt = _Attempt(ask, flat, lease, self._bounds(deadline - now()), now)
+            attempt = Attempt(
+                ask, flat, lease, self._bounds(ask, deadline - now()), now, self._settings.forget
+            )
             events = attempt.run()
             self._running.add(attempt)
             try:
@@ -116,32 +132,45 @@ class Engine:
                     yield event
                 if attempt.rewritten:
                     self._metrics.stream_rewrites.inc()
-                self._settle(attempt, None)
-                return
+                if attempt.pictures:
+                    finished = await self._finished(attempt)
+                else:
+                    finished = []
+                    self._accounting.settle(attempt, None)
+                break
             except UpstreamError as error:
                 if now() > deadline - _ENOUGH and self._cut_short(error, attempt):
-                    self._settle(attempt, None, cancelled=True)
+                    self._accounting.settle(attempt, None, cancelled=True)
                     raise _out_of_time(self._settings.deadline) from error
-                await asyncio.shield(self._settle(attempt, error))
+                await asyncio.shield(self._accounting.settle(attempt, error))
                 if attempt.begun:
                     raise UpstreamFailed(_BROKEN_OFF) from error
                 last = error
             except CallerError as error:
-                self._settle(attempt, error)
+                self._accounting.settle(attempt, error)
                 raise
             finally:
                 self._running.discard(attempt)
                 await events.aclose()
                 if not attempt.settled:
-                    self._settle(attempt, None, cancelled=True)
+                    self._accounting.settle(attempt, None, cancelled=True)
             tried.add(lease.account)
             reasons.add(last.reason)
             left -= not _leaves_rotation(last)
-            self._note_failover(ask, lease.account, last)
+            self._accounting.failover(ask, lease.account, last)
+            if isinstance(last, OnlyWebPictures):
+                from_web += 1
+                if from_web == _SHOWN_FROM_WEB:
+                    raise last.refusal()
             if now() > deadline - _ENOUGH:
                 raise _out_of_time(self._settings.deadline) from last
             if left <= 0:
                 raise UpstreamFailed(retry_after=_RETRY_AFTER) from last
+        if (text := attempt.whole()) is not None:
+            yield text
+        for picture in finished:
+            yield picture
+        yield attempt.finish()
 
     async def answer(self, ask: Ask) -> Answer:
         texts: list[str] = []
@@ -195,130 +224,71 @@ class Engine:
         """Wait until every lease has been handed back."""
         await self._tasks.settle()
 
-    def _bounds(self, left: float) -> Bounds:
-        s = self._settings
-        return Bounds(s.connect_timeout, min(s.first_content_timeout, left), s.silence_timeout, left)
-
-    def _count(self, account: str, outcome: GatewayError | None, *, cancelled: bool) -> None:
-        if cancelled:
-            word = "cancelled"
-        elif outcome is None:
-            word = "ok"
+    async def _finished(self, attempt: Attempt) -> list[Picture]:
+        """The answer's pictures as they go out. Their account is free again before the work on them begins."""
+        if self._studio is None:
+            self._accounting.settle(attempt, None)
+            finished = attempt.pictures
         else:
-            word = outcome.reason if isinstance(outcome, UpstreamError) else outcome.code
-        self._metrics.upstream_calls.labels(account, word).inc()
-        if word in _TOO_MUCH:
-            self._metrics.throttled.labels(account, word).inc()
+            ask, finished = attempt.ask, []
+            async with self._studio.place():
+                self._accounting.settle(attempt, None)
+                while attempt.pictures:
+                    picture = attempt.pictures.pop(0)
+                    finished.append(await self._studio.finish(picture, ask.picture or _UNASKED, _words(ask)))
+        self._metrics.pictures.labels("ok").inc(len(finished))
+        return finished
 
-    def _settle(
-        self, attempt: "_Attempt", outcome: GatewayError | None, *, cancelled: bool = False
-    ) -> asyncio.Task[None]:
-        """Hand the lease back with what became of it; owned here, so that no cancellation loses it."""
-        attempt.settled = True
-        self._count(attempt.lease.account, outcome, cancelled=cancelled)
-        return self._tasks.spawn(attempt.lease.release(outcome, cancelled=cancelled), "release")
+    def _bounds(self, ask: Ask, left: float) -> Bounds:
+        s = self._settings
+        silence = s.silence_timeout if ask.picture is None else max(s.silence_timeout, s.picture_timeout)
+        return Bounds(s.connect_timeout, min(self._first_content(ask), left), silence, left)
 
-    def _cut_short(self, error: UpstreamError, attempt: "_Attempt") -> bool:
+    def _first_content(self, ask: Ask) -> float:
+        s = self._settings
+        return s.first_content_timeout if ask.picture is None else s.picture_timeout
+
+    def _cut_short(self, error: UpstreamError, attempt: Attempt) -> bool:
         """It was our deadline that ended the attempt, not a bound that the account has broken."""
         if not isinstance(error, UpstreamUnstable) or error.kind not in {"slow_first_content", "stalled"}:
             return False
-        return attempt.begun or attempt.bounds.first_content < self._settings.first_content_timeout
+        if attempt.begun or (attempt.held and error.kind == "stalled"):
+            return True
+        return attempt.bounds.first_content < self._first_content(attempt.ask)
+
+    def _no_pictures(self, ask: Ask, last: UpstreamError | None) -> GatewayError:
+        """Every account that could be asked makes no pictures for now."""
+        if isinstance(last, OnlyWebPictures):
+            return last.refusal()
+        wait, reason = self._resting.first_back()
+        message = (
+            f"No account makes pictures for '{ask.model[:80]}' now. Please try again in {wait:.0f} seconds."
+        )
+        return busy(PoolBusy(message, retry_after=wait), ask.model, reason, self._clock.now())
 
     def _nobody_left(
         self, ask: Ask, error: AllTried, last: UpstreamError | None, reasons: Set[str]
     ) -> GatewayError:
         """Every account was asked: a wait where they had too much, a failure of theirs otherwise."""
-        if last is None or last.reason in _TOO_MUCH:
+        if isinstance(last, OnlyWebPictures):
+            return last.refusal()
+        if last is None or last.reason in TOO_MUCH:
             (reason,) = reasons if len(reasons) == 1 else ("",)
             return busy(error, ask.model, reason, self._clock.now())
         return UpstreamFailed(retry_after=max(error.retry_after or 0.0, _RETRY_AFTER))
 
     async def _lease(
-        self, ask: Ask, lanes: Sequence[str], tried: Set[str], deadline: float, patience: float
+        self, ask: Ask, lanes: Sequence[str], exclude: frozenset[str], deadline: float, patience: float
     ) -> Lease:
         before = self._clock.monotonic()
         try:
             lease = await self._pool.lease(
-                lanes, exclude=frozenset(tried), deadline=deadline, patience=max(0.0, patience)
+                lanes, exclude=exclude, deadline=deadline, patience=max(0.0, patience)
             )
         finally:
             ask.trace.waited += self._clock.monotonic() - before
         ask.trace.attempts += 1
         return lease
-
-    def _note_failover(self, ask: Ask, account: str, error: UpstreamError) -> None:
-        self._metrics.failovers.labels(error.reason).inc()
-        log.info(
-            "moved on to another account",
-            request_id=ask.request_id,
-            account=account,
-            reason=error.reason,
-            detail=error.detail,
-            attempt=ask.trace.attempts,
-        )
-
-
-class _Attempt:
-    """One account asked once. `begun` turns True with the first content that was handed out."""
-
-    def __init__(
-        self, ask: Ask, flat: Flat, lease: Lease, bounds: Bounds, monotonic: Callable[[], float]
-    ) -> None:
-        self.ask = ask
-        self.lease = lease
-        self.begun = False
-        self.rewritten = False
-        self.settled = False
-        self._flat = flat
-        self.bounds = bounds
-        self._monotonic = monotonic
-        self._waiting: asyncio.Task[Any] | None = None
-        self._interrupted = False
-
-    def interrupt(self) -> None:
-        """Raise ShuttingDown from `run`: at once where it waits for the upstream, otherwise when its
-        reader asks for the next event."""
-        self._interrupted = True
-        if self._waiting is not None:
-            self._waiting.cancel()
-
-    async def run(self) -> AsyncGenerator[Event, None]:
-        ask, lease, flat = self.ask, self.lease, self._flat
-        prompt = Prompt(flat.text, flat.files, model=lease.model, thinking=ask.thinking, stream=ask.stream)
-        texts: list[str] = []
-        thoughts: list[str] = []
-        events = lease.session.generate(prompt, self.bounds)
-        try:
-            while True:
-                before = self._monotonic()
-                if self._interrupted:
-                    raise _shutting_down()
-                self._waiting = asyncio.current_task()
-                try:
-                    event = await anext(events)
-                except StopAsyncIteration:
-                    raise UpstreamUnstable("the session ended without an end", kind="truncated") from None
-                except asyncio.CancelledError:
-                    if self._interrupted and self._waiting is not None and not self._waiting.uncancel():
-                        raise _shutting_down() from None
-                    raise
-                finally:
-                    self._waiting = None
-                    ask.trace.waited += self._monotonic() - before
-                if isinstance(event, Done):
-                    self.rewritten = event.rewritten
-                    break
-                if isinstance(event, Delta):
-                    texts.append(event.text)
-                    thoughts.append(event.thoughts)
-                self.begun = True
-                yield event
-        finally:
-            await events.aclose()
-        if not self.begun:
-            raise UpstreamUnstable("the answer has no content", kind="empty")
-        usage = Usage(estimate(flat.text), estimate("".join(texts)), estimate("".join(thoughts)))
-        yield Finish(usage, lease.lane, ask.trace.attempts)
 
 
 def _leaves_rotation(error: UpstreamError) -> bool:
@@ -331,11 +301,13 @@ def _leaves_rotation(error: UpstreamError) -> bool:
     }
 
 
-def _shutting_down() -> ShuttingDown:
-    return ShuttingDown("The gateway is shutting down. Please ask again.", retry_after=1.0)
-
-
 def _out_of_time(deadline: float) -> DeadlineExceeded:
     return DeadlineExceeded(
         f"No account answered within {deadline:g} seconds. Try again, or ask for a shorter answer."
     )
+
+
+def _words(ask: Ask) -> str:
+    """What was asked for last."""
+    asked = (message.text for message in reversed(ask.messages) if message.role == "user")
+    return next((text for text in asked if text.strip()), "")

@@ -13,14 +13,21 @@ _TAGS = {"system": "system", "user": "user", "assistant": "assistant", "tool": "
 
 
 class Flat(Struct, frozen=True):
-    """The text to ask and the files that go with it, in the order in which the text mentions them."""
+    """The text to ask and the files that go with it, in the order in which the text mentions them.
+
+    transcript: the text is a conversation in tags, and says at its end what is wanted.
+    """
 
     text: str
     files: tuple[Blob, ...]
+    transcript: bool = False
 
 
-def flatten(messages: tuple[Message, ...]) -> Flat:
-    """Write a conversation as one prompt. Raises InvalidRequest where nothing is asked."""
+def flatten(messages: tuple[Message, ...], closing: str = "") -> Flat:
+    """Write a conversation as one prompt. Raises InvalidRequest where nothing is asked.
+
+    closing: what is wanted at the end of a transcript; '' asks for the next message.
+    """
     files = tuple(part for message in messages for part in message.parts if isinstance(part, Blob))
     system = [m for m in messages if m.role == "system" and m.parts]
     turns = [m for m in messages if m.role != "system" and (m.parts or m.tool_calls)]
@@ -40,8 +47,8 @@ def flatten(messages: tuple[Message, ...]) -> Flat:
         return Flat(f"<system>\n{head}\n</system>\n\n{text}" if head.strip() else text, files)
     blocks = [f"<system>\n{head}\n</system>"] if head.strip() else []
     blocks += [_block(message, numbers) for message in turns]
-    blocks.append(_closing(turns[-1]))
-    return Flat("\n\n".join(blocks), files)
+    blocks.append(closing or _closing(turns[-1]))
+    return Flat("\n\n".join(blocks), files, transcript=True)
 
 
 def _block(message: Message, numbers: dict[int, int]) -> str:

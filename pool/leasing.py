@@ -140,12 +140,12 @@ class Leasing:
         *,
         exclude: Collection[str] = (),
         deadline: float = math.inf,
-        patience: float = math.inf,
+        patience: float | None = None,
     ) -> Lease:
         """The least recently used account that can serve one of `lanes`, in order of preference.
 
         exclude: accounts that this request has tried. deadline: in seconds of the clock's `monotonic()`.
-        Waits in order of arrival where all are busy or cooling, `queue_timeout` or `patience` seconds at most.
+        Waits in order of arrival where all are busy or cooling, `patience` seconds at most, or else `queue_timeout`.
 
         Raises PoolBusy (the queue is full, or the wait was too long), AllTried, NoAccount,
         DeadlineExceeded, ShuttingDown, StoreUnavailable.
@@ -178,11 +178,11 @@ class Leasing:
         key: tuple[tuple[str, ...], frozenset[str]],
         ticket: int,
         deadline: float,
-        patience: float,
+        patience: float | None,
     ) -> Lease:
         now = self._clock.monotonic
         started = now()
-        bound = min(deadline, started + min(self._settings.queue_timeout, patience))
+        bound = min(deadline, started + (self._settings.queue_timeout if patience is None else patience))
         self._metrics.queue_depth.inc()
         try:
             with self._queue.stand(key, ticket) as waiter:

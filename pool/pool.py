@@ -185,7 +185,7 @@ class Pool:
         *,
         exclude: Collection[str] = (),
         deadline: float = math.inf,
-        patience: float = math.inf,
+        patience: float | None = None,
     ) -> Lease:
         """The least recently used account that can serve one of `lanes`: see `Leasing.lease`."""
         return await self._leasing.lease(lanes, exclude=exclude, deadline=deadline, patience=patience)

@@ -1,0 +1,26 @@
+"""What an operator may set about the way of one request."""
+
+from msgspec import Struct
+
+
+class EngineSettings(Struct, frozen=True):
+    """All in seconds but `attempts`: how many failures of accounts that stay in rotation one request may
+    see. Failures that take an account out of rotation (expired, throttled, usage limit, blocked) do not
+    count: each makes the pool smaller, so they end by themselves.
+
+    queue_timeout: how long a request waits for accounts in all, also for such as it has tried already. One for a
+    picture waits until its deadline, since its siblings may hold every account.
+    picture_timeout: bounds the wait for the first content of a picture's answer, and every silence after it.
+    usage_limit: how long an account is asked for no picture once it has said that it makes no more.
+    forget: chats that pictures were made in are deleted afterwards.
+    """
+
+    deadline: float = 300.0
+    attempts: int = 16
+    connect_timeout: float = 10.0
+    first_content_timeout: float = 60.0
+    silence_timeout: float = 60.0
+    queue_timeout: float = 30.0
+    picture_timeout: float = 180.0
+    usage_limit: float = 3600.0
+    forget: bool = True
