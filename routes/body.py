@@ -32,8 +32,7 @@ async def read(receive: Receive, declared: bytes | None, *, limit: int, within: 
     declared: the Content-Length header. Raises `RequestTooLarge` at the first byte over `limit`,
     `RequestTimeout` after `within` seconds and `CallerLeft` where the caller hangs up first.
     """
-    if declared is not None and declared.isdigit() and int(declared) > limit:
-        raise _too_large(limit)
+    _check_declared(declared, limit)
     message = await _first(receive, within)
     if not message.get("more_body"):
         whole: bytes = message.get("body", b"")
@@ -48,6 +47,33 @@ async def read(receive: Receive, declared: bytes | None, *, limit: int, within: 
     except TimeoutError:
         raise _late(within) from None
     return bytes(body)
+
+
+async def pour(
+    receive: Receive, declared: bytes | None, take: Callable[[bytes], None], *, limit: int, within: float
+) -> None:
+    """Hand the body to `take`, piece by piece as it comes. Bounds and errors are those of `read`."""
+    _check_declared(declared, limit)
+    total = 0
+    try:
+        async with asyncio.timeout(within):
+            while True:
+                message = _present(await receive())
+                piece: bytes = message.get("body", b"")
+                total += len(piece)
+                if total > limit:
+                    raise _too_large(limit)
+                if piece:
+                    take(piece)
+                if not message.get("more_body"):
+                    return
+    except TimeoutError:
+        raise _late(within) from None
+
+
+def _check_declared(declared: bytes | None, limit: int) -> None:
+    if declared is not None and declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
 
 
 async def _first(receive: Receive, within: float) -> Any:
@@ -96,13 +122,18 @@ def _late(within: float) -> RequestTimeout:
     )
 
 
-def check_type(content_type: bytes, content_encoding: bytes, body: bytes) -> None:
-    """Refuse what is clearly not JSON. A missing type is taken for JSON."""
+def check_encoding(content_encoding: bytes) -> None:
+    """Refuse a compressed body."""
     if content_encoding.strip().lower() not in (b"", b"identity"):
         raise UnsupportedMedia(
-            "Content-Encoding is not supported on requests. Send the JSON body uncompressed.",
+            "Content-Encoding is not supported on requests. Send the body uncompressed.",
             param="Content-Encoding",
         )
+
+
+def check_type(content_type: bytes, content_encoding: bytes, body: bytes) -> None:
+    """Refuse what is clearly not JSON. A missing type is taken for JSON."""
+    check_encoding(content_encoding)
     media = content_type.decode("latin-1").partition(";")[0].strip().lower()
     if media in ("", "application/json", "text/json") or media.endswith("+json"):
         return
@@ -187,10 +218,13 @@ def _without_lone_surrogates(value: Any) -> Any:
     return value
 
 
-def convert(value: dict[str, Any], wire: type[T]) -> T:
-    """The parsed body as a wire struct. What does not fit is an `InvalidRequest` that names the field."""
+def convert(value: dict[str, Any], wire: type[T], *, strict: bool = True) -> T:
+    """The parsed body as a wire struct. What does not fit is an `InvalidRequest` that names the field.
+
+    strict: False for forms, whose numbers and yes or no come as text.
+    """
     try:
-        return msgspec.convert(value, wire)
+        return msgspec.convert(value, wire, strict=strict)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
     except RecursionError:

@@ -15,6 +15,7 @@ from routes import body
 from routes.dialect import Dialect
 from routes.errors import headers_of
 from routes.inline import PIECE, Pieces
+from routes.multipart import Form, FormReader
 from routes.presence import Presence, Receive
 from routes.services import EdgeSettings
 
@@ -162,6 +163,26 @@ class Exchange:
         self._body_read = True
         body.check_type(header(b"content-type", b""), header(b"content-encoding", b""), raw)
         return await body.understood(raw, understand)
+
+    async def form(self) -> Form:
+        """The body as a form with files (`multipart/form-data`)."""
+        header = self.headers.get
+        settings = self.settings
+        body.check_encoding(header(b"content-encoding", b""))
+        reader = FormReader(header(b"content-type", b""), file_limit=settings.file_limit)
+        before = self.monotonic()
+        try:
+            await body.pour(
+                self.receive,
+                header(b"content-length"),
+                reader.take,
+                limit=settings.body_limit,
+                within=settings.body_timeout,
+            )
+        finally:
+            self.read_seconds = self.monotonic() - before
+        self._body_read = True
+        return reader.end()
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head. A second head is a fault of ours."""

@@ -6,6 +6,7 @@ from litestar.handlers import HTTPRouteHandler
 from routes.models import KnownModels
 from routes.openai.errors import render
 from routes.openai.handlers import OpenAIHandlers
+from routes.openai.images import ImageHandlers
 from routes.routing import route
 from routes.services import RouteServices
 
@@ -15,4 +16,9 @@ __all__ = ["OpenAIHandlers", "handlers", "render"]
 def handlers(services: RouteServices, models: KnownModels) -> list[HTTPRouteHandler]:
     """Routes that are OpenAI's alone. `/v1/models` is shared with Gemini's dialect, see `routes.shared`."""
     own = OpenAIHandlers(services, models)
-    return [route("/v1/chat/completions", HttpMethod.POST, own.chat_completions)]
+    images = ImageHandlers(services, models)
+    return [
+        route("/v1/chat/completions", HttpMethod.POST, own.chat_completions),
+        route("/v1/images/generations", HttpMethod.POST, images.generations),
+        route("/v1/images/edits", HttpMethod.POST, images.edits),
+    ]

@@ -1,14 +1,18 @@
 """Handlers of OpenAI's routes."""
 
+import functools
 import secrets
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from core.chat import Ask, Message
-from routes import asking, body, remote, sse
+from core.chat import Ask, Message, ModelInfo, PictureWish
+from routes import asking, body, remote, sse, wishes
 from routes.bounds import Tally
 from routes.exchange import Exchange
+from routes.inline import encoded
+from routes.links import absolute
 from routes.models import KnownModels, name_of
 from routes.openai import translate
 from routes.openai.framing import ChunkFraming
@@ -32,18 +36,21 @@ class OpenAIHandlers:
         request, messages = await exchange.json(self._understood)
         n = translate.choices_of(request)
         streamed = bool(request.stream)
+        model = name_of(request.model, self._default_model)
+        picture = self._picture_of(request, exchange, await self._models.known(model))
         ask = Ask(
-            model=name_of(request.model, self._default_model),
+            model=model,
             messages=await remote.fetched(exchange, self._fetch, messages),
             thinking=translate.thinking_of(request),
             stream=streamed,
+            picture=picture,
             request_id=exchange.id,
             caller=exchange.caller_name,
         )
-        await self._models.check_text(ask.model)
         asks = asking.choices(exchange, ask, n)
         id = f"chatcmpl-{secrets.token_hex(12)}"
         created = int(self._clock.now())
+        link = functools.partial(absolute, exchange)
         if streamed:
             options = request.stream_options
             framing = ChunkFraming(
@@ -52,6 +59,7 @@ class OpenAIHandlers:
                 model=ask.model,
                 n=n,
                 include_usage=bool(options and options.include_usage),
+                absolute=link,
             )
             await sse.stream(exchange, sse.merged([self._chat.stream(ask) for ask in asks]), framing)
             return
@@ -60,10 +68,16 @@ class OpenAIHandlers:
             id=id,
             created=created,
             model=ask.model,
-            choices=[translate.choice_of(i, answer) for i, answer in enumerate(answers)],
+            choices=[translate.choice_of(i, answer, link) for i, answer in enumerate(answers)],
             usage=translate.usage_of([answer.finish.usage for answer in answers]),
         )
-        await exchange.reply(msgspec.json.encode(completion))
+        await exchange.reply_in_pieces(encoded(completion))
+
+    def _picture_of(self, request: ChatRequest, exchange: Exchange, model: ModelInfo) -> PictureWish | None:
+        wish = translate.picture_of(request, model)
+        if wish is not None and wishes.keeps_watermark(exchange, None):
+            wish = replace(wish, keep_watermark=True)
+        return wish
 
     def _understood(self, value: dict[str, Any]) -> tuple[ChatRequest, tuple[Message, ...]]:
         request = body.convert(value, ChatRequest)

@@ -1,13 +1,28 @@
 """OpenAI's wire format to what the engine is asked, and the engine's answers back. Pure."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 
-from core.chat import Answer, Blob, Message, Part, Picture, Remote, Role, Text, ToolCall, Usage
+from core.chat import (
+    Answer,
+    Blob,
+    Message,
+    ModelInfo,
+    Part,
+    Picture,
+    PictureWish,
+    Remote,
+    Role,
+    Text,
+    ToolCall,
+    Usage,
+)
 from core.errors import InvalidRequest, UnsupportedMedia
-from routes import media
+from routes import markdown, media, wishes
 from routes.bounds import Tally
+from routes.inline import Inline
 from routes.openai.wire import (
     AssistantMessage,
     ChatMessage,
@@ -16,8 +31,9 @@ from routes.openai.wire import (
     CompletionDetails,
     ContentPart,
     FunctionCall,
+    ImageConfig,
     ImageOut,
-    ImageUrl,
+    ImageUrlOut,
     UsageOut,
 )
 from routes.remote import is_remote
@@ -69,9 +85,9 @@ def refuse_what_cannot_be_kept(request: ChatRequest) -> None:
             param="response_format",
         )
 
-    if other := [kind for kind in request.modalities or () if kind != "text"]:
+    if other := [kind for kind in request.modalities or () if kind.lower() not in ("text", "image")]:
         raise InvalidRequest(
-            f"'modalities' asks for {other[0][:20]}, which is not built yet. Leave it out and ask a text model.",
+            f"'modalities' asks for {other[0][:20]}, which is not supported. Ask for text, image or both.",
             param="modalities",
         )
     for field in ("previous_response_id", "previous_interaction_id", "conversation"):
@@ -80,6 +96,18 @@ def refuse_what_cannot_be_kept(request: ChatRequest) -> None:
                 f"'{field}' is not supported: nothing is stored here. Send the whole history in 'messages'.",
                 param=field,
             )
+
+
+def picture_of(request: ChatRequest, model: ModelInfo) -> PictureWish | None:
+    """The picture that the answer must hold: of a model that makes pictures, unless only text is asked for, or of
+    any model that is asked for one. Raises `InvalidRequest` for a size that there is none of."""
+    config = request.image_config or ImageConfig()
+    aspect = wishes.aspect_of(config.aspect_ratio, "image_config.aspect_ratio")
+    pixels = wishes.pixels_of(config.image_size, "image_config.image_size")
+    kinds = [kind.lower() for kind in request.modalities or ()]
+    if "image" not in kinds and (kinds or model.category != "image"):
+        return None
+    return PictureWish(aspect=aspect, pixels=pixels or model.pixels, link=True)
 
 
 def _forces(choice: str | dict[str, Any] | None) -> bool:
@@ -235,8 +263,9 @@ def usage_of(usages: list[Usage]) -> UsageOut:
     )
 
 
-def choice_of(index: int, answer: Answer) -> Choice:
-    message = AssistantMessage(content=answer.text)
+def choice_of(index: int, answer: Answer, absolute: Callable[[str], str]) -> Choice:
+    content = markdown.with_pictures(answer.text, answer.pictures, absolute)
+    message = AssistantMessage(content=content)
     if answer.thoughts:
         message.reasoning_content = answer.thoughts
     if images := [image_of(picture) for picture in answer.pictures]:
@@ -245,4 +274,4 @@ def choice_of(index: int, answer: Answer) -> Choice:
 
 
 def image_of(picture: Picture) -> ImageOut:
-    return ImageOut(image_url=ImageUrl(url=media.to_data_url(picture.data, picture.mime)))
+    return ImageOut(image_url=ImageUrlOut(url=Inline.data_url(picture.data, picture.mime)))

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+from routes.inline import Inline
+
 
 class ImageUrl(Struct):
     url: str
@@ -50,6 +52,13 @@ class ResponseFormat(Struct):
     type: str = "text"
 
 
+class ImageConfig(Struct):
+    """As OpenRouter's callers write it."""
+
+    aspect_ratio: str | None = None
+    image_size: str | None = None
+
+
 class ChatRequest(Struct):
     """The body of POST /v1/chat/completions. Sampling fields are accepted in any type and not read."""
 
@@ -63,13 +72,18 @@ class ChatRequest(Struct):
     function_call: str | dict[str, Any] | None = None
     response_format: ResponseFormat | None = None
     modalities: list[str] | None = None
+    image_config: ImageConfig | None = None
     previous_response_id: str | None = None
     previous_interaction_id: str | None = None
     conversation: str | dict[str, Any] | None = None
 
 
+class ImageUrlOut(Struct):
+    url: Inline
+
+
 class ImageOut(Struct):
-    image_url: ImageUrl
+    image_url: ImageUrlOut
     type: Literal["image_url"] = "image_url"
 
 

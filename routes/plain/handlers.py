@@ -1,14 +1,18 @@
 """Handlers of the short forms."""
 
+import functools
 from typing import Any
 
 import msgspec
 
-from core.chat import Ask, Message, Text
+from core.chat import Ask, Message, PictureWish, Text
 from core.errors import InvalidRequest
 from routes import asking, body
 from routes.bounds import Tally
 from routes.exchange import Exchange
+from routes.inline import Inline, encoded
+from routes.links import absolute
+from routes.markdown import with_pictures
 from routes.models import KnownModels, name_of
 from routes.plain import wire
 from routes.services import RouteServices
@@ -27,15 +31,21 @@ class PlainHandlers:
         request = await exchange.json(self._understood)
         if not request.prompt.strip():
             raise InvalidRequest("'prompt' is empty. Write what the model should answer.", param="prompt")
+        model = await self._models.known(name_of(request.model, self._default_model))
+        draws = model.category == "image"
         ask = Ask(
-            model=name_of(request.model, self._default_model),
+            model=model.id,
             messages=(Message("user", (Text(request.prompt),)),),
+            picture=PictureWish(pixels=model.pixels, link=True) if draws else None,
             request_id=exchange.id,
             caller=exchange.caller_name,
         )
-        await self._models.check_text(ask.model)
         [answer] = await asking.answers(exchange, self._chat, asking.choices(exchange, ask, 1))
-        await exchange.reply(msgspec.json.encode(wire.GenerateResponse(text=answer.text, model=ask.model)))
+        text = with_pictures(answer.text, answer.pictures, functools.partial(absolute, exchange))
+        response = wire.GenerateResponse(text=text, model=ask.model)
+        if lost := [picture for picture in answer.pictures if not picture.link]:
+            response.images = [Inline.data_url(picture.data, picture.mime) for picture in lost]
+        await exchange.reply_in_pieces(encoded(response))
 
     def _understood(self, value: dict[str, Any]) -> wire.GenerateRequest:
         request = body.convert(value, wire.GenerateRequest)
@@ -51,5 +61,6 @@ class PlainHandlers:
                 image=[info.id for info in infos if info.category == "image"],
             ),
             default=self._default_model,
+            default_image=self._settings.default_image_model,
         )
         await exchange.reply(msgspec.json.encode(listed))

@@ -1,6 +1,9 @@
 """Bodies of the short forms."""
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
+
+from routes.drawing import GivenPicture, GivenPictures, PictureRequest
+from routes.inline import Inline
 
 
 class GenerateRequest(Struct):
@@ -9,8 +12,28 @@ class GenerateRequest(Struct):
 
 
 class GenerateResponse(Struct):
+    """images: pictures that have no link in the text."""
+
     text: str
     model: str
+    images: list[Inline] | UnsetType = UNSET
+
+
+class PicturesRequest(PictureRequest):
+    """The body of POST /v1/generate-images and POST /v1/images/edit."""
+
+    count: int | None = None
+    response_type: str | None = None
+    image: GivenPictures | None = None
+    mask: GivenPicture | None = None
+
+
+class PicturesResponse(Struct):
+    """images: links or data URLs. sizes: as measured."""
+
+    images: list[str | Inline]
+    model: str
+    sizes: list[str]
 
 
 class ModelOut(Struct):
@@ -28,3 +51,4 @@ class ModelList(Struct):
     models: list[ModelOut]
     categories: Categories
     default: str
+    default_image: str
