@@ -13,7 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import HTTPScope, LifespanHook, Receive, Send
 
 from core.errors import CallerError, GatewayError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
-from routes import cors, gemini, openai, ops, plain, shared
+from routes import cors, files, gemini, openai, ops, plain, shared
 from routes.dialect import dialect_of, is_under
 from routes.exchange import Exchange, HeadAlreadySent
 from routes.guards import admit
@@ -49,6 +49,7 @@ def create_app(
         *shared.handlers(services, models),
         *plain.handlers(services, models),
         *ops.handlers(services, outcomes),
+        *(files.handlers(services.files) if services.files is not None else ()),
         *route_handlers,
     ]
     return EdgeApp(

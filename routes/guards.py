@@ -10,6 +10,8 @@ from routes.exchange import Exchange
 
 OPEN_PATHS: Final = frozenset({"/", "/health", "/ready"})
 """GET routes that need no key."""
+OPEN_BELOW: Final = "/files/"
+"""Stored pictures need none either: an <img> sends no key, and their names cannot be guessed."""
 
 
 def presented_keys(exchange: Exchange) -> list[bytes]:
@@ -31,7 +33,9 @@ def admit(exchange: Exchange, keys: Keys, *, metrics_open: bool, allow_anonymous
     Raises `Unauthenticated` or `Forbidden`.
     """
     path = exchange.path.rstrip("/") or "/"
-    is_open = exchange.method == "GET" and (path in OPEN_PATHS or (metrics_open and path == "/metrics"))
+    is_open = exchange.method == "GET" and (
+        path in OPEN_PATHS or path.startswith(OPEN_BELOW) or (metrics_open and path == "/metrics")
+    )
     try:
         return identify(exchange, keys, allow_anonymous=allow_anonymous)
     except (Unauthenticated, Forbidden):

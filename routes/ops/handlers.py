@@ -27,7 +27,11 @@ ENDPOINTS = (
     "POST /v1/chat/completions",
     "GET /v1/models",
     "GET /v1/models/{id}",
+    "POST /v1/images/generations",
+    "POST /v1/images/edits",
+    "POST /v1/images/edit",
     "POST /v1/generate",
+    "POST /v1/generate-images",
     "GET /v1beta/models",
     "GET /v1beta/models/{model}",
     "POST /v1beta/models/{model}:generateContent",
@@ -109,12 +113,18 @@ class OpsHandlers:
     async def info(self, exchange: Exchange) -> None:
         services = self._services
         uptime = max(0.0, services.clock.now() - services.started)
+        endpoints = [*ENDPOINTS]
+        if services.cookies is not None:
+            endpoints += COOKIE_ENDPOINTS
+        if services.files is not None:
+            endpoints.append("GET /files/{name}")
         found = {
             "name": NAME,
             "version": services.version,
             "uptime_seconds": round(uptime, 1),
             "default_model": services.settings.default_model,
-            "endpoints": ENDPOINTS if services.cookies is None else (*ENDPOINTS, *COOKIE_ENDPOINTS),
+            "default_image_model": services.settings.default_image_model,
+            "endpoints": endpoints,
         }
         await exchange.reply(msgspec.json.encode(found))
 
