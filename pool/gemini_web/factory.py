@@ -1,7 +1,9 @@
 """Opens sessions and proves that each is the account's own."""
 
+import asyncio
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +23,8 @@ from pool.gemini_web.transfer import Request, Wire
 from pool.upstream import Credentials, Session
 
 _SIGN_IN = ("accounts.google.com", "consent.google.com")
+_FAREWELL = 2.0
+"""Seconds that closing waits for side calls."""
 _NAMED = ("__Secure-1PSID", "__Secure-1PSIDTS")
 
 
@@ -81,7 +85,11 @@ class GeminiWebSessions:
         return GeminiWebSession(account, client, self._activity, self._tasks)
 
     async def close(self) -> None:
-        """End the side calls that still run. Sessions are closed by whoever opened them."""
+        """Give the side calls that still run a moment, then end them. Sessions are closed by whoever opened
+        them."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL):
+                await self._tasks.settle()
         await self._tasks.close()
 
 

@@ -6,73 +6,162 @@ hop is checked and made on the account's own connection.
 """
 
 import asyncio
-import mimetypes
+import re
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+import structlog
+from curl_cffi import CurlError
+from curl_cffi.requests import Response
 from gemini_webapi.constants import Headers
 
-from core.chat import Blob, Picture
-from core.errors import UpstreamUnstable
-from pool.gemini_web.faults import of_http_status
+from core.chat import Picture
+from core.errors import AccountThrottled, GatewayError, UpstreamError, UpstreamUnstable
+from core.pictures import sniff
+from pool.gemini_web.faults import translate
 from pool.gemini_web.library import Client
-from pool.gemini_web.transfer import Request
+from pool.gemini_web.transfer import Body, Request, stop
 
+log = structlog.get_logger("gempool.gemini_web")
+
+LARGEST = 64 * 1024 * 1024
+"""Bytes of the largest picture that is taken."""
+_PREVIEW, _FALLBACK = 1024, 2048
+_FULL_SHARE = 0.6
+"""The part of the time left that the full size may take before the smaller one is asked for."""
 _HOPS = 5
 _HOSTS = ("googleusercontent.com", "google.com")
-"""A picture's redirects may lead to these domains and no others."""
-_SIGNATURES = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-)
+"""A picture's way may lead to these domains and no others."""
+_LONGEST_URL = 8192
+_SIZE = re.compile(r"=s\d+(?:-\w+)*$")
+_TAIL = 64 * 1024
+"""Where the end of a JPEG is looked for: some programs write a little more behind it."""
 
 
-async def fetch_pictures(client: Client, images: list[Any], total: float) -> list[Picture]:
-    """The generated pictures in order, all at once. Raises UpstreamUnstable where one cannot be had:
-    a picture is never left out without a word."""
-    return list(await asyncio.gather(*(_fetch(client, image, total) for image in images)))
+async def fetch_pictures(
+    client: Client, images: list[Any], *, account: str, pixels: int, full: bool, left: float, silence: float
+) -> list[Picture]:
+    """The generated pictures in order, fetched side by side. Raises `UpstreamError` where one cannot be had:
+    a picture is never left out without a word.
+
+    images: the library's `GeneratedImage`s. pixels: the long side that is wanted. full: the chat is one whose
+    pictures may be had in full size. left, silence: seconds for all, and between two pieces of one.
+    """
+    download = _Download(client, account, asyncio.get_running_loop().time() + left, silence)
+    fetches = [
+        asyncio.ensure_future(download.picture(image, pixels, full and pixels > _PREVIEW)) for image in images
+    ]
+    if not fetches:
+        return []
+    try:
+        await asyncio.wait(fetches, return_when=asyncio.FIRST_EXCEPTION)
+        for fetch in fetches:
+            if fetch.done():
+                fetch.result()
+        return [fetch.result() for fetch in fetches]
+    finally:
+        await stop(*fetches)
 
 
-async def _fetch(client: Client, image: Any, total: float) -> Picture:
-    url = str(image.url)
-    if "=s" not in url.rsplit("/", 1)[-1]:
-        url += "=s2048-rj"
-    for _ in range(_HOPS):
-        _check(url)
-        response = await client.send(Request("GET", url, headers=Headers.REFERER.value), total=total)
-        if response.status_code in {301, 302, 303, 307, 308} and response.headers.get("location"):
-            url = urljoin(url, str(response.headers["location"]))
-            continue
-        if response.status_code != 200:
-            raise of_http_status(response.status_code, "a picture")
-        mime = sniff(response.content)
-        if mime is None:
-            raise UpstreamUnstable("a picture's bytes are no picture", kind="garbage")
-        return Picture(response.content, mime, str(image.alt or ""))
-    raise UpstreamUnstable("a picture was redirected too often", kind="garbage")
+class _Download:
+    def __init__(self, client: Client, account: str, until: float, silence: float) -> None:
+        self._client = client
+        self._account = account
+        self._until = until
+        self._silence = silence
+        self._loop = asyncio.get_running_loop()
+
+    async def picture(self, image: Any, pixels: int, full: bool) -> Picture:
+        alt = str(image.alt or "")
+        if full:
+            try:
+                async with asyncio.timeout((self._until - self._loop.time()) * _FULL_SHARE):
+                    return await self._full(image, alt)
+            except (GatewayError, CurlError, TimeoutError) as error:
+                why = translate(error)
+                detail = str(why) if isinstance(why, UpstreamError) else type(error).__name__
+                log.warning("a picture's full size cannot be had", account=self._account, detail=detail)
+        side = _PREVIEW if pixels <= _PREVIEW else _FALLBACK
+        return await self._walk(_SIZE.sub("", str(image.url)) + f"=s{side}-rj", alt)
+
+    async def _full(self, image: Any, alt: str) -> Picture:
+        url = await self._client._get_full_size_image(image.cid, image.rid, image.rcid, image.image_id)
+        if not isinstance(url, str) or not url:
+            raise UpstreamUnstable("the web app names no address of it", kind="page")
+        return await self._walk(f"{url}=d-I?alr=yes", alt, texts=True)
+
+    async def _walk(self, url: str, alt: str, *, texts: bool = False) -> Picture:
+        """Follow redirects, and where `texts` is set also addresses that stand in the body."""
+        for _ in range(_HOPS):
+            _check(url)
+            response, body = await self._get(url)
+            if response.status_code in {301, 302, 303, 307, 308} and response.headers.get("location"):
+                url = urljoin(url, str(response.headers["location"]))
+                continue
+            if response.status_code != 200:
+                raise _of_status(response.status_code)
+            mime = sniff(body) or ""
+            if mime.startswith("image/"):
+                if not is_whole(body, mime):
+                    raise UpstreamUnstable("a picture ended before it was whole", kind="truncated")
+                return Picture(body, mime, alt)
+            if not texts or not body.startswith(b"https://") or len(body) > _LONGEST_URL:
+                raise UpstreamUnstable("a picture's bytes are no picture", kind="garbage")
+            url = body.decode("utf-8", "replace").strip()
+        raise UpstreamUnstable("a picture was redirected too often", kind="garbage")
+
+    async def _get(self, url: str) -> tuple[Response, bytes]:
+        body = Body(LARGEST)
+        request = Request("GET", url, headers=Headers.REFERER.value)
+        transfer = asyncio.ensure_future(
+            self._client.send(request, total=self._until - self._loop.time(), sink=body.take)
+        )
+        try:
+            while not transfer.done():
+                patience = body.last + self._silence - self._loop.time()
+                if patience <= 0:
+                    raise UpstreamUnstable("silence in the middle of a picture", kind="stalled")
+                await asyncio.wait({transfer}, timeout=patience)
+            if body.overflowed:
+                raise UpstreamUnstable("a picture is larger than any that is taken", kind="garbage")
+            return transfer.result(), body.whole()
+        finally:
+            await stop(transfer)
+
+
+def is_whole(data: bytes, mime: str) -> bool:
+    """False where the file says of itself that something of it is missing."""
+    match mime:
+        case "image/png":
+            at = 8
+            while at + 12 <= len(data):
+                kind = data[at + 4 : at + 8]
+                at += 12 + int.from_bytes(data[at : at + 4])
+                if kind == b"IEND":
+                    return at <= len(data)
+            return False
+        case "image/jpeg":
+            return data.rfind(b"\xff\xd9", -_TAIL) >= 0
+        case "image/webp":
+            return len(data) >= 8 + int.from_bytes(data[4:8], "little")
+        case _:
+            return True
+
+
+def _of_status(status: int) -> UpstreamError:
+    """A picture's address is signed and short-lived: that it is refused says nothing about the cookies."""
+    detail = f"a picture was answered with HTTP {status}"
+    if status == 429:
+        return AccountThrottled(detail)
+    return UpstreamUnstable(detail, kind="http_5xx" if status >= 500 else "page")
 
 
 def _check(url: str) -> None:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme != "https" or not any(host == h or host.endswith("." + h) for h in _HOSTS):
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 443
+    except ValueError:
+        host, port = "", 0
+    known = any(host == h or host.endswith("." + h) for h in _HOSTS)
+    if not url.startswith("https://") or port != 443 or not known:
         raise UpstreamUnstable("a picture's address leads away from Google", kind="garbage")
-
-
-def sniff(data: bytes) -> str | None:
-    """The picture's type by its first bytes, or None."""
-    for signature, mime in _SIGNATURES:
-        if data.startswith(signature):
-            return mime
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    return None
-
-
-def file_name(blob: Blob) -> str:
-    """A name for an upload whose ending tells the type: the web app goes by that alone."""
-    ending = mimetypes.guess_extension(blob.mime) or ".bin"
-    stem = (blob.name or "file").rsplit("/", 1)[-1].rsplit(".", 1)[0]
-    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in stem)[:60] or "file"
-    return safe + ending

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import structlog
 from gemini_webapi.types import AvailableModel
 
-from core.chat import Blob
+from core.chat import Blob, Picture
 from core.errors import (
     GatewayError,
     ModelUnavailable,
@@ -25,9 +25,10 @@ from pool.answer import Refused
 from pool.frames import FramingError
 from pool.gemini_web import faults
 from pool.gemini_web.library import Client
-from pool.gemini_web.pictures import fetch_pictures, file_name
+from pool.gemini_web.pictures import fetch_pictures
 from pool.gemini_web.reading import Reading
-from pool.gemini_web.transfer import Request
+from pool.gemini_web.transfer import Request, stop
+from pool.gemini_web.uploads import file_name
 from pool.upstream import Bounds, Done, Offered, Prompt, UpstreamEvent
 
 log = structlog.get_logger("gempool.gemini_web")
@@ -41,6 +42,8 @@ _LINGER = 2.0
 _ACTIVITY_GAP = (60.0, 120.0)
 _RESET_TIMEOUT = 0.5
 """Seconds that the question when a usage limit ends may hold up the failover."""
+_FAREWELL = 2.0
+"""Seconds that closing waits for chats that are being deleted."""
 
 
 class GeminiWebSession:
@@ -52,6 +55,7 @@ class GeminiWebSession:
         self._activity = activity
         self._tasks = tasks
         self._next_activity = 0.0
+        self._forgetting: set[asyncio.Task[None]] = set()
         self._models = _unambiguous(client.list_models() or [])
 
     @property
@@ -67,7 +71,7 @@ class GeminiWebSession:
         model = self._model(prompt.model)
         if self._activity == "each":
             await self._call(self._client._sync_activity(), bounds.first_content)
-        files = [await self._upload(blob, bounds) for blob in prompt.files] or None
+        files = [await self._upload(blob, bounds, started) for blob in prompt.files] or None
         try:
             request = self._client.record_prompt(
                 prompt.text, files, model, temporary=prompt.temporary, thinking=prompt.thinking
@@ -82,6 +86,7 @@ class GeminiWebSession:
         )
         transfer.add_done_callback(reading.wake)
         finished_at = 0.0
+        found = 0
         try:
             while not transfer.done():
                 if reading.last_content is None:
@@ -107,17 +112,20 @@ class GeminiWebSession:
             if rest is not None:
                 yield rest
             if reading.turn.pictured:
-                for picture in await self._pictures(reading, started + bounds.total - loop.time()):
+                pictures, found = await self._pictures(reading, prompt, bounds, started)
+                for picture in pictures:
                     yield picture
         finally:
-            await _stopped(transfer)
+            await stop(transfer)
+            if prompt.forget and not prompt.temporary:
+                self._forget(reading)
         if self._activity == "each":
             await self._side_call(self._client._fetch_usage_info)
         elif self._activity == "background" and loop.time() >= self._next_activity:
             self._next_activity = loop.time() + random.uniform(*_ACTIVITY_GAP)  # noqa: S311  jitter, no secret
             self._tasks.spawn(self._side_call(self._client._sync_activity), f"activity:{self._account}")
         turn = reading.turn
-        yield Done(turn.cid, turn.rid, turn.rcid, turn.rewritten)
+        yield Done(turn.cid, turn.rid, turn.rcid, turn.rewritten, found)
 
     async def probe(self, timeout: float) -> None:
         self._client.rpc_timeout = timeout
@@ -146,6 +154,8 @@ class GeminiWebSession:
             self._client.cookies.set(name, value.reveal(), domain=".google.com", secure=True)
 
     async def close(self) -> None:
+        if self._forgetting:
+            await asyncio.wait(self._forgetting, timeout=_FAREWELL)
         await self._client.dispose()
 
     def _model(self, name: str | None) -> AvailableModel | None:
@@ -189,18 +199,42 @@ class GeminiWebSession:
             return None
         return max((at for at in map(_full_until, client.usage_info.values()) if at), default=None)
 
-    async def _upload(self, blob: Blob, bounds: Bounds) -> list[Any]:
+    async def _upload(self, blob: Blob, bounds: Bounds, started: float) -> list[Any]:
         """Upload a file under a name whose ending tells its type, and name it the same in the prompt."""
         name = file_name(blob)
-        reference = await self._call(self._client.upload(blob.data, name), bounds.first_content)
+        patience = min(bounds.first_content, started + bounds.total - asyncio.get_running_loop().time())
+        reference = await self._call(self._client.upload(blob.data, name), patience)
         if not reference.startswith("/"):
             raise UpstreamUnstable("the upload gave no reference", kind="garbage")
         return [[reference], name]
 
-    async def _pictures(self, reading: Reading, left: float) -> list[UpstreamEvent]:
+    async def _pictures(
+        self, reading: Reading, prompt: Prompt, bounds: Bounds, started: float
+    ) -> tuple[list[Picture], int]:
+        """The generated pictures, and how many others were found on the web."""
         turn = reading.turn
-        parsed = self._client._parse_candidate(turn.candidate, turn.cid, turn.rid, turn.rcid)
-        return [*await self._call(fetch_pictures(self._client, parsed[3], left), left)]
+        _, _, found, made, *_ = self._client._parse_candidate(turn.candidate, turn.cid, turn.rid, turn.rcid)
+        left = started + bounds.total - asyncio.get_running_loop().time()
+        fetching = fetch_pictures(
+            self._client,
+            made,
+            account=self._account,
+            pixels=prompt.pixels,
+            full=not prompt.temporary,
+            left=left,
+            silence=bounds.silence,
+        )
+        return await self._call(fetching, left), len(found)
+
+    def _forget(self, reading: Reading) -> None:
+        """Delete the answer's chat in the background, as far as it got an id."""
+        reading.finish()
+        if cid := reading.turn.cid:
+            deletion = self._tasks.spawn(
+                self._side_call(lambda: self._client.delete_chat(cid)), f"forget:{self._account}"
+            )
+            self._forgetting.add(deletion)
+            deletion.add_done_callback(self._forgetting.discard)
 
     async def _side_call(self, call: Callable[[], Awaitable[Any]]) -> None:
         """A call that the web page makes beside the answer; nothing of ours depends on it."""
@@ -251,16 +285,6 @@ def _too_slow(content: float | None, request: Request) -> UpstreamError:
     if content is None:
         return UpstreamUnstable("no first content in time", kind="slow_first_content")
     return UpstreamUnstable("silence in the middle of the answer", kind="stalled")
-
-
-async def _stopped(transfer: asyncio.Task[Any]) -> None:
-    """End the transfer. curl drops it in the same turn of the loop, so this does not wait for anything
-    remote, and it holds when the caller's own task is being cancelled."""
-    if not transfer.done():
-        transfer.cancel()
-        await asyncio.wait({transfer})
-    if not transfer.cancelled():
-        transfer.exception()
 
 
 def _full_until(window: Any) -> float | None:

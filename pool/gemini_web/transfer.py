@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any, TypeAlias
 
 from curl_cffi.aio import CURL_POLL_NONE, CURL_SOCKET_TIMEOUT
+from curl_cffi.curl import CURL_WRITEFUNC_ERROR
 from curl_cffi.requests import AsyncSession, Response
 
-Sink: TypeAlias = Callable[[bytes], None]
+Sink: TypeAlias = Callable[[bytes], bool | None]
+"""Takes a piece of a body; False ends the transfer."""
 
 _PULSE = 0.1
 """Seconds between two looks at curl's own timers while something is in flight."""
@@ -38,6 +41,31 @@ class OneShot:
         piece = self._body[self._at : self._at + size]
         self._at += len(piece)
         return piece
+
+
+class Body:
+    """A sink that keeps a body once, in one buffer that grows, and ends the transfer beyond `limit` bytes.
+
+    last: monotonic time of the last piece, or of the start. overflowed: there was more than `limit`.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._buffer = BytesIO()
+        self._loop = asyncio.get_running_loop()
+        self.last = self._loop.time()
+        self.overflowed = False
+
+    def take(self, chunk: bytes) -> bool:
+        self.last = self._loop.time()
+        self.overflowed = self.overflowed or self._buffer.tell() + len(chunk) > self._limit
+        if not self.overflowed:
+            self._buffer.write(chunk)
+        return not self.overflowed
+
+    def whole(self) -> bytes:
+        """All that arrived; the buffer itself, not a copy of it."""
+        return self._buffer.getvalue()
 
 
 class Request:
@@ -130,7 +158,17 @@ class Wire:
 
 def _tell_curl(sink: Sink) -> Callable[[bytes], int]:
     def take(chunk: bytes) -> int:
-        sink(chunk)
-        return len(chunk)
+        return CURL_WRITEFUNC_ERROR if sink(chunk) is False else len(chunk)
 
     return take
+
+
+async def stop(*transfers: asyncio.Task[Any]) -> None:
+    """End the transfers. curl drops them in the same turn of the loop, so this does not wait for anything
+    remote, and it holds when the caller's own task is being cancelled."""
+    for transfer in transfers:
+        transfer.cancel()
+    await asyncio.wait(transfers)
+    for transfer in transfers:
+        if not transfer.cancelled():
+            transfer.exception()
