@@ -12,10 +12,13 @@ from msgspec import Struct
 from access import Keys
 from core.clock import SystemClock
 from core.metrics import Metrics
+from core.tasks import Tasks
 from engine import Engine
 from engine import EngineSettings as Attempts
+from fetch import Fetcher, FetchSettings, networks
 from gateway.alerts import alerts_of, bark_of
 from gateway.embedded import EmbeddedStore
+from gateway.pictures import pictures_of
 from gateway.replicas import Replicas
 from gateway.settings import Settings
 from gateway.watch import AccountsWatch
@@ -76,7 +79,11 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     watch = AccountsWatch(
         settings.accounts_file, settings.environment, roster, pool, metrics, clock, told_of_the_file
     )
-    engine = Engine(pool, _pick(Attempts, settings.engine, settings.pool), metrics, clock)
+    pictures, chores = pictures_of(settings, metrics, clock), Tasks("app")
+    attempts = _pick(
+        Attempts, settings.engine, settings.pool, forget=settings.conversations.delete_picture_chats
+    )
+    engine = Engine(pool, attempts, metrics, clock, pictures.studio)
 
     async def drain(grace: float) -> None:
         await pool.drain(grace)
@@ -107,6 +114,9 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             supervisor.start(predecessors=dead)
             stack.push_async_callback(watch.close)
             watch.start()
+            stack.push_async_callback(chores.close)
+            chores.spawn(pictures.look_after(), "pictures")
+            stack.push_async_callback(pictures.studio.close)
             stack.push_async_callback(engine.close)
             app.state["drain"] = drain
             log.info("started", accounts=len(roster.accounts), store="embedded" if embedded else "redis")
@@ -122,7 +132,9 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             started=clock.now(),
             settings=_edge(settings),
             cookies=supervisor,
-            health_facts=_facts,
+            files=pictures.local,
+            fetch=_fetcher(settings),
+            health_facts=lambda: _facts(settings),
         ),
         lifespan=[running],
     )
@@ -148,7 +160,7 @@ def _table(settings: Settings) -> list[PublicModel]:
     """The public models, the default one first."""
     models = settings.models
     table = [
-        PublicModel(id, model.upstream, model.name, model.description, model.category)
+        PublicModel(id, model.upstream, model.name, model.description, model.category, model.pixels)
         for id, model in models.table.items()
     ]
     return sorted(table, key=lambda model: model.id != models.default)
@@ -172,10 +184,19 @@ def _edge(settings: Settings) -> EdgeSettings:
         EdgeSettings,
         settings.server,
         default_model=settings.models.default,
+        default_image_model=settings.models.default_image,
         allow_anonymous=settings.allow_anonymous,
     )
 
 
-def _facts() -> Mapping[str, object]:
-    """What `/health` says of parts that are not built yet."""
-    return {"watermark_removal": False, "rate_limiter": False}
+def _fetcher(settings: Settings) -> Fetcher:
+    server = settings.server
+    allow = networks(server.fetch_allow)
+    return Fetcher(
+        FetchSettings(enabled=server.fetch_remote, allow=allow), version=version("gemini-pool-gateway")
+    )
+
+
+def _facts(settings: Settings) -> Mapping[str, object]:
+    """What `/health` says of parts besides the pool."""
+    return {"watermark_removal": settings.watermark.enabled, "rate_limiter": False}

@@ -14,12 +14,13 @@ Category: TypeAlias = Literal["text", "image"]
 
 class Model(Struct, frozen=True):
     """A public model. `upstream`: the web app's names for it in order of preference, `default` being
-    whatever an account uses by default."""
+    whatever an account uses by default. `pixels`: the long side of its pictures where a request names no size."""
 
     upstream: tuple[str, ...]
     name: str
     description: str
     category: Category = "text"
+    pixels: int = 1024
 
 
 SHIPPED_MODELS: Mapping[str, Model] = {
@@ -40,19 +41,28 @@ SHIPPED_MODELS: Mapping[str, Model] = {
         ("gemini-3-pro", "gemini-pro"), "Gemini 3 Pro", "Strong reasoning, slower and scarcer"
     ),
     "gemini-2.5-flash-image": Model(
-        ("gemini-flash", "default"), "Gemini 2.5 Flash Image", "Pictures of up to 1K", "image"
+        ("gemini-flash", "default"), "Gemini 2.5 Flash Image", "Pictures of up to 1K", "image", 1024
     ),
     "gemini-3-pro-image-preview": Model(
-        ("gemini-3-pro", "gemini-pro", "default"), "Gemini 3 Pro Image", "Pictures of up to 2K", "image"
+        ("gemini-3-pro", "gemini-pro", "default"), "Gemini 3 Pro Image", "Pictures of up to 2K", "image", 2048
     ),
     "gemini-3-pro-image-preview-2k": Model(
-        ("gemini-3-pro", "gemini-pro", "default"), "Gemini 3 Pro Image 2K", "Pictures of up to 2K", "image"
+        ("gemini-3-pro", "gemini-pro", "default"),
+        "Gemini 3 Pro Image 2K",
+        "Pictures of up to 2K",
+        "image",
+        2048,
     ),
     "gemini-3-pro-image-preview-4k": Model(
-        ("gemini-3-pro", "gemini-pro", "default"), "Gemini 3 Pro Image 4K", "Pictures of up to 4K", "image"
+        ("gemini-3-pro", "gemini-pro", "default"),
+        "Gemini 3 Pro Image 4K",
+        "Pictures of up to 4K",
+        "image",
+        4096,
     ),
 }
 
+_PIXELS = {"1024": 1024, "1k": 1024, "2048": 2048, "2k": 2048, "4096": 4096, "4k": 4096}
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 
 
@@ -75,11 +85,15 @@ def _model(name: str, raw: object) -> Model:
     category = raw.get("category", "text")
     if category not in ("text", "image"):
         raise ValueError(f"{name}.category must be text or image")
+    pixels = _PIXELS.get(str(raw.get("pixels", 1024)).lower())
+    if pixels is None:
+        raise ValueError(f"{name}.pixels must be 1024, 2048 or 4096")
     return Model(
         _upstream(name, raw.get("upstream")),
         str(raw.get("name", name)),
         str(raw.get("description", "")),
         category,
+        pixels,
     )
 
 
@@ -111,7 +125,7 @@ def _json(raw: str) -> object:
 MODELS: Kind[Mapping[str, Model]] = Kind(
     "a table of models",
     "Map each public name to upstream names, as in my-model: [gemini-pro], or to"
-    " {upstream, name, description, category}.",
+    " {upstream, name, description, category, pixels}.",
     parse_models,
     lambda table: ", ".join(f"{name} -> {' / '.join(model.upstream)}" for name, model in table.items()),
 )

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Struct, field
@@ -12,8 +13,10 @@ from core.secret import Secret
 from gateway.modeltable import MODELS, SHIPPED_MODELS, Model
 from gateway.values import (
     BOOLEAN,
+    FILE,
     NETWORKS,
     ORIGINS,
+    PATH,
     RATE,
     SECRET,
     SECRETS,
@@ -34,6 +37,7 @@ DAY = 24 * HOUR
 LogFormat: TypeAlias = Literal["auto", "json", "text"]
 Activity: TypeAlias = Literal["background", "each", "off"]
 BarkMode: TypeAlias = Literal["gcm", "cbc"]
+StorageKind: TypeAlias = Literal["local", "s3"]
 
 
 class Setting(Struct, frozen=True):
@@ -94,6 +98,21 @@ class ServerSettings(Struct, frozen=True):
         Setting(duration(0.1), "Without content for so long, a stream's head and a keep-alive are sent."),
     ] = 10.0
     keepalive_every: Annotated[float, Setting(duration(0.1), "Time between keep-alives.")] = 15.0
+    public_url: Annotated[
+        str,
+        Setting(
+            WEB_URL, "Where callers reach the gateway: links begin with it. Unset: each request's own Host."
+        ),
+    ] = ""
+    fetch_remote: Annotated[
+        bool, Setting(BOOLEAN, "Whether pictures that a request names by their web address are fetched.")
+    ] = True
+    fetch_allow: Annotated[
+        tuple[str, ...],
+        Setting(
+            NETWORKS, "Networks of your own that such addresses may lead to; only public ones otherwise."
+        ),
+    ] = ()
 
 
 class EngineSettings(Struct, frozen=True):
@@ -112,6 +131,10 @@ class EngineSettings(Struct, frozen=True):
     silence_timeout: Annotated[
         float, Setting(duration(0.1), "Bound for the silence between two contents.")
     ] = 60.0
+    picture_timeout: Annotated[
+        float,
+        Setting(duration(0.1), "For a picture: both the bound to its first content and for each silence."),
+    ] = 180.0
 
 
 class PoolSettings(Struct, frozen=True):
@@ -230,6 +253,9 @@ class ModelsSettings(Struct, frozen=True):
     default: Annotated[str, Setting(TEXT, "The model of a request that names none.")] = (
         "gemini-3-flash-preview"
     )
+    default_image: Annotated[str, Setting(TEXT, "The model of a picture request that names none.")] = (
+        "gemini-3-pro-image-preview"
+    )
     table: Annotated[
         Mapping[str, Model],
         Setting(MODELS, "Public name to upstream names; adds to the shipped table, null takes a name out."),
@@ -239,14 +265,52 @@ class ModelsSettings(Struct, frozen=True):
 class WatermarkSettings(Struct, frozen=True):
     """The visible logo on generated pictures."""
 
-    enabled: Annotated[
-        bool,
-        Setting(BOOLEAN, "Whether the logo is removed.", pending="the watermark removal", meanwhile=False),
-    ] = True
+    enabled: Annotated[bool, Setting(BOOLEAN, "Whether the logo is removed.")] = True
+    stars_file: Annotated[
+        Path | None,
+        Setting(
+            FILE,
+            "A file of `gempool watermark calibrate`: how the logo looks, where it has changed.",
+            pending="the calibrated logo",
+        ),
+    ] = None
+    workers: Annotated[
+        int, Setting(whole(1, 64), "Pictures that are worked on at once; each takes a core and some 300 MB.")
+    ] = 1
+    max_pixels: Annotated[
+        int, Setting(whole(1), "A picture with more pixels is handed out without being decoded.")
+    ] = 64_000_000
 
 
 class StorageSettings(Struct, frozen=True):
-    """Where pictures are kept. No settings yet."""
+    """Where pictures are kept that were asked for as links, or that a chat's answer holds."""
+
+    kind: Annotated[
+        StorageKind,
+        Setting(
+            choice("local", "s3"), "`local` is a folder, served under `/files/`; `s3` needs the `S3_*` names."
+        ),
+    ] = "local"
+    directory: Annotated[
+        Path | None,
+        Setting(
+            PATH, "The folder; several replicas share one, or use `s3`. Unset: `pictures` in the data folder."
+        ),
+    ] = None
+    max_age: Annotated[
+        float, Setting(duration(0), "Pictures in the folder are removed after this; 0 keeps them for ever.")
+    ] = 7 * DAY
+    max_bytes: Annotated[
+        int, Setting(size(0), "The most that the folder may hold, the oldest go first; 0 sets no bound.")
+    ] = 10 * 1024**3
+    link_ttl: Annotated[
+        float,
+        Setting(duration(1, 7 * DAY), "How long signed links work, where `S3_PUBLIC_URL` is not set."),
+    ] = DAY
+    region: Annotated[str, Setting(TEXT, "The object store's region.")] = "us-east-1"
+    timeout: Annotated[
+        float, Setting(duration(0.1), "Bound for connecting to the object store and for each silence of it.")
+    ] = 10.0
 
 
 class BatchesSettings(Struct, frozen=True):
@@ -255,6 +319,14 @@ class BatchesSettings(Struct, frozen=True):
 
 class ConversationsSettings(Struct, frozen=True):
     """What is left in the accounts' histories."""
+
+    delete_picture_chats: Annotated[
+        bool,
+        Setting(
+            BOOLEAN,
+            "The chats that pictures are made in, which cannot be temporary ones, are deleted afterwards.",
+        ),
+    ] = True
 
     mode: Annotated[
         Literal["temporary", "sticky"],
@@ -272,21 +344,18 @@ class S3Settings(Struct, frozen=True):
     """An S3-compatible object store. From the environment only."""
 
     endpoint: Annotated[
-        str, Setting(TEXT, "Address of the object store.", env="S3_ENDPOINT", pending="the picture store")
+        str,
+        Setting(WEB_URL, "Address of the object store, as in `https://s3.example.com`.", env="S3_ENDPOINT"),
     ] = ""
-    access_key: Annotated[
-        Secret, Setting(SECRET, "Its access key.", env="S3_ACCESS_KEY", pending="the picture store")
-    ] = Secret("")
-    secret_key: Annotated[
-        Secret, Setting(SECRET, "Its secret key.", env="S3_SECRET_KEY", pending="the picture store")
-    ] = Secret("")
-    bucket: Annotated[
-        str, Setting(TEXT, "The bucket for pictures.", env="S3_BUCKET", pending="the picture store")
-    ] = ""
+    access_key: Annotated[Secret, Setting(SECRET, "Its access key.", env="S3_ACCESS_KEY")] = Secret("")
+    secret_key: Annotated[Secret, Setting(SECRET, "Its secret key.", env="S3_SECRET_KEY")] = Secret("")
+    bucket: Annotated[str, Setting(TEXT, "The bucket for pictures.", env="S3_BUCKET")] = ""
     public_url: Annotated[
         str,
         Setting(
-            TEXT, "Address under which callers read it.", env="S3_PUBLIC_URL", pending="the picture store"
+            WEB_URL,
+            "Address under which callers read the bucket. Unset: links are signed for `storage.link_ttl`.",
+            env="S3_PUBLIC_URL",
         ),
     ] = ""
 

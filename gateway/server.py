@@ -87,9 +87,7 @@ def serve(
 async def _serve(settings: Settings, build: Build, bound: socket.socket, on_ready: OnReady | None) -> None:
     app = build(settings)
     if settings.without_effect:
-        log.warning(
-            "settings without effect: what reads them is not built yet", names=settings.without_effect
-        )
+        log.warning("settings without effect", names=settings.without_effect)
     async with _started(app):
         server = _Server(_config(settings, app), settings.server.shutdown_grace, app.state.get("drain"))
         with _stopped_by_signals(server):

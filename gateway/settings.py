@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
+from urllib.parse import urlsplit
 
 from msgspec import Struct, field
 
@@ -187,6 +188,8 @@ def load(environ: Mapping[str, str], overrides: Mapping[str, str | Path] | None 
         if setting.pending and values[key] != setting.meanwhile:
             without_effect.append(f"{given[key].where} (for {setting.pending})")
 
+    if "s3.endpoint" in values and values.get("storage.kind", "local") != "s3":
+        without_effect.append(f"{given['s3.endpoint'].where} (storage.kind is not s3)")
     loaded = _build(values, Environment(environ), tuple(without_effect))
     problems += _contradictions(loaded)
     if problems:
@@ -267,6 +270,13 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(f"models.default: {models.default} is not in models.table. It has: {known}.")
     elif default.category != "text":
         problems.append(f"models.default: {models.default} is a model for images. Name one for text.")
+    images = [name for name, model in models.table.items() if model.category == "image"]
+    if images and models.default_image not in images:
+        problems.append(
+            f"models.default_image: {models.default_image} is no model for images in models.table. It has:"
+            f" {', '.join(images)}."
+        )
+    problems += _storage_problems(settings)
     if bool(settings.bark.url) != bool(settings.bark.keys):
         given, missing = ("BARK_URL", "BARK_KEYS") if settings.bark.url else ("BARK_KEYS", "BARK_URL")
         problems.append(
@@ -281,5 +291,25 @@ def _contradictions(settings: Settings) -> list[str]:
     if settings.supervisor.reprobe_first > settings.supervisor.reprobe_max:
         problems.append(
             "supervisor.reprobe_first is longer than supervisor.reprobe_max. Lower it, or raise the other."
+        )
+    return problems
+
+
+def _storage_problems(settings: Settings) -> list[str]:
+    s3, problems = settings.s3, []
+    if settings.storage.kind == "s3":
+        given = {
+            "S3_ENDPOINT": bool(s3.endpoint),
+            "S3_ACCESS_KEY": bool(s3.access_key),
+            "S3_SECRET_KEY": bool(s3.secret_key),
+            "S3_BUCKET": bool(s3.bucket),
+        }
+        if missing := [name for name, there in given.items() if not there]:
+            problems.append(
+                f"storage.kind: s3 needs {', '.join(missing)} in the environment. Set them, or storage.kind: local."
+            )
+    if urlsplit(s3.endpoint).path.strip("/"):
+        problems.append(
+            "S3_ENDPOINT: an endpoint has no path. Write it as in https://s3.example.com, and the bucket in S3_BUCKET."
         )
     return problems

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import TypeAlias
 
 from core.chat import Delta
 from core.errors import GatewayError, SessionExpired
@@ -11,6 +12,9 @@ from pool.upstream import Bounds, Credentials, Done, Offered, Prompt, UpstreamEv
 
 FLASH = Offered("gemini-flash", "Flash", "quick", frozenset({"gemini-3-flash"}))
 PRO = Offered("gemini-pro", "Pro", "thorough", frozenset())
+
+Scene: TypeAlias = UpstreamEvent | GatewayError | asyncio.Event
+"""A step of an answer: what is handed out, what is raised, or what is waited for."""
 
 
 class FakeSession:
@@ -31,6 +35,16 @@ class FakeSession:
 
     async def generate(self, prompt: Prompt, bounds: Bounds) -> AsyncGenerator[UpstreamEvent, None]:
         self._web.prompts[self.account] += 1
+        self._web.asked.append((self.account, prompt, bounds))
+        for scene in self._web.next_answer(self.account):
+            if isinstance(scene, asyncio.Event):
+                await scene.wait()
+            elif isinstance(scene, GatewayError):
+                raise scene
+            else:
+                yield scene
+                if isinstance(scene, Done):
+                    return
         if (error := self._web.generate_errors.get(self.account)) is not None:
             raise error
         yield Delta(f"{self.account}: {prompt.text}")
@@ -78,9 +92,21 @@ class FakeWeb:
         self.dead_cookies: set[str] = set()
         """Values of `__Secure-1PSID` and `__Secure-1PSIDTS` that open no session any more."""
         self.prompts: Counter[str] = Counter()
+        self.asked: list[tuple[str, Prompt, Bounds]] = []
+        self.answers: dict[str, list[Sequence[Scene]]] = {}
+        """Answers to come, by account; the last one is given again and again."""
+        self.anybody: list[Sequence[Scene]] = []
+        """The same for accounts without answers of their own, whoever is asked first."""
         self.sessions: list[FakeSession] = []
         self.opening = 0
         self.most_opening = 0
+
+    def next_answer(self, account: str) -> Sequence[Scene]:
+        """The scripted answer, () where the account answers with its name."""
+        answers = self.answers.get(account, self.anybody)
+        if not answers:
+            return ()
+        return answers.pop(0) if len(answers) > 1 else answers[0]
 
     async def open(
         self, account: str, credentials: Credentials, proxy: str | None, timeout: float

@@ -79,7 +79,7 @@ def test_plain_names_reach_their_fields(tmp_path: Path) -> None:
             "REDIS_URL": "redis://:pw@redis:6379/0",
             "BARK_URL": "https://bark.example",
             "BARK_KEYS": "a,b",
-            "S3_ENDPOINT": "minio:9000",
+            "S3_ENDPOINT": "http://minio:9000",
             "S3_ACCESS_KEY": "ak",
             "S3_SECRET_KEY": "sk",
             "S3_BUCKET": "pictures",
@@ -295,11 +295,64 @@ def test_a_public_address_needs_a_key_or_a_plain_word() -> None:
 
 def test_settings_that_nothing_reads_yet_are_told() -> None:
     """What is set and has no effect is named with what will read it; what describes the present is not."""
-    settings = load({"S3_BUCKET": "pictures", "GEMPOOL__LIMITS__ENABLED": "false", "PORT": "1"})
-    assert settings.without_effect == ("S3_BUCKET (for the picture store)",)
+    settings = load({"GEMPOOL__LIMITS__ENABLED": "false", "PORT": "1"})
+    assert settings.without_effect == ()
     assert load({"GEMPOOL__LIMITS__ENABLED": "true"}).without_effect == (
         "GEMPOOL__LIMITS__ENABLED (for the callers' limits)",
     )
+
+
+S3 = {
+    "S3_ENDPOINT": "https://s3.example.com",
+    "S3_ACCESS_KEY": "ak",
+    "S3_SECRET_KEY": "sk",
+    "S3_BUCKET": "pictures",
+}
+
+
+@pytest.mark.parametrize("missing", S3)
+def test_an_object_store_without_its_keys_is_refused(missing: str) -> None:
+    """The error names the variables that are missing, and what else could be done."""
+    given = {"GEMPOOL__STORAGE__KIND": "s3"} | {name: value for name, value in S3.items() if name != missing}
+    said = problems(given)
+    assert f"storage.kind: s3 needs {missing} in the environment" in said
+    assert "storage.kind: local" in said
+    assert "sk" not in said.split()
+
+
+def test_an_object_store_that_is_not_used_is_told() -> None:
+    """Its names alone do not choose it."""
+    assert load(S3).without_effect == ("S3_ENDPOINT (storage.kind is not s3)",)
+    assert load(S3 | {"GEMPOOL__STORAGE__KIND": "s3"}).without_effect == ()
+
+
+@pytest.mark.parametrize("endpoint", ["minio:9000", "https://s3.example.com/pictures"])
+def test_an_endpoint_is_an_address_without_a_path(endpoint: str) -> None:
+    """Anything else is refused at the start, not at the first picture."""
+    assert "S3_ENDPOINT" in problems(S3 | {"S3_ENDPOINT": endpoint})
+
+
+def test_a_model_says_how_large_its_pictures_are() -> None:
+    """Three sizes, in pixels or by their names; the shipped ones as they are known by."""
+    shipped = load({}).models.table
+    sizes = {name: model.pixels for name, model in shipped.items() if model.category == "image"}
+    assert sizes == {
+        "gemini-2.5-flash-image": 1024,
+        "gemini-3-pro-image-preview": 2048,
+        "gemini-3-pro-image-preview-2k": 2048,
+        "gemini-3-pro-image-preview-4k": 4096,
+    }
+    table = '{"mine": {"upstream": ["gemini-pro"], "category": "image", "pixels": "%s"}}'
+    assert load({"GEMPOOL__MODELS__TABLE": table % "4K"}).models.table["mine"].pixels == 4096
+    assert "mine.pixels must be 1024, 2048 or 4096" in problems({"GEMPOOL__MODELS__TABLE": table % "8K"})
+
+
+def test_pictures_have_a_default_model_that_makes_some() -> None:
+    """A text model, or one that is not there, is refused with the names of those that do."""
+    for wrong in ("gemini-2.5-pro", "nobody"):
+        said = problems({"GEMPOOL__MODELS__DEFAULT_IMAGE": wrong})
+        assert f"models.default_image: {wrong}" in said
+        assert "gemini-2.5-flash-image" in said
 
 
 @given(st.integers(0, 10**9))

@@ -1,0 +1,57 @@
+"""From settings to what finishes and keeps pictures."""
+
+import asyncio
+
+import structlog
+from msgspec import Struct
+
+from core.clock import Clock
+from core.metrics import Metrics
+from engine import Studio, StudioSettings
+from gateway.settings import Settings
+from storage import S3, Local, Objects, Shelf, StorageError
+
+log = structlog.get_logger("gempool.storage")
+
+
+class Pictures(Struct, frozen=True):
+    """local: the folder, which also stands in for a store that fails."""
+
+    local: Local
+    store: Objects
+    studio: Studio
+
+    async def look_after(self) -> None:
+        """Say at once where pictures could not be kept, then keep the folder within its bounds until cancelled."""
+        checks = await asyncio.gather(
+            *(store.check() for store in dict.fromkeys((self.store, self.local))), return_exceptions=True
+        )
+        for failed in checks:
+            if isinstance(failed, StorageError):
+                log.error("pictures cannot be kept there", why=str(failed))
+        await self.local.keep_swept()
+
+
+def pictures_of(settings: Settings, metrics: Metrics, clock: Clock) -> Pictures:
+    storage = settings.storage
+    folder = storage.directory or settings.data_dir / "pictures"
+    local = Local(folder, clock, storage.max_age, storage.max_bytes)
+    store: Objects = local if storage.kind == "local" else _s3(settings)
+    shelf = Shelf(store, local, metrics, clock)
+    watermark = settings.watermark
+    options = StudioSettings(watermark.enabled, watermark.workers, watermark.max_pixels)
+    return Pictures(local, store, Studio(shelf, options, metrics))
+
+
+def _s3(settings: Settings) -> S3:
+    s3, storage = settings.s3, settings.storage
+    return S3(
+        s3.endpoint,
+        s3.access_key,
+        s3.secret_key,
+        s3.bucket,
+        public_url=s3.public_url,
+        region=storage.region,
+        link_ttl=storage.link_ttl,
+        timeout=storage.timeout,
+    )
