@@ -11,7 +11,9 @@ from access import Keys
 from core.clock import SystemClock
 from core.metrics import Metrics
 from engine.service import CookieService
+from fetch import Fetcher
 from routes import EdgeSettings, RouteServices, create_app
+from storage import Local
 from tests.fakes.server import serving
 from tests.fakes.service import FakeChat
 
@@ -38,6 +40,8 @@ def edge(
     admin_key: str = "",
     facts: Mapping[str, object] = {},
     cookies: CookieService | None = None,
+    files: Local | None = None,
+    fetch: Fetcher | None = None,
 ) -> Iterator[Edge]:
     chat, metrics = FakeChat(), Metrics()
     services = RouteServices(
@@ -50,6 +54,8 @@ def edge(
         settings=settings or EdgeSettings(),
         health_facts=lambda: facts,
         cookies=cookies,
+        files=files,
+        fetch=fetch,
     )
     with serving(create_app(services)) as url, httpx.Client(base_url=url, timeout=10) as client:
         yield Edge(url, chat, metrics, client)

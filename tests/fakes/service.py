@@ -32,6 +32,7 @@ PUBLIC = (
     ModelInfo("gemini-3-flash-preview", "Gemini 3 Flash", "Fast", "text"),
     ModelInfo("gemini-2.5-pro", "Gemini 2.5 Pro", "Thorough", "text"),
     ModelInfo("gemini-2.5-flash-image", "Flash Image", "Pictures", "image"),
+    ModelInfo("gemini-3-pro-image-preview", "Pro Image", "Larger pictures", "image", pixels=2048),
     ModelInfo("vendor/odd:name", "Odd", "A name with a slash and a colon", "text", upstream=True),
 )
 WELL = Status(
@@ -54,6 +55,27 @@ def echo(ask: Ask) -> list[Step]:
     return [*steps, Finish(Usage(prompt, estimate(text)), "gemini-flash")]
 
 
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1" + b"\0" * 16 + b"IEND\xaeB`\x82"
+"""As much of a picture as the edge looks at."""
+
+
+def draw(ask: Ask) -> list[Step]:
+    """A square picture of the wanted size, with a link where one is wanted; text where none is asked for."""
+    wish = ask.picture
+    if wish is None:
+        return echo(ask)
+    picture = Picture(
+        PNG,
+        wish.format or "image/png",
+        alt="a (small) [picture]",
+        width=wish.pixels,
+        height=wish.pixels,
+        watermark="kept" if wish.keep_watermark else "removed",
+        link="/files/20261121T000000Z_a_00.png" if wish.link else "",
+    )
+    return [picture, Finish(Usage(estimate(ask.messages[-1].text), 0), "gemini-pro")]
+
+
 class FakeChat:
     """Implements `engine.service.ChatService`. `script` decides every answer; `asks` remembers every ask,
     `running` counts answers under way, `closed` those that were closed before their end."""
@@ -62,7 +84,7 @@ class FakeChat:
         self.reset()
 
     def reset(self) -> None:
-        self.script: Script = echo
+        self.script: Script = draw
         self.asks: list[Ask] = []
         self.running = 0
         self.closed = 0

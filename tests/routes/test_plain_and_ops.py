@@ -33,7 +33,8 @@ def test_api_models_are_grouped(gate: Edge) -> None:
     """The short form lists models, their categories and the default."""
     found = gate.http.get("/api/models").json()
     assert found["default"] == "gemini-3-flash-preview"
-    assert found["categories"]["image"] == []
+    assert found["default_image"] == "gemini-3-pro-image-preview"
+    assert found["categories"]["image"] == ["gemini-2.5-flash-image", "gemini-3-pro-image-preview"]
     assert "gemini-2.5-pro" in found["categories"]["text"]
     assert found["models"][0] == {
         "id": "gemini-3-flash-preview",
