@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from routes.exchange import Headers
 
 EXPOSED = (
-    b"x-request-id, retry-after, x-should-retry, x-gempool-attempts, x-gempool-overhead-ms, "
+    b"x-request-id, retry-after, x-should-retry, x-gempool-attempts, x-gempool-overhead-ms, x-gempool-picture-sizes, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests"
 )
 MAX_AGE = b"600"

@@ -127,14 +127,14 @@ async def sized(wish: PictureWish, model: str, models: KnownModels) -> PictureWi
     return wish if wish.pixels else replace(wish, pixels=await models.pixels_of(model))
 
 
-def checked_prompt(prompt: str) -> str:
+def checked_prompt(prompt: str, field: str = "prompt") -> str:
     """Raises `InvalidRequest` for an empty prompt and `RequestTooLarge` for a long one."""
     if not prompt.strip():
-        raise InvalidRequest("'prompt' is empty. Write what the picture should show.", param="prompt")
+        raise InvalidRequest(f"'{field}' is empty. Write what the picture should show.", param=field)
     if len(prompt) > MAX_PROMPT:
         raise RequestTooLarge(
-            f"'prompt' has {len(prompt)} characters, and at most {MAX_PROMPT} are taken. Shorten it.",
-            param="prompt",
+            f"'{field}' has {len(prompt)} characters, and at most {MAX_PROMPT} are taken. Shorten it.",
+            param=field,
         )
     return prompt
 

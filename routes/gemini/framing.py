@@ -3,8 +3,9 @@
 import msgspec
 
 from core.chat import Delta, Event, Picture, Usage
-from routes.gemini import translate, wire
-from routes.sse import EVENT_STREAM, frame, on_one_line
+from routes.gemini import answers, wire
+from routes.inline import Pieces, encoded
+from routes.sse import EVENT_STREAM, frame, framed, on_one_line
 
 
 class _Chunks:
@@ -18,19 +19,19 @@ class _Chunks:
         self._usages: list[Usage] = []
         self._encode = msgspec.json.Encoder().encode
 
-    def chunk(self, index: int, event: Event) -> bytes:
+    def chunk(self, index: int, event: Event) -> bytes | Pieces:
         """One chunk as JSON, empty where there is nothing to say."""
         if isinstance(event, Delta):
-            parts = translate.delta_parts(event, show_thoughts=self._show_thoughts)
+            parts = answers.delta_parts(event, show_thoughts=self._show_thoughts)
             return self._json(index, parts) if parts else b""
         if isinstance(event, Picture):
-            return self._json(index, [translate.picture_part(event)])
+            return encoded(self._response(index, [answers.picture_part(event)]))
         self._usages.append(event.usage)
         self._running -= 1
         response = self._response(index, [wire.PartOut(text="")])
-        response.candidates[0].finish_reason = translate.FINISH[event.reason]
+        response.candidates[0].finish_reason = answers.FINISH[event.reason]
         if not self._running:
-            response.usage_metadata = translate.usage_of(self._usages)
+            response.usage_metadata = answers.usage_of(self._usages)
         return self._encode(response)
 
     def silence(self) -> bytes:
@@ -54,8 +55,10 @@ class EventFraming:
         self._chunks = _Chunks(id=id, model=model, n=n, show_thoughts=show_thoughts)
         self.keepalive = frame(self._chunks.silence())
 
-    def event(self, index: int, event: Event) -> bytes:
+    def event(self, index: int, event: Event) -> bytes | Pieces:
         chunk = self._chunks.chunk(index, event)
+        if isinstance(chunk, Pieces):
+            return framed(chunk)
         return frame(chunk) if chunk else b""
 
     def end(self) -> bytes:
@@ -75,8 +78,10 @@ class ArrayFraming:
         self._chunks = _Chunks(id=id, model=model, n=n, show_thoughts=show_thoughts)
         self._begun = False
 
-    def event(self, index: int, event: Event) -> bytes:
+    def event(self, index: int, event: Event) -> bytes | Pieces:
         chunk = self._chunks.chunk(index, event)
+        if isinstance(chunk, Pieces):
+            return chunk.rewritten(on_one_line).within(self._lead(), b"")
         return self._item(chunk) if chunk else b""
 
     def end(self) -> bytes:
@@ -86,6 +91,9 @@ class ArrayFraming:
         return self._item(data) + b"]\n"
 
     def _item(self, data: bytes) -> bytes:
+        return self._lead() + on_one_line(data)
+
+    def _lead(self) -> bytes:
         lead = b",\n" if self._begun else b"["
         self._begun = True
-        return lead + on_one_line(data)
+        return lead

@@ -1,23 +1,27 @@
 """Handlers of Gemini's routes."""
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from core.chat import Ask, Message
 from core.errors import CallerError, MethodNotAllowed, NotFound
-from routes import asking, body, sse
+from routes import asking, body, drawing, remote, sse
 from routes.bounds import Tally
 from routes.exchange import Exchange
-from routes.gemini import translate, wire
+from routes.gemini import answers, pictures, translate, wire
 from routes.gemini.framing import ArrayFraming, EventFraming
 from routes.gemini.spelling import camelized
+from routes.inline import encoded
 from routes.models import KnownModels, name_of
 from routes.services import RouteServices
 
-METHODS = ("generateContent", "streamGenerateContent", "countTokens")
+METHODS = ("generateContent", "streamGenerateContent", "countTokens", "editImage", "predict")
 READ = "GET, HEAD"
 
 Method: TypeAlias = Callable[[Exchange, str], Awaitable[None]]
@@ -36,11 +40,12 @@ class GeminiHandlers:
 
     def __init__(self, services: RouteServices, models: KnownModels) -> None:
         self._chat = services.chat
+        self._fetch = services.fetch
         self._models = models
         self._settings = services.settings
         self._default_model = services.settings.default_model
         self._methods: dict[str, Method] = dict(
-            zip(METHODS, (self._generate, self._stream, self._count), strict=True)
+            zip(METHODS, (self._generate, self._stream, self._count, self._edit, self._predict), strict=True)
         )
 
     async def call(self, exchange: Exchange, spec: str) -> None:
@@ -59,9 +64,7 @@ class GeminiHandlers:
 
     async def models(self, exchange: Exchange) -> None:
         infos = await self._models.listed()
-        await exchange.reply(
-            msgspec.json.encode(wire.ModelList([translate.model_of(info) for info in infos]))
-        )
+        await exchange.reply(msgspec.json.encode(wire.ModelList([answers.model_of(info) for info in infos])))
 
     async def model(self, exchange: Exchange, name: str) -> None:
         """GET models/{model}"""
@@ -69,51 +72,87 @@ class GeminiHandlers:
         if colon and method in self._methods:
             raise MethodNotAllowed(f"GET is not supported for {method}. Use POST.", allow="POST")
         info = await self._models.find(name_of(name, self._default_model))
-        await exchange.reply(msgspec.json.encode(translate.model_of(info)))
+        await exchange.reply(msgspec.json.encode(answers.model_of(info)))
 
     async def _generate(self, exchange: Exchange, model: str) -> None:
-        asks, show_thoughts = await self._asks(exchange, model, stream=False)
-        answers = await asking.answers(exchange, self._chat, asks)
+        request = await exchange.json(self._understood)
+        await self._answer(exchange, await self._asks(exchange, model, request), request.show_thoughts)
+
+    async def _edit(self, exchange: Exchange, model: str) -> None:
+        request = await exchange.json(self._edit_understood)
+        await self._answer(exchange, await self._asks(exchange, model, request), request.show_thoughts)
+
+    async def _answer(self, exchange: Exchange, asks: list[Ask], show_thoughts: bool) -> None:
+        found = await asking.answers(exchange, self._chat, asks)
         response = wire.GenerateResponse(
             candidates=[
-                translate.candidate_of(i, answer, show_thoughts=show_thoughts)
-                for i, answer in enumerate(answers)
+                answers.candidate_of(i, answer, show_thoughts=show_thoughts)
+                for i, answer in enumerate(found)
             ],
-            model_version=model,
+            model_version=asks[0].model,
             response_id=secrets.token_urlsafe(16),
-            usage_metadata=translate.usage_of([answer.finish.usage for answer in answers]),
+            usage_metadata=answers.usage_of([answer.finish.usage for answer in found]),
         )
-        await exchange.reply(msgspec.json.encode(response))
+        await exchange.reply_in_pieces(encoded(response), headers=pictures.sizes_header(found))
 
     async def _stream(self, exchange: Exchange, model: str) -> None:
-        asks, show_thoughts = await self._asks(exchange, model, stream=True)
+        request = await exchange.json(self._understood)
+        asks = await self._asks(exchange, model, request, stream=True)
         kind = EventFraming if exchange.query.get("alt") == "sse" else ArrayFraming
-        framing = kind(id=secrets.token_urlsafe(16), model=model, n=len(asks), show_thoughts=show_thoughts)
+        framing = kind(
+            id=secrets.token_urlsafe(16), model=model, n=len(asks), show_thoughts=request.show_thoughts
+        )
         await sse.stream(exchange, sse.merged([self._chat.stream(ask) for ask in asks]), framing)
 
-    async def _asks(self, exchange: Exchange, model: str, *, stream: bool) -> tuple[list[Ask], bool]:
-        n, thinking, show_thoughts, messages = await exchange.json(self._understood)
+    async def _predict(self, exchange: Exchange, model: str) -> None:
+        def understood(spelled: dict[str, Any]) -> drawing.Order:
+            with _as_spelled(spelled):
+                request = body.convert(camelized(spelled), wire.PredictRequest)
+                return pictures.prediction_of(request, model, exchange)
+
+        order = await exchange.json(understood)
+        asks = await drawing.asks_for(exchange, order, self._models, self._fetch)
+        found = await asking.answers(exchange, self._chat, asks)
+        response = encoded(pictures.predictions(found))
+        await exchange.reply_in_pieces(response, headers=pictures.sizes_header(found))
+
+    async def _asks(
+        self, exchange: Exchange, model: str, request: "Understood", *, stream: bool = False
+    ) -> list[Ask]:
         ask = Ask(
             model=model,
-            messages=messages,
-            thinking=thinking,
+            messages=await remote.fetched(exchange, self._fetch, request.messages),
+            thinking=request.thinking,
             stream=stream,
+            picture=pictures.wish_for(request.terms, await self._models.known(model), exchange),
             request_id=exchange.id,
             caller=exchange.caller_name,
         )
-        await self._models.check_text(model)
-        return asking.choices(exchange, ask, n), show_thoughts
+        return asking.choices(exchange, ask, request.n)
 
-    def _understood(self, spelled: dict[str, Any]) -> tuple[int, bool, bool, tuple[Message, ...]]:
-        try:
+    def _understood(self, spelled: dict[str, Any]) -> "Understood":
+        with _as_spelled(spelled):
             request = body.convert(camelized(spelled), wire.GenerateRequest)
             n = translate.candidates_of(request)
             translate.refuse_what_cannot_be_kept(request)
             thinking, show_thoughts = translate.thinking_of(request)
-            messages = self._messages(request.contents, request.system_instruction)
-        except CallerError as error:
-            raise body.respelled(error, spelled) from None
-        return n, thinking, show_thoughts, messages
+            return Understood(
+                n=n,
+                thinking=thinking,
+                show_thoughts=show_thoughts,
+                terms=pictures.terms_of(request.generation_config),
+                messages=self._messages(request.contents, request.system_instruction),
+            )
+
+    def _edit_understood(self, spelled: dict[str, Any]) -> "Understood":
+        """A whole request, or the short form."""
+        if "contents" in spelled:
+            request = self._understood(spelled)
+            pictures.refuse_no_picture(request.messages)
+            return replace(request, terms=replace(request.terms, asked=True))
+        with _as_spelled(spelled):
+            edit = pictures.edit_of(body.convert(camelized(spelled), wire.EditRequest), Tally(self._settings))
+        return Understood(n=edit.n, terms=edit.terms, messages=edit.messages)
 
     def _messages(
         self,
@@ -127,18 +166,34 @@ class GeminiHandlers:
     async def _count(self, exchange: Exchange, model: str) -> None:
         total = await exchange.json(self._counted)
         exchange.model = model
-        await self._models.check_text(model)
         await self._chat.check_model(model)
         await exchange.reply(msgspec.json.encode(wire.CountResponse(total)))
 
     def _counted(self, spelled: dict[str, Any]) -> int:
-        try:
+        with _as_spelled(spelled):
             request = body.convert(camelized(spelled), wire.CountRequest)
             inner = request.generate_content_request
             if inner is None:
                 messages = self._messages(request.contents, request.system_instruction)
             else:
                 messages = self._messages(inner.contents, inner.system_instruction, "generateContentRequest.")
-        except CallerError as error:
-            raise body.respelled(error, spelled) from None
         return translate.count(messages)
+
+
+class Understood(Struct, frozen=True):
+    """A request for answers, in no dialect. n: how many."""
+
+    n: int
+    terms: pictures.Terms
+    messages: tuple[Message, ...]
+    thinking: bool = False
+    show_thoughts: bool = False
+
+
+@contextmanager
+def _as_spelled(spelled: dict[str, Any]) -> Iterator[None]:
+    """Errors from within name their field as the caller spelled it."""
+    try:
+        yield
+    except CallerError as error:
+        raise body.respelled(error, spelled) from None

@@ -1,34 +1,26 @@
-"""Gemini's wire format to what the engine is asked, and the engine's answers back. Pure."""
+"""Gemini's wire format to what the engine is asked. Pure."""
 
 import msgspec
 
 from core import tokens
 from core.chat import (
-    Answer,
     Blob,
-    Delta,
-    FinishReason,
     Message,
-    ModelInfo,
     Part,
-    Picture,
+    Remote,
     Role,
     Text,
     ToolCall,
-    Usage,
 )
 from core.errors import InvalidRequest
 from routes import media
 from routes.bounds import Tally
 from routes.gemini import wire
+from routes.remote import is_remote
 
 MAX_CANDIDATES = 4
 TOKENS_PER_FILE = 258
 """What Google counts for one picture or one page."""
-
-INPUT_TOKEN_LIMIT = 1_048_576
-OUTPUT_TOKEN_LIMIT = 65_536
-METHODS = ["generateContent", "streamGenerateContent", "countTokens"]
 
 ROLES: dict[str, Role] = {
     "user": "user",
@@ -38,20 +30,19 @@ ROLES: dict[str, Role] = {
     "tool": "tool",
     "system": "system",
 }
-FINISH = {
-    FinishReason.STOP: "STOP",
-    FinishReason.TOOL_CALLS: "STOP",
-    FinishReason.CONTENT_FILTER: "SAFETY",
-}
 _LONG_THOUGHT = frozenset({"medium", "high"})
 
 
 def candidates_of(request: wire.GenerateRequest) -> int:
     """How many answers are wanted, 1 to 4."""
     config = request.generation_config
-    n = 1 if config is None or config.candidate_count is None else config.candidate_count
+    return candidates(config.candidate_count if config else None, "generationConfig.candidateCount")
+
+
+def candidates(n: int | None, field: str) -> int:
+    """`n`, or 1 where nothing is said. Raises `InvalidRequest`."""
+    n = 1 if n is None else n
     if not 1 <= n <= MAX_CANDIDATES:
-        field = "generationConfig.candidateCount"
         raise InvalidRequest(f"'{field}' must be from 1 to {MAX_CANDIDATES}, not {n}.", param=field)
     return n
 
@@ -89,14 +80,6 @@ def refuse_what_cannot_be_kept(request: wire.GenerateRequest) -> None:
     config = request.generation_config
     if config is None:
         return
-    modalities = config.response_modalities
-    listed = [modalities] if isinstance(modalities, str) else modalities or []
-    if other := [kind for kind in listed if kind.upper() not in ("TEXT", "MODALITY_UNSPECIFIED")]:
-        field = "generationConfig.responseModalities"
-        raise InvalidRequest(
-            f"'{field}' asks for {other[0][:20]}, which is not built yet. Leave it out and ask a text model.",
-            param=field,
-        )
     shaped = {
         "generationConfig.responseMimeType": config.response_mime_type not in (None, "", "text/plain"),
         "generationConfig.responseSchema": config.response_schema is not None,
@@ -161,6 +144,8 @@ def _check_content(content: wire.Content, at: str, tally: Tally) -> None:
         tally.text(part.text, f"{at}.parts[{j}].text")
         if part.inline_data is not None:
             tally.file(f"{at}.parts[{j}].inlineData")
+        elif part.file_data is not None:
+            tally.file(f"{at}.parts[{j}].fileData")
 
 
 def _says_something(message: Message) -> bool:
@@ -190,6 +175,8 @@ def _messages(content: wire.Content, at: str, role: Role) -> list[Message]:
             parts.append(Text(part.text))
         elif part.inline_data is not None:
             parts.append(_blob(part.inline_data, field))
+        elif part.file_data is not None:
+            parts.append(remote_picture(part.file_data, f"{field}.fileData"))
         elif part.function_call is not None:
             call = part.function_call
             calls.append(ToolCall(call.id or "", call.name, _json(call.args)))
@@ -218,13 +205,20 @@ def _blob(data: wire.InlineData, at: str) -> Blob:
     return media.blob(data.data, data.mime_type, f"{at}.inlineData.data", data.display_name)
 
 
-def _unsupported(part: wire.Part, at: str) -> InvalidRequest:
-    if part.file_data is not None:
-        field = f"{at}.fileData"
-        return InvalidRequest(
-            f"'{field}' is not supported: stored files are not known here. Send the file in inlineData.",
+def remote_picture(data: wire.FileData, at: str) -> Remote:
+    """A picture that is named by its web address. Raises `InvalidRequest` for files that Google would store."""
+    field = f"{at}.fileUri"
+    uri = data.file_uri.strip()
+    if not is_remote(uri) or uri.split("/")[2].lower().endswith("googleapis.com"):
+        raise InvalidRequest(
+            f"'{field}' is not supported: stored files are not known here. Send the file in inlineData, or a"
+            " picture's own web address (https://...).",
             param=field,
         )
+    return Remote(uri, field)
+
+
+def _unsupported(part: wire.Part, at: str) -> InvalidRequest:
     for name, value in (
         ("executableCode", part.executable_code),
         ("codeExecutionResult", part.code_execution_result),
@@ -232,7 +226,7 @@ def _unsupported(part: wire.Part, at: str) -> InvalidRequest:
         if value is not None:
             return InvalidRequest(f"'{at}.{name}' is not supported. Send it as text.", param=f"{at}.{name}")
     return InvalidRequest(
-        f"'{at}' has no content that is known. Send text, inlineData, functionCall or functionResponse.",
+        f"'{at}' has no content that is known. Send text, inlineData, fileData, functionCall or functionResponse.",
         param=at,
     )
 
@@ -249,58 +243,3 @@ def count(messages: tuple[Message, ...]) -> int:
             tokens.estimate(call.name) + tokens.estimate(call.arguments) for call in message.tool_calls
         )
     return total
-
-
-def usage_of(usages: list[Usage]) -> wire.UsageMetadata:
-    """The sum over all candidates."""
-    thoughts = sum(usage.thoughts for usage in usages)
-    out = wire.UsageMetadata(
-        prompt_token_count=sum(usage.prompt for usage in usages),
-        candidates_token_count=sum(usage.completion for usage in usages),
-        total_token_count=sum(usage.total for usage in usages),
-    )
-    if thoughts:
-        out.thoughts_token_count = thoughts
-    return out
-
-
-def candidate_of(index: int, answer: Answer, *, show_thoughts: bool) -> wire.Candidate:
-    parts: list[wire.PartOut] = []
-    if show_thoughts and answer.thoughts:
-        parts.append(wire.PartOut(text=answer.thoughts, thought=True))
-    pictures = [picture_part(picture) for picture in answer.pictures]
-    if answer.text or not pictures:
-        parts.append(wire.PartOut(text=answer.text))
-    return wire.Candidate(
-        content=wire.ContentOut(parts=parts + pictures),
-        index=index,
-        finish_reason=FINISH[answer.finish.reason],
-    )
-
-
-def delta_parts(delta: Delta, *, show_thoughts: bool) -> list[wire.PartOut]:
-    parts: list[wire.PartOut] = []
-    if show_thoughts and delta.thoughts:
-        parts.append(wire.PartOut(text=delta.thoughts, thought=True))
-    if delta.text:
-        parts.append(wire.PartOut(text=delta.text))
-    return parts
-
-
-def picture_part(picture: Picture) -> wire.PartOut:
-    return wire.PartOut(
-        inline_data=wire.InlineDataOut(mime_type=picture.mime, data=media.to_base64(picture.data))
-    )
-
-
-def model_of(info: ModelInfo) -> wire.ModelOut:
-    return wire.ModelOut(
-        name=f"models/{info.id}",
-        base_model_id=info.id,
-        version=info.id,
-        display_name=info.name,
-        description=info.description,
-        input_token_limit=INPUT_TOKEN_LIMIT,
-        output_token_limit=OUTPUT_TOKEN_LIMIT,
-        supported_generation_methods=METHODS,
-    )

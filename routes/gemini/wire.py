@@ -1,15 +1,21 @@
 """Gemini's wire format, as far as it is read or written, in camelCase. Fields that are not listed are
 ignored."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
+
+from routes.inline import Inline
 
 
 class InlineData(Struct, rename="camel"):
     data: str
     mime_type: str = ""
     display_name: str | None = None
+
+
+class FileData(Struct, rename="camel"):
+    file_uri: str = ""
 
 
 class FunctionCallPart(Struct):
@@ -30,7 +36,7 @@ class Part(Struct, rename="camel"):
     inline_data: InlineData | None = None
     function_call: FunctionCallPart | None = None
     function_response: FunctionResponsePart | None = None
-    file_data: dict[str, Any] | None = None
+    file_data: FileData | None = None
     executable_code: dict[str, Any] | None = None
     code_execution_result: dict[str, Any] | None = None
 
@@ -48,8 +54,20 @@ class ThinkingConfig(Struct, rename="camel"):
     thinking_level: str | None = None
 
 
+class ImageOutputOptions(Struct, rename="camel"):
+    mime_type: str | None = None
+    compression_quality: int | None = None
+
+
+class ImageConfig(Struct, rename="camel"):
+    aspect_ratio: str | None = None
+    image_size: str | None = None
+    image_output_options: ImageOutputOptions | None = None
+
+
 class GenerationConfig(Struct, rename="camel"):
     candidate_count: int | None = None
+    image_config: ImageConfig | None = None
     response_mime_type: str | None = None
     response_modalities: list[str] | str | None = None
     response_schema: Any = None
@@ -84,9 +102,61 @@ class CountRequest(Struct, rename="camel"):
     generate_content_request: GenerateRequest | None = None
 
 
+class GivenPicture(Struct, rename="camel"):
+    """A picture in one of the forms that Google's services write it in."""
+
+    data: str | None = None
+    bytes_base64_encoded: str | None = None
+    inline_data: InlineData | None = None
+    file_data: FileData | None = None
+
+
+GivenPictures: TypeAlias = str | GivenPicture | list[str | GivenPicture]
+
+
+class EditRequest(Struct, rename="camel"):
+    """The short form of `:editImage`'s body; the other is `GenerateRequest`."""
+
+    prompt: str
+    image: GivenPictures | None = None
+    images: GivenPictures | None = None
+    aspect_ratio: str | None = None
+    image_size: str | None = None
+    candidate_count: int | None = None
+
+
+class Instance(Struct):
+    prompt: str
+    image: GivenPicture | None = None
+
+
+class PredictParameters(Struct, rename="camel"):
+    sample_count: int | None = None
+    aspect_ratio: str | None = None
+    image_size: str | None = None
+    sample_image_size: str | None = None
+    output_options: ImageOutputOptions | None = None
+
+
+class PredictRequest(Struct):
+    """The body of `:predict`, as Google's SDKs send it for pictures."""
+
+    instances: list[Instance]
+    parameters: PredictParameters | None = None
+
+
+class Prediction(Struct, rename="camel"):
+    mime_type: str
+    bytes_base64_encoded: Inline
+
+
+class PredictResponse(Struct):
+    predictions: list[Prediction]
+
+
 class InlineDataOut(Struct, rename="camel"):
     mime_type: str
-    data: str
+    data: Inline
 
 
 class PartOut(Struct, rename="camel"):

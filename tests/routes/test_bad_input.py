@@ -135,8 +135,8 @@ def parts(*items: Any) -> dict[str, Any]:
         ({"contents": [{"parts": []}]}, "contents"),
         (parts({}), "contents[0].parts[0]"),
         (parts({"text": 1}), "contents[0].parts[0].text"),
-        (parts({"fileData": {"fileUri": "x"}}), "contents[0].parts[0].fileData"),
-        (parts({"file_data": {"file_uri": "x"}}), "contents[0].parts[0].file_data"),
+        (parts({"fileData": {"fileUri": "x"}}), "contents[0].parts[0].fileData.fileUri"),
+        (parts({"file_data": {"file_uri": "x"}}), "contents[0].parts[0].file_data.file_uri"),
         (parts({"executableCode": {}}), "contents[0].parts[0].executableCode"),
         (parts({"inlineData": {"mimeType": "image/png"}}), "contents[0].parts[0].inlineData.data"),
         (
@@ -154,12 +154,12 @@ def parts(*items: Any) -> dict[str, Any]:
         ({"generationConfig": {"responseMimeType": "application/json"}}, "generationConfig.responseMimeType"),
         ({"generationConfig": {"response_schema": {}}}, "generationConfig.response_schema"),
         ({"toolConfig": {"functionCallingConfig": {"mode": "ANY"}}}, "toolConfig.functionCallingConfig.mode"),
-        ({"generationConfig": {"responseModalities": ["IMAGE"]}}, "generationConfig.responseModalities"),
+        ({"generationConfig": {"responseModalities": ["VIDEO"]}}, "generationConfig.responseModalities"),
         (
             {"generation_config": {"response_modalities": ["TEXT", "AUDIO"]}},
             "generation_config.response_modalities",
         ),
-        ({"generationConfig": {"responseModalities": "image"}}, "generationConfig.responseModalities"),
+        ({"generationConfig": {"responseModalities": "audio"}}, "generationConfig.responseModalities"),
         (
             {"generationConfig": {"responseMimeType": "text/x.enum"}},
             "generationConfig.responseMimeType",

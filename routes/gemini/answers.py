@@ -1,0 +1,69 @@
+"""The engine's answers in Gemini's wire format. Pure."""
+
+from core.chat import Answer, Delta, FinishReason, ModelInfo, Picture, Usage
+from routes.gemini import wire
+from routes.inline import Inline
+
+INPUT_TOKEN_LIMIT = 1_048_576
+OUTPUT_TOKEN_LIMIT = 65_536
+METHODS = ["generateContent", "streamGenerateContent", "countTokens"]
+PICTURE_METHODS = ["editImage", "predict"]
+
+FINISH = {
+    FinishReason.STOP: "STOP",
+    FinishReason.TOOL_CALLS: "STOP",
+    FinishReason.CONTENT_FILTER: "SAFETY",
+}
+
+
+def usage_of(usages: list[Usage]) -> wire.UsageMetadata:
+    """The sum over all candidates."""
+    thoughts = sum(usage.thoughts for usage in usages)
+    out = wire.UsageMetadata(
+        prompt_token_count=sum(usage.prompt for usage in usages),
+        candidates_token_count=sum(usage.completion for usage in usages),
+        total_token_count=sum(usage.total for usage in usages),
+    )
+    if thoughts:
+        out.thoughts_token_count = thoughts
+    return out
+
+
+def candidate_of(index: int, answer: Answer, *, show_thoughts: bool) -> wire.Candidate:
+    parts: list[wire.PartOut] = []
+    if show_thoughts and answer.thoughts:
+        parts.append(wire.PartOut(text=answer.thoughts, thought=True))
+    pictures = [picture_part(picture) for picture in answer.pictures]
+    if answer.text or not pictures:
+        parts.append(wire.PartOut(text=answer.text))
+    return wire.Candidate(
+        content=wire.ContentOut(parts=parts + pictures),
+        index=index,
+        finish_reason=FINISH[answer.finish.reason],
+    )
+
+
+def delta_parts(delta: Delta, *, show_thoughts: bool) -> list[wire.PartOut]:
+    parts: list[wire.PartOut] = []
+    if show_thoughts and delta.thoughts:
+        parts.append(wire.PartOut(text=delta.thoughts, thought=True))
+    if delta.text:
+        parts.append(wire.PartOut(text=delta.text))
+    return parts
+
+
+def picture_part(picture: Picture) -> wire.PartOut:
+    return wire.PartOut(inline_data=wire.InlineDataOut(mime_type=picture.mime, data=Inline(picture.data)))
+
+
+def model_of(info: ModelInfo) -> wire.ModelOut:
+    return wire.ModelOut(
+        name=f"models/{info.id}",
+        base_model_id=info.id,
+        version=info.id,
+        display_name=info.name,
+        description=info.description,
+        input_token_limit=INPUT_TOKEN_LIMIT,
+        output_token_limit=OUTPUT_TOKEN_LIMIT,
+        supported_generation_methods=METHODS + (PICTURE_METHODS if info.category == "image" else []),
+    )
