@@ -143,20 +143,23 @@ def inputs_of(
     image: GivenPictures | None, images: GivenPictures | None, mask: GivenPicture | None, limit: int
 ) -> Inputs:
     """Input pictures of a JSON body. Raises errors that name the field."""
-    pictures = _pictures(image, "image", limit) + _pictures(images, "images", limit)
+    taken = 0
+    for given, field in ((image, "image"), (images, "images"), (mask, "mask")):
+        taken += len(given) if isinstance(given, list) else given is not None
+        if taken > limit:
+            raise RequestTooLarge(
+                f"'{field}' brings the request's pictures to {taken}, and at most {limit} are taken. Leave some out.",
+                param=field,
+            )
+    pictures = _pictures(image, "image") + _pictures(images, "images")
     return Inputs(pictures, None if mask is None else picture_of(mask, "mask"))
 
 
-def _pictures(given: GivenPictures | None, field: str, limit: int) -> tuple[Blob | Remote, ...]:
+def _pictures(given: GivenPictures | None, field: str) -> tuple[Blob | Remote, ...]:
     if given is None:
         return ()
     if not isinstance(given, list):
         return (picture_of(given, field),)
-    if len(given) > limit:
-        raise RequestTooLarge(
-            f"'{field}' has {len(given)} pictures, and at most {limit} are taken. Leave some out.",
-            param=field,
-        )
     return tuple(picture_of(item, f"{field}[{i}]") for i, item in enumerate(given))
 
 
@@ -193,7 +196,7 @@ def inputs_of_form(form: multipart.Form) -> Inputs:
     pictures: list[Blob | Remote] = []
     mask = None
     for field in form:
-        if not multipart.is_picture_name(field.name) or (field.filename == "" and not field.data):
+        if not multipart.is_picture_name(field.name) or not (field.data or field.filename):
             continue
         picture = _uploaded(field)
         if multipart.stem_of(field.name) == "mask":
@@ -206,7 +209,8 @@ def inputs_of_form(form: multipart.Form) -> Inputs:
 def _uploaded(field: multipart.Field) -> Blob | Remote:
     if field.filename is None and sniff(field.data) is None:
         return _read(field.text, field.name)
-    return media.picture_from_bytes(field.data, field.name, field.declared, field.filename or None)
+    # What the sender called its type is not asked: forms are sent with any.
+    return media.picture_from_bytes(field.data, field.name, name=field.filename or None)
 
 
 def texts_of_form(form: multipart.Form, wire: type[Struct]) -> dict[str, Any]:
