@@ -24,7 +24,8 @@ def _origin(exchange: Exchange) -> str:
         host = forwarded.partition(b",")[0].strip()
     name = host.decode("latin-1")
     if not _HOST.fullmatch(name):
-        server = exchange.scope.get("server") or ("localhost", None)
-        name = f"[{server[0]}]" if ":" in server[0] else server[0]
-        name += f":{server[1]}" if server[1] else ""
+        # A unix socket has a path and no port.
+        address, port = exchange.scope.get("server") or ("", None)
+        name = f"[{address}]" if ":" in address else address
+        name = f"{name}:{port}" if port else "localhost"
     return f"{exchange.scope.get('scheme', 'http')}://{name}"

@@ -29,13 +29,11 @@ _PLAIN_ENCODINGS = ("", "7bit", "8bit", "binary")
 
 
 class Field(Struct, frozen=True):
-    """One field. filename: None for a field that is no file, '' where a browser's file input was left empty.
-    declared: the media type that the sender gave it, perhaps ''."""
+    """One field. filename: None for a field that is no file, '' where a browser's file input was left empty."""
 
     name: str
     data: bytes
     filename: str | None = None
-    declared: str = ""
 
     @property
     def text(self) -> str:
@@ -144,7 +142,7 @@ class FormReader:
                     f"'{name}' is one file too many: at most {self._file_limit} are taken. Leave some out.",
                     param=name,
                 )
-        self._form.append(Field(name, bytes(self._data), filename, segment.content_type or ""))
+        self._form.append(Field(name, bytes(self._data), filename))
         self._segment = None
         self._data = bytearray()
 
