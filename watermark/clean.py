@@ -1,17 +1,23 @@
 """From pixels to pixels: find the logo, take it off, and believe it only if the result is better."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from watermark.find import LOSSLESS, LOSSY, REACH, Candidate, Finder
+from watermark.coding import Coding, even
+from watermark.find import LOSSLESS, LOSSY, REACH, Candidate, Finder, View, light_of
+from watermark.planes import lift, lifted_box
 from watermark.remove import Remover
 from watermark.star import Mark, Stars
 from watermark.template import Template
 
 Bytes = NDArray[np.uint8]
+
+LEAST_SIDE = 36
+"""The smallest logo's."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class Cleaner:
             raise ValueError(
                 f"pixels: must be (height, width, 3), not {bgr.shape}. Convert the picture to BGR."
             )
-        patch, verdict = self.patch(bgr, lossy)
+        patch, verdict = self.patch(bgr, even() if lossy else None)
         if patch is None:
             return CleanedPixels(bgr, verdict)
         cleaned = bgr.copy()
@@ -83,31 +89,65 @@ class Cleaner:
         cleaned[patch.top : patch.top + rows, patch.left : patch.left + columns] = patch.box
         return CleanedPixels(cleaned, verdict)
 
-    def patch(self, bgr: Bytes, lossy: bool = False) -> tuple[Patch | None, Verdict]:
-        """What is to be changed, without copying the picture. bgr: the picture, or its last rows and columns."""
+    def patch(self, bgr: Bytes, coding: Coding | None = None) -> tuple[Patch | None, Verdict]:
+        """What is to be changed, without copying the picture.
+
+        bgr: the picture, or (where it was coded without loss) its last rows and columns. coding: how, with loss.
+        """
         corner = bgr[-REACH:, -REACH:]
-        if min(corner.shape[:2]) < 36:
+        if min(corner.shape[:2]) < LEAST_SIDE:
             return None, Verdict(False, "too_small")
-        rigour = LOSSY if lossy else LOSSLESS
-        found, near = self.finder.find(corner, rigour)
+        view = View(corner, LOSSLESS if coding is None else LOSSY)
+        found, verdict = self._found(view)
         if found is None:
-            return None, Verdict(False, "not_sure" if near else "no_logo")
+            return None, verdict
         mark = found.template.mark
-        rows, columns = slice(found.top, found.top + mark.size), slice(found.left, found.left + mark.size)
-        remover = self._removers[id(found.template)]
-        box = remover.roughly(corner[rows, columns]) if lossy else remover.exactly(corner[rows, columns])
-        verdict = _verdict(found, corner.shape, True, "removed")
-        if self.finder.remains(corner, found, box, rigour):
-            return None, _verdict(found, corner.shape, False, "not_sure")
         top, left = bgr.shape[0] - corner.shape[0] + found.top, bgr.shape[1] - corner.shape[1] + found.left
+        if coding is None:
+            rows, columns = slice(found.top, found.top + mark.size), slice(found.left, found.left + mark.size)
+            box = self._removers[id(found.template)].exactly(corner[rows, columns])
+        else:
+            box = lifted_box(bgr, mark, top, left, coding)
+        if self.finder.remains(view, found, light_of(box, view.rigour)):
+            return None, replace(verdict, found=False, reason="not_sure")
         return Patch(top, left, box, mark), verdict
 
+    def planes(
+        self, light: Bytes, corner: Bytes, coding: Coding, colours: Callable[[], list[Bytes]]
+    ) -> tuple[list[Bytes] | None, Verdict]:
+        """The same for planes as they were coded: new ones (Y, or Y, Cb, Cr), None where they stay as they are.
 
-def _verdict(found: Candidate, shape: tuple[int, ...], removed: bool, reason: str) -> Verdict:
+        light: Y. corner: the last REACH rows and columns as BGR. colours: called for Cb and Cr where a logo was found.
+        """
+        if min(corner.shape[:2]) < LEAST_SIDE:
+            return None, Verdict(False, "too_small")
+        view = View(corner, LOSSY, light[-REACH:, -REACH:])
+        found, verdict = self._found(view)
+        if found is None:
+            return None, verdict
+        height, width = light.shape
+        top, left = height - corner.shape[0] + found.top, width - corner.shape[1] + found.left
+        new = [plane.copy() for plane in (light, *colours())]
+        lift(new, found.template.mark, top, left, coding)
+        side = found.template.mark.size
+        if self.finder.remains(
+            view, found, np.asarray(new[0][top : top + side, left : left + side], np.float32)
+        ):
+            return None, replace(verdict, found=False, reason="not_sure")
+        return new, verdict
+
+    def _found(self, view: View) -> tuple[Candidate | None, Verdict]:
+        found, near = self.finder.find(view)
+        if found is None:
+            return None, Verdict(False, "not_sure" if near else "no_logo")
+        return found, _verdict(found, view.grey.shape)
+
+
+def _verdict(found: Candidate, shape: tuple[int, ...]) -> Verdict:
     mark, evidence = found.template.mark, found.evidence
     return Verdict(
-        found=removed,
-        reason=reason,
+        found=True,
+        reason="removed",
         kind=mark.kind,
         size=mark.size,
         right=shape[1] - found.left - mark.size,

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
 from core.pictures import measure
-from watermark.clean import Cleaner, Patch, Verdict, formula_cleaner
+from watermark.clean import LEAST_SIDE, Cleaner, Patch, Verdict, formula_cleaner
+from watermark.coding import of_jpeg, of_webp
 from watermark.find import REACH
 from watermark.png import Png, Unreadable
 from watermark.star import Stars
 
+_WHOLE, _HALVED = 0, 2
 MAX_PIXELS = 64_000_000
 
 
@@ -56,7 +58,7 @@ def clean_bytes(data: bytes, stars: Stars | None = None, max_pixels: int = MAX_P
 
 def _png(data: bytes, cleaner: Cleaner) -> CleanedBytes:
     png = Png(data)
-    if png.width < 36 or png.height < 36:
+    if min(png.width, png.height) < LEAST_SIDE:
         return CleanedBytes(data, Verdict(False, "too_small"))
     rows = png.last_rows(REACH)
     patch, verdict = cleaner.patch(_colours(rows))
@@ -85,25 +87,58 @@ def _laid(rows: NDArray[np.uint8], patch: Patch) -> None:
 
 
 def _jpeg(data: bytes, cleaner: Cleaner) -> CleanedBytes:
-    with Image.open(io.BytesIO(data)) as image:
+    with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
         if not isinstance(image, JpegImagePlugin.JpegImageFile) or image.format != "JPEG":
             raise Unreadable("unsupported", f"{image.format}, several pictures in one file")
-        if image.mode not in ("RGB", "L"):
-            raise Unreadable("unsupported", f"{image.format} in {image.mode}")
-        pixels = np.array(image.convert("RGB"))[..., ::-1]
-        patch, verdict = cleaner.patch(pixels, lossy=True)
-        if patch is None:
+        sampling = JpegImagePlugin.get_sampling(image) if image.mode == "RGB" else _WHOLE
+        if image.mode not in ("RGB", "L") or image.info.get("adobe_transform") == 0:
+            raise Unreadable("unsupported", f"JPEG in {image.mode}, not coded as light and colour")
+        if sampling not in (_WHOLE, _HALVED):
+            raise Unreadable("unsupported", "JPEG that keeps colour at another size than whole or half")
+        # Light and colour as they were coded, so that what does not change is coded again as it was.
+        image.draft("YCbCr", image.size)
+        pixels = np.array(image)
+        light = pixels if pixels.ndim == 2 else pixels[..., 0]
+
+        def colours() -> list[NDArray[np.uint8]]:
+            if pixels.ndim == 2:
+                return []
+            return _half_planes(data) if sampling == _HALVED else [pixels[..., 1], pixels[..., 2]]
+
+        coding = of_jpeg(image.quantization, sampling == _HALVED)
+        new, verdict = cleaner.planes(light, _seen(pixels), coding, colours)
+        if new is None:
             return CleanedBytes(data, verdict)
-        _laid(pixels, patch)
+        for channel, plane in enumerate(new):
+            whole = plane if plane.shape == pixels.shape[:2] else plane.repeat(2, 0).repeat(2, 1)
+            pixels.reshape(*pixels.shape[:2], -1)[..., channel] = whole[: pixels.shape[0], : pixels.shape[1]]
         options: dict[str, Any] = {
             "qtables": image.quantization,
-            "subsampling": JpegImagePlugin.get_sampling(image),
             "progressive": bool(image.info.get("progressive")),
             "optimize": True,
         }
-        if image.mode == "L":
-            options.pop("subsampling")
-        return CleanedBytes(_saved(pixels, image, "JPEG", options), verdict)
+        if image.mode != "L":
+            options["subsampling"] = sampling
+        written = Image.fromarray(pixels, image.mode)
+        return CleanedBytes(_saved(written, image, "JPEG", options), verdict)
+
+
+def _half_planes(data: bytes) -> list[NDArray[np.uint8]]:
+    """Cb and Cr at their own size: at half its size a picture is decoded without interpolating its colour."""
+    with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+        image.draft("YCbCr", (image.width // 2, image.height // 2))
+        half = np.array(image)
+    return [half[..., 1], half[..., 2]]
+
+
+def _seen(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The corner as BGR."""
+    corner = pixels[-REACH:, -REACH:]
+    if corner.ndim == 2:
+        return np.repeat(corner[..., None], 3, 2)
+    return np.asarray(
+        cv2.cvtColor(np.ascontiguousarray(corner[..., [0, 2, 1]]), cv2.COLOR_YCrCb2BGR), np.uint8
+    )
 
 
 def _webp(data: bytes, cleaner: Cleaner) -> CleanedBytes:
@@ -114,22 +149,18 @@ def _webp(data: bytes, cleaner: Cleaner) -> CleanedBytes:
             raise Unreadable("unsupported", f"WebP in {image.mode}")
         pixels = np.array(image)
         pixels[..., :3] = pixels[..., 2::-1]
-        patch, verdict = cleaner.patch(_colours(pixels), lossy=b"VP8L" not in data[:64])
+        coding = None if b"VP8L" in data[:64] else of_webp(data)
+        patch, verdict = cleaner.patch(_colours(pixels), coding)
         if patch is None:
             return CleanedBytes(data, verdict)
         _laid(pixels, patch)
-        return CleanedBytes(
-            _saved(pixels, image, "WEBP", {"lossless": True, "exact": True, "method": 2}), verdict
-        )
+        pixels[..., :3] = pixels[..., 2::-1].copy()
+        options = {"lossless": True, "exact": True, "method": 2}
+        return CleanedBytes(_saved(Image.fromarray(pixels), image, "WEBP", options), verdict)
 
 
-def _saved(pixels: NDArray[np.uint8], image: Image.Image, format: str, options: dict[str, Any]) -> bytes:
+def _saved(new: Image.Image, image: Image.Image, format: str, options: dict[str, Any]) -> bytes:
     """Written anew with the metadata of the file that it came from."""
-    pixels = pixels.copy()
-    pixels[..., :3] = pixels[..., 2::-1].copy()
-    new = Image.fromarray(pixels)
-    if image.mode == "L":
-        new = new.convert("L")
     kept = {
         name: image.info[name]
         for name in ("icc_profile", "exif", "xmp", "dpi", "comment")

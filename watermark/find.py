@@ -33,7 +33,6 @@ class Rigour:
 
     floor: variance of a pair's difference that coding alone makes. screen, score, searched: scores that a place must
     reach to be examined, to be taken, and to be taken where the app never stamps. tolerance: of the strength.
-    loss: of strength, over the weight, that coding takes.
     explained: by how much the log variance must fall where a V2 star stands out strongly.
     below: levels by which a pixel may lie under the white that the mark put on it. luma: shares of B, G, R in what is
     looked at. subsampled: colour is kept at half the resolution.
@@ -45,7 +44,6 @@ class Rigour:
     searched: float
     tolerance: float
     below: float
-    loss: float
     explained: float
     luma: tuple[float, float, float]
     subsampled: bool
@@ -53,13 +51,11 @@ class Rigour:
 
 LOSSLESS = Rigour(
     floor=0.4, screen=4.5, score=10.0, searched=16.0, tolerance=0.06, below=1.0,
-    loss=0.0,
     explained=1.8,
     luma=(1 / 3, 1 / 3, 1 / 3), subsampled=False,
 )  # fmt: skip
 LOSSY = Rigour(
     floor=4.0, screen=4.5, score=10.0, searched=16.0, tolerance=0.05, below=24.0,
-    loss=2.0,
     explained=2.5,
     luma=(0.114, 0.587, 0.299), subsampled=True,
 )  # fmt: skip
@@ -88,15 +84,13 @@ class Finder:
         self._scouts = {size: group[0] for size, group in self._by_size.items()}
         self._spectra = {size: _spectrum(t) for size, t in self._scouts.items()}
 
-    def candidates(self, corner: Bytes, rigour: Rigour) -> Iterator[Candidate]:
-        """Examined hypotheses. corner: (h, w, 3), the picture's last rows and columns."""
-        view = _View(corner, rigour)
+    def candidates(self, view: "View") -> Iterator[Candidate]:
+        """Examined hypotheses."""
         yield from self._at_slots(view)
         yield from self._anywhere(view)
 
-    def find(self, corner: Bytes, rigour: Rigour) -> tuple[Candidate | None, bool]:
+    def find(self, view: "View") -> tuple[Candidate | None, bool]:
         """The mark that passed every test, and whether something came near to one."""
-        view = _View(corner, rigour)
         near = False
         for candidates in (self._at_slots(view), self._anywhere(view)):
             best: Candidate | None = None
@@ -110,15 +104,15 @@ class Finder:
                 return best, near
         return None, near
 
-    def remains(self, corner: Bytes, found: Candidate, box: Bytes, rigour: Rigour) -> bool:
-        """Whether the candidate's place, with this box in it, still looks marked or has turned dark."""
-        after = _padded(corner, found.top, found.left, found.template.mark.size).copy()
-        after[PAD:-PAD, PAD:-PAD] = box
-        evidence = found.template.weigh(_grey(after, rigour), rigour.floor)
-        most = 0.4 if rigour.subsampled else 0.1 + rigour.tolerance
-        return abs(evidence.strength) > most and abs(evidence.score) > rigour.score / 2
+    def remains(self, view: "View", found: Candidate, light: Floats) -> bool:
+        """Whether the candidate's place, with this light in it, still looks marked or has turned dark."""
+        after = _padded(view.grey, found.top, found.left, found.template.mark.size).copy()
+        after[PAD:-PAD, PAD:-PAD] = light
+        evidence = found.template.weigh(after, view.rigour.floor)
+        most = 0.4 if view.rigour.subsampled else 0.1 + view.rigour.tolerance
+        return abs(evidence.strength) > most and abs(evidence.score) > view.rigour.score / 2
 
-    def _at_slots(self, view: "_View") -> Iterator[Candidate]:
+    def _at_slots(self, view: "View") -> Iterator[Candidate]:
         """Where the app stamps."""
         height, width = view.grey.shape
         slots = []
@@ -131,12 +125,12 @@ class Finder:
         for _, size, top, left in sorted(slots, reverse=True)[:3]:
             yield from self._examine(view, size, top, left, searched=False)
 
-    def _anywhere(self, view: "_View") -> Iterator[Candidate]:
+    def _anywhere(self, view: "View") -> Iterator[Candidate]:
         """Where a crop may have moved it."""
         for size, top, left in self._search(view):
             yield from self._examine(view, size, top, left, searched=True)
 
-    def _examine(self, view: "_View", size: int, top: int, left: int, searched: bool) -> Iterator[Candidate]:
+    def _examine(self, view: "View", size: int, top: int, left: int, searched: bool) -> Iterator[Candidate]:
         group = self._by_size[size]
         box = _padded(view.grey, top, left, size)
         first = group[0].weigh(box, view.rigour.floor)
@@ -145,9 +139,9 @@ class Finder:
                 continue
             evidence = first if template is group[0] else template.weigh(box, view.rigour.floor)
             found = Candidate(template, top, left, evidence, searched)
-            yield replace(found, objection=_objection(found, view.corner, view.rigour))
+            yield replace(found, objection=_objection(found, view))
 
-    def _search(self, view: "_View") -> list[tuple[int, int, int]]:
+    def _search(self, view: "View") -> list[tuple[int, int, int]]:
         """(size, top, left) of the places that look most like a logo, best first."""
         places = []
         odd = (view.grey.shape[0] % 2, view.grey.shape[1] % 2)
@@ -177,8 +171,9 @@ class Finder:
         ]
 
 
-def _grey(corner: NDArray[Any], rigour: Rigour) -> Floats:
-    return np.asarray(cv2.transform(corner.astype(np.float32), np.array([rigour.luma], np.float32)))
+def light_of(colours: Bytes, rigour: Rigour) -> Floats:
+    """What places are looked at by, of (height, width, BGR)."""
+    return np.asarray(cv2.transform(colours.astype(np.float32), np.array([rigour.luma], np.float32)))
 
 
 def _padded(values: NDArray[Any], top: int, left: int, size: int) -> NDArray[Any]:
@@ -193,14 +188,18 @@ def _padded(values: NDArray[Any], top: int, left: int, size: int) -> NDArray[Any
     return np.pad(box, around[: box.ndim], mode="edge")
 
 
-def _objection(found: Candidate, corner: Bytes, rigour: Rigour) -> str:
+def _objection(found: Candidate, view: "View") -> str:
     """Why this is not the logo, '' where nothing speaks against it."""
+    corner, rigour = view.corner, view.rigour
     evidence, mark = found.evidence, found.template.mark
     if evidence.score < (rigour.searched if found.searched else rigour.score):
         return "faint"
-    # Coding with loss takes from the strength, the more the fainter the step; it adds nothing.
-    slack = rigour.tolerance + 3 / evidence.weight
-    if not 1 - slack - rigour.loss / evidence.weight <= evidence.strength <= 1 + slack:
+    strength, weight = evidence.strength, evidence.weight
+    if rigour.subsampled:
+        # Coding with loss takes from the finest steps first, and leaves those of half the resolution as they are.
+        grey = _padded(view.grey, found.top, found.left, mark.size)
+        strength, weight = found.template.half_strength(grey, 255, rigour.floor / 4)
+    if abs(strength - 1) > rigour.tolerance + 3 / weight:
         return "strength"
     # Each direction of each quadrant speaks for itself: a logo is whole and symmetric.
     errors = np.sqrt(np.maximum(evidence.weights, 1e-9))
@@ -217,20 +216,21 @@ def _objection(found: Candidate, corner: Bytes, rigour: Rigour) -> str:
     if mark.kind == "v2" and not stamped and evidence.score > 60 and explained < rigour.explained:
         # A strong step that is only half explained: a star of another white and another peak.
         return "half explained"
-    if not _channels_agree(found, corner, rigour):
+    if not _channels_agree(found, view):
         return "colour"
     if evidence.residue > evidence.before - 0.1:
         return "no better"
     return ""
 
 
-def _channels_agree(found: Candidate, corner: Bytes, rigour: Rigour) -> bool:
+def _channels_agree(found: Candidate, view: "View") -> bool:
     """White lies on every channel alike; on colour it lies by making it paler."""
-    box = _padded(corner, found.top, found.left, found.template.mark.size).astype(np.float32)
+    rigour = view.rigour
+    box = _padded(view.corner, found.top, found.left, found.template.mark.size).astype(np.float32)
     if rigour.subsampled:
-        luma = _grey(box, rigour)
+        luma = _padded(view.grey, found.top, found.left, found.template.mark.size)
         strengths = [
-            found.template.chroma_strength(box[..., channel] - luma, rigour.floor) for channel in (0, 2)
+            found.template.half_strength(box[..., channel] - luma, 0, rigour.floor) for channel in (0, 2)
         ]
         # Coding takes contrast from colour, and never adds any: more than told is another colour or another mark.
         least, most = 0.25, 1.3
@@ -240,13 +240,17 @@ def _channels_agree(found: Candidate, corner: Bytes, rigour: Rigour) -> bool:
     return all(least - 5 / weight <= strength <= most + 5 / weight for strength, weight in strengths)
 
 
-class _View:
-    """A corner and what is computed of it once."""
+class View:
+    """A corner and what is computed of it once.
 
-    def __init__(self, corner: Bytes, rigour: Rigour) -> None:
+    corner: (h, w, 3), the picture's last rows and columns, BGR. grey: its light, where that is known better than from
+    the colours, which decoding has clipped.
+    """
+
+    def __init__(self, corner: Bytes, rigour: Rigour, grey: Bytes | None = None) -> None:
         self.corner = corner
         self.rigour = rigour
-        self.grey = _grey(corner, rigour)
+        self.grey = light_of(corner, rigour) if grey is None else np.asarray(grey, np.float32)
         self.field = _Field(self.grey, rigour)
 
 

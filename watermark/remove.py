@@ -14,7 +14,6 @@ from watermark.star import Floats, Mark
 
 Bytes = NDArray[np.uint8]
 _NEAR = 5
-_LIGHT = np.array([[0.114, 0.587, 0.299]], np.float32)
 _ROUNDS = 4
 
 
@@ -33,8 +32,6 @@ class Remover:
         self._mark = mark
         self._alpha = mark.alpha[..., None]
         self._white = self._alpha * np.float32(255)
-        half = cv2.resize(mark.alpha, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        self._blurred = cv2.resize(half, (mark.size, mark.size), interpolation=cv2.INTER_LINEAR)[..., None]
         self._share = 1 / (1 - self._alpha)
         self._touched = mark.alpha > 0
         levels, index = np.unique(mark.alpha_once, return_inverse=True)
@@ -49,15 +46,6 @@ class Remover:
             known = last >= first
             value = np.where(known, _within(value, first, last), value)
         return self._laid(box, np.clip(np.rint(value), 0, 255))
-
-    def roughly(self, box: Bytes) -> Bytes:
-        """The originals of a picture that was coded with loss since: light and colour apart, as they were coded."""
-        marked = box.astype(np.float32)
-        light = cv2.transform(marked, _LIGHT)[..., None]
-        # Colour was kept at half the resolution, so what lies on it is the mark at half the resolution.
-        colour = (marked - light) / (1 - self._blurred)
-        light = (light - self._white) * self._share
-        return self._laid(box, np.clip(np.rint(light + colour), 0, 255))
 
     def _laid(self, box: Bytes, value: NDArray[np.floating]) -> Bytes:
         """Only pixels that carry some of the mark change."""

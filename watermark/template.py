@@ -88,11 +88,11 @@ class Template:
         norm = float(np.vdot(weighted, told)) + 1e-9
         return float(np.vdot(weighted, step * self._gain)) / norm, norm**0.5
 
-    def chroma_strength(self, chroma: Floats, floor: float) -> tuple[float, float]:
-        """The same of a channel in which white is 0, at half the resolution, as lossy formats keep colour."""
-        mean, step = pairs(_halved(chroma))
+    def half_strength(self, plane: Floats, white: int, floor: float) -> tuple[float, float]:
+        """The same at half the resolution, of a plane in which white is `white`."""
+        mean, step = pairs(_halved(plane))
         seen = step * self._half_gain
-        told = -mean * self._half_told
+        told = (white - mean) * self._half_told
         weighted = told / (np.minimum(local(seen), local(seen - told)) + floor)
         norm = float(np.vdot(weighted, told)) + 1e-9
         return float(np.vdot(weighted, seen)) / norm, norm**0.5
