@@ -48,9 +48,6 @@ class KnownModels:
         await self._refresh()
         return self._infos.get(model) or _only_named(model)
 
-    async def check_text(self, model: str) -> None:
-        """Nothing is refused any more: image models answer on every route."""
-
     async def pixels_of(self, model: str) -> int:
         """The long side of the model's pictures where a request names no size."""
         return (await self.known(model)).pixels

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from core.chat import Blob, Delta, Finish, FinishReason, Picture, Text, ToolCall, Usage
+from core.chat import Blob, Delta, Finish, FinishReason, Picture, PictureWish, Text, ToolCall, Usage
 from tests.fakes.edge import Edge
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1" + b"\0" * 16 + b"IEND"
@@ -213,3 +213,107 @@ def test_the_engine_is_told_who_asks_and_how(gate: Edge) -> None:
     [asked] = gate.chat.asks
     assert response.headers["x-request-id"] == asked.request_id == "abc.DEF-1_2"
     assert (asked.caller, asked.stream) == ("ip:127.0.0.1", True)
+
+
+IMAGE = "gemini-2.5-flash-image"
+LINK = "/files/20261121T000000Z_a_00.png"
+
+
+@pytest.mark.parametrize(
+    ("fields", "wish"),
+    [
+        ({}, None),
+        ({"modalities": ["text"]}, None),
+        ({"image_config": {"aspect_ratio": "16:9"}}, None),
+        ({"modalities": ["image", "text"]}, PictureWish(pixels=1024, link=True)),
+        ({"model": IMAGE}, PictureWish(pixels=1024, link=True)),
+        ({"model": IMAGE, "modalities": []}, PictureWish(pixels=1024, link=True)),
+        ({"model": IMAGE, "modalities": ["TEXT"]}, None),
+        ({"model": "gemini-3-pro-image-preview"}, PictureWish(pixels=2048, link=True)),
+        (
+            {"model": IMAGE, "image_config": {"aspect_ratio": "16:9", "image_size": "4K"}},
+            PictureWish("16:9", 4096, link=True),
+        ),
+        (
+            {"modalities": ["IMAGE"], "image_config": {"aspect_ratio": None, "image_size": "auto"}},
+            PictureWish(pixels=1024, link=True),
+        ),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_picture_is_wished_for_by_model_or_modality(
+    gate: Edge, fields: dict[str, Any], wish: PictureWish | None, stream: bool
+) -> None:
+    """Picture models always make one, unless only text is asked for; others where they are asked to."""
+    assert ask(gate, stream=stream, **fields).status_code == 200
+    assert gate.chat.asks[0].picture == wish
+
+
+def test_the_logo_may_be_kept(gate: Edge) -> None:
+    """By the address, as on the other picture routes."""
+    body = {"model": IMAGE, "messages": [{"role": "user", "content": "a fox"}]}
+    gate.http.post("/v1/chat/completions", params={"watermark": "keep"}, json=body)
+    assert gate.chat.asks[0].picture == PictureWish(pixels=1024, keep_watermark=True, link=True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "remedy"),
+    [
+        ({"modalities": ["audio"]}, "modalities", "text, image or both"),
+        ({"modalities": "image"}, "modalities", "expected array"),
+        ({"image_config": "16:9"}, "image_config", "expected object"),
+        ({"image_config": {"aspect_ratio": "7:1"}}, "image_config.aspect_ratio", "16:9"),
+        ({"image_config": {"aspect_ratio": 1}}, "image_config.aspect_ratio", "expected str"),
+        ({"image_config": {"image_size": "8K"}}, "image_config.image_size", "1K, 2K or 4K"),
+    ],
+)
+def test_a_wrong_wish_is_named(gate: Edge, fields: dict[str, Any], param: str, remedy: str) -> None:
+    """Before the engine is asked."""
+    response = ask(gate, model=IMAGE, **fields)
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert error["param"] == param
+    assert remedy in error["message"]
+    assert gate.chat.asks == []
+
+
+def test_pictures_are_links_in_the_text_and_whole_in_the_array_both_ways(gate: Edge) -> None:
+    """A reader of the text alone sees them too; streamed and whole are the same."""
+    gate.chat.say(
+        Delta("Two foxes."),
+        Picture(PNG, "image/png", alt="[a] fox\n(red)", link=LINK),
+        Picture(PNG, "image/png", link="https://cdn.example/b.png"),
+        END,
+    )
+    whole = ask(gate).json()["choices"][0]["message"]
+    assert whole["content"] == (
+        f"Two foxes.\n\n![a fox red](http://127.0.0.1:{gate.port}{LINK})\n\n![image](https://cdn.example/b.png)"
+    )
+    deltas = [chunk["choices"][0]["delta"] for chunk in events(ask(gate, stream=True))[:-1]]
+    assert "".join(delta.get("content", "") for delta in deltas) == whole["content"]
+    assert [image for delta in deltas for image in delta.get("images", ())] == whole["images"]
+    assert [image["image_url"]["url"] for image in whole["images"]] == [PNG_URL] * 2
+
+
+def test_an_answer_of_a_picture_alone_begins_with_its_link(gate: Edge) -> None:
+    """Without empty lines before it; the role stands in the first chunk."""
+    whole = ask(gate, model=IMAGE).json()["choices"][0]["message"]
+    assert whole["content"] == f"![a small picture](http://127.0.0.1:{gate.port}{LINK})"
+    first, *_ = events(ask(gate, model=IMAGE, stream=True))
+    assert first["choices"][0]["delta"]["content"] == whole["content"]
+    assert first["choices"][0]["delta"]["role"] == "assistant"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_large_pictures_arrive_whole(gate: Edge, stream: bool) -> None:
+    """Though they are coded piece by piece."""
+    big = PNG + bytes(range(256)) * 8192
+    gate.chat.say(Picture(big, "image/png"), END)
+    response = ask(gate, n=2, stream=stream)
+    if stream:
+        deltas = [chunk["choices"][0]["delta"] for chunk in events(response)[:-1]]
+    else:
+        assert response.headers["content-length"] == str(len(response.content))
+        deltas = [choice["message"] for choice in response.json()["choices"]]
+    urls = [image["image_url"]["url"] for delta in deltas for image in delta.get("images", ())]
+    assert urls == ["data:image/png;base64," + base64.b64encode(big).decode()] * 2

@@ -5,9 +5,10 @@ from typing import Any
 
 from routes import EdgeSettings
 from routes.exchange import Exchange
+from routes.inline import PIECE, Inline, encoded
 from routes.openai import render
 from routes.openai.framing import ChunkFraming
-from routes.sse import StreamWriter
+from routes.sse import StreamWriter, framed
 
 
 class SlowServer:
@@ -56,3 +57,32 @@ async def test_a_sign_of_life_and_the_first_content_share_one_head() -> None:
     assert sorted(bodies[:2]) == [b": keep-alive\n\n", b"data: 1\n\n"]
     assert bodies[2:] == [b"data: [DONE]\n\n"]
     assert [message["more_body"] for message in server.sent[1:]] == [True, True, False]
+
+
+async def test_no_sign_of_life_breaks_a_picture() -> None:
+    """While an event's pieces are on their way, others get their turn in between, but nothing else is said here."""
+    server = SlowServer()
+    server.may_begin.set()
+    framing = ChunkFraming(id="i", created=1, model="m", n=1, include_usage=False)
+    writer = StreamWriter(exchange_with(server), framing)
+    event = framed(encoded({"picture": Inline(b"x" * PIECE * 4)}))
+    turns = 0
+
+    async def keep_pulsing() -> None:
+        nonlocal turns
+        while True:
+            await writer.pulse()
+            turns += 1
+            await asyncio.sleep(0)
+
+    await writer.pulse()
+    pulsing = asyncio.create_task(keep_pulsing())
+    await writer.write(event)
+    pulsing.cancel()
+    await writer.pulse()
+    bodies = [message["body"] for message in server.sent[1:]]
+    sent = b"".join(bodies)
+    assert event.joined() in sent
+    assert sent.replace(event.joined(), b"").replace(b": keep-alive\n\n", b"") == b""
+    assert turns >= 4
+    assert bodies[-1] == b": keep-alive\n\n"

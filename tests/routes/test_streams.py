@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
-from core.chat import Delta, Event, Finish, Usage
+from core.chat import Delta, Event, Finish, Picture, Usage
 from core.errors import GatewayError, NoAccount, PoolBusy
 from tests.fakes.edge import Edge
 from tests.fakes.server import until
-from tests.fakes.service import Fail, Pause, Step
+from tests.fakes.service import PNG, Fail, Pause, Step
 
 CHAT = "/v1/chat/completions"
 SSE = "/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse"
 ARRAY = "/v1beta/models/gemini-2.5-pro:streamGenerateContent"
 STREAMS = [CHAT, SSE, ARRAY]
-WHOLES = [CHAT, "/v1/generate", "/v1beta/models/gemini-2.5-pro:generateContent"]
+IMAGES = "/v1/images/generations"
+WHOLES = [CHAT, "/v1/generate", "/v1beta/models/gemini-2.5-pro:generateContent", IMAGES]
 END = Finish(Usage(1, 1), "m")
 
 
@@ -29,6 +30,8 @@ def body(path: str, *, stream: bool = True, n: int = 1) -> dict[str, Any]:
         return {"messages": [{"role": "user", "content": "hi"}], "stream": stream, "n": n}
     if path == "/v1/generate":
         return {"prompt": "hi"}
+    if path == IMAGES:
+        return {"prompt": "hi", "n": n, "stream": stream}
     return {"contents": [{"parts": [{"text": "hi"}]}], "generationConfig": {"candidateCount": n}}
 
 
@@ -128,6 +131,29 @@ def test_one_failing_choice_ends_all_of_them(gate: Edge) -> None:
     scripts = iter([[Pause(30), END], [Pause(0.05), Fail(NoAccount("Gone."))]])
     assert gate.http.post(CHAT, json=body(CHAT, stream=False, n=2)).status_code == 503
     assert gate.chat.running == 0
+
+
+def test_a_caller_who_leaves_before_pictures_are_streamed_frees_everything(gate: Edge) -> None:
+    """All of them, though nothing has been said yet."""
+    gate.chat.say(Pause(60), END)
+    with connected(gate, IMAGES, body(IMAGES, n=4)) as connection:
+        receive_until(connection, b": keep-alive")
+        until(lambda: gate.chat.running == 4)
+    until(lambda: gate.chat.running == 0, within=1.0)
+    assert gate.chat.closed == 4
+
+
+@pytest.mark.parametrize("path", [IMAGES, CHAT])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_caller_who_leaves_amid_a_picture_is_forgotten(gate: Edge, path: str, stream: bool) -> None:
+    """What is left of a large answer is neither coded nor sent."""
+    picture = Picture(PNG + bytes(32 * 1024 * 1024), "image/png")
+    gate.chat.say(picture, END)
+    before = gate.metric("gempool_cancelled_total")
+    with connected(gate, path, body(path, stream=stream, n=4)) as connection:
+        receive_until(connection, b"AAAAAAAA")
+    until(lambda: gate.metric("gempool_cancelled_total") == before + 1)
+    until(lambda: gate.metric("gempool_requests_in_flight") == 0, within=1.0)
 
 
 @pytest.mark.parametrize("begin", [[], [Delta("a")]])
