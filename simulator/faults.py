@@ -51,7 +51,8 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True):
     frames: stall, drop_mid, truncate: content frames that still arrive; of a picture, tenths of its bytes.
     model: error: only for this model (category, display name or hex id).
     resets_in: error 1037: when the limit ends, as the usage RPCs then tell.
-    form: empty: `cid` or `bare`. garbage: `html`, `frame` or `bytes`. expired: the RPCs answer `7`
+    form: empty: `cid` or `bare`. garbage: `html`, `frame` or `bytes`; of a picture `html`, or `away`: the hop
+        leads to a host that is none of Google's. expired: the RPCs answer `7`
         or `401`; `redirect`: the start page redirects to the sign-in. truncate: `recoverable` keeps the whole answer in the history.
     """
 
@@ -70,7 +71,7 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True):
 
 _FORMS = {
     "empty": ("", "cid", "bare"),
-    "garbage": ("", "html", "frame", "bytes"),
+    "garbage": ("", "html", "frame", "bytes", "away"),
     "expired": ("", "7", "401", "redirect"),
     "truncate": ("", "recoverable"),
 }
@@ -135,6 +136,10 @@ def check_fault(fault: Fault) -> Fault:
     for name in fault.on:
         if name != "all" and not is_request_kind(name):
             raise ControlError(f"on: {name!r} is none of all, {KINDS_HINT}")
+    if fault.form == "away" and not fault.on:
+        raise ControlError("form: away is for pictures; name their hops in on")
+    if fault.on and fault.form in ("frame", "bytes"):
+        raise ControlError("form: garbage of a picture takes html, away")
     if fault.on and fault.kind in _ALSO_PICTURES and fault.frames > 9:
         raise ControlError("frames: of a picture these are tenths of its bytes; give 0 to 9")
     if fault.kind in _FORMS and fault.form not in _FORMS[fault.kind]:

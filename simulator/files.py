@@ -5,7 +5,7 @@ import re
 import secrets
 
 from simulator.accounts import Account, Egress, Upload
-from simulator.http import Reply, Request
+from simulator.http import End, Reply, Request
 from simulator.journal import SentFile
 from simulator.painting import MIME
 from simulator.pictures import PREVIEW_PIXELS, WEB_PIXELS, Picture
@@ -152,4 +152,10 @@ def _bytes(world: World, picture: Picture, side: int) -> Reply:
     """side: the longest that is wanted, 0 for the original; never more than the original has."""
     look, painter = picture.look, world.pictures.painter
     side = min(max(16, side), max(look.width, look.height)) if side else 0
-    return Reply(make=lambda: painter.file(look, side), content_type=MIME[look.format])
+    account, clock = world.accounts.get(picture.account), world.clock
+
+    def ended(end: End) -> None:
+        if end == "aborted" and account is not None:
+            account.journal.aborted.append({"at": clock.now(), "kind": "image", "cid": picture.cid})
+
+    return Reply(make=lambda: painter.file(look, side), content_type=MIME[look.format], on_end=ended)

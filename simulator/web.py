@@ -185,12 +185,17 @@ class WebApp:
         reply.wait = wait + (hits["latency"].seconds if "latency" in hits else 0.0)
         if "slow_body" in hits:
             reply.seconds = hits["slow_body"].seconds
-        return _broken_picture(hits, reply) if whole == "image" and reply.status == 200 else reply
+        return _broken_picture(hits, reply) if whole == "image" and reply.status in (200, 302) else reply
 
 
 def _broken_picture(hits: dict[str, Fault], reply: Reply) -> Reply:
     """Faults of an answer's stream that may be told to befall a picture: `frames` are tenths of its body."""
-    if "garbage" in hits:
+    if "garbage" in hits and hits["garbage"].form == "away":
+        redirects = reply.status == 302
+        reply.headers = (("Location", _AWAY),) if redirects else ()
+        reply.make, reply.body = None, b"" if redirects else _AWAY.encode()
+    elif "garbage" in hits:
+        reply.status, reply.headers = 200, ()
         reply.make, reply.body = None, _SORRY
         reply.content_type = "text/html; charset=utf-8"
     if "truncate" in hits:
@@ -204,6 +209,7 @@ def _broken_picture(hits: dict[str, Fault], reply: Reply) -> Reply:
 _SIGN_IN = (
     b"<!doctype html><html><title>Sign in - Google Accounts</title><body>Sign in to continue</body></html>"
 )
+_AWAY = "https://lh3.googleusercontent.com.example.org/rd-gg/picture"
 _SORRY = b"<!doctype html><html><title>Sorry...</title><body>unusual traffic</body></html>"
 _CONSENT = b"<!doctype html><html><title>Before you continue to Google</title><body>Cookies</body></html>"
 

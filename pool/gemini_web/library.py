@@ -91,7 +91,7 @@ class Client(GeminiClient):  # type: ignore[misc]  # the library ships no types
     async def dispose(self) -> None:
         """Drop the connection. What still runs on it ends as if the body had ended there."""
         self._running = False
-        session: AsyncSession[Response] | None = vars(self).get("client")
+        session: AsyncSession[Response] | None = self.client
         if session is not None:
             self.client = None
             self._cookies.update(session.cookies)

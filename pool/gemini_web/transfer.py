@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from curl_cffi.aio import CURL_POLL_NONE, CURL_SOCKET_TIMEOUT
 from curl_cffi.curl import CURL_WRITEFUNC_ERROR
 from curl_cffi.requests import AsyncSession, Response
+from curl_cffi.requests.exceptions import SessionClosed
 
 Sink: TypeAlias = Callable[[bytes], bool | None]
 """Takes a piece of a body; False ends the transfer."""
@@ -122,7 +123,7 @@ class Wire:
         if request.body is not None:
             headers["Content-Length"] = str(len(request.body))
         with self.awake():
-            return await self._session.request(
+            response = await self._session.request(
                 request.method,  # type: ignore[arg-type]
                 request.url,
                 params=request.params or None,
@@ -132,6 +133,9 @@ class Wire:
                 allow_redirects=False,
                 content_callback=None if sink is None else _tell_curl(sink),
             )
+        if not response.status_code:
+            raise SessionClosed("the session was closed before there was an answer")
+        return response
 
     @contextmanager
     def awake(self) -> Iterator[None]:
