@@ -129,3 +129,6 @@ class FakeWeb:
         session = FakeSession(self, account, self.offered.get(account, (FLASH, PRO)), credentials)
         self.sessions.append(session)
         return session
+
+    async def close(self) -> None:
+        """Nothing runs beside the sessions."""
