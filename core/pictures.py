@@ -16,6 +16,8 @@ _BRANDS = {
     b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic", b"hevc": "image/heic",
     b"mif1": "image/heif", b"msf1": "image/heif",
 }  # fmt: skip
+_SEGMENTS = 10_000
+"""Segments of a JPEG before its size; real ones have dozens, and a made-up one shall not cost seconds."""
 
 
 def sniff(data: bytes) -> str | None:
@@ -53,8 +55,13 @@ def dimensions(data: bytes) -> tuple[int, int] | None:
 
 def _jpeg_dimensions(data: bytes) -> tuple[int, int] | None:
     at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
+    for _ in range(_SEGMENTS):
+        if at + 9 > len(data) or data[at] != 0xFF:
+            break
         marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1  # any number of them may fill the space before a marker
+            continue
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             return int.from_bytes(data[at + 7 : at + 9]), int.from_bytes(data[at + 5 : at + 7])
         at += 2 + int.from_bytes(data[at + 2 : at + 4])

@@ -14,6 +14,8 @@ MAX_PIXELS = 100_000_000
 _PICTURES = "Send PNG, JPEG, WebP, GIF, HEIC or AVIF."
 _PREFIX = 80
 """Characters within which the comma of a data URL without `data:` stands."""
+_STEPS = 200_000
+"""Pieces of a file that are followed to its end; no whole picture within the other bounds has more."""
 _TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;.*)?", re.ASCII | re.DOTALL)
 _ARCHIVES = frozenset(
     f"application/{name}"
@@ -162,7 +164,9 @@ def _png_ends(data: bytes) -> bool:
 def _jpeg_ends(data: bytes) -> bool:
     # A preview within the metadata has an end of its own, so only one behind the picture's own scan counts.
     at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
+    for _ in range(_STEPS):
+        if data[at : at + 1] != b"\xff" or at + 4 > len(data):
+            return False
         marker = data[at + 1]
         if marker == 0xDA:
             return data.find(b"\xff\xd9", at) > 0
@@ -176,8 +180,34 @@ def _webp_ends(data: bytes) -> bool:
 
 
 def _gif_ends(data: bytes) -> bool:
-    tail = data[-4096:].rstrip(b"\0\r\n\t ")
-    return dimensions(data) is not None and tail.endswith(b";")
+    if dimensions(data) is None or len(data) < 13:
+        return False
+    at = 13 + _colours(data[10])
+    within = False
+    for _ in range(_STEPS):
+        if at >= len(data):
+            return False
+        kind = data[at]
+        if within:
+            # Pieces of up to 255 bytes, each behind its length; an empty one is the last.
+            at += 1 + kind
+            within = kind > 0
+            continue
+        if kind == 0x3B:
+            return True
+        within = True
+        if kind == 0x21:
+            at += 2
+        elif kind == 0x2C and at + 10 < len(data):
+            at += 11 + _colours(data[at + 9])
+        else:
+            return False
+    return True
+
+
+def _colours(flags: int) -> int:
+    """Bytes of the colour table that follows."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 _ENDS: Mapping[str, Callable[[bytes], bool]] = {

@@ -8,6 +8,7 @@ from core.chat import Blob, Message, Part, Remote
 from core.errors import InvalidRequest, RequestTooLarge
 from fetch import Fetcher
 from routes import media
+from routes.body import IN_A_THREAD
 from routes.exchange import Exchange
 from routes.presence import Presence, all_of
 
@@ -33,7 +34,9 @@ async def blob(fetcher: Fetcher | None, url: str, field: str) -> Blob:
             param=field,
         )
     found = await fetcher.picture(url, field)
-    return media.picture_from_bytes(found.data, field, found.mime, found.name)
+    if len(found.data) < IN_A_THREAD:
+        return media.picture_from_bytes(found.data, field, found.mime, found.name)
+    return await asyncio.to_thread(media.picture_from_bytes, found.data, field, found.mime, found.name)
 
 
 async def fetched(

@@ -86,8 +86,7 @@ class GeminiHandlers:
         found = await asking.answers(exchange, self._chat, asks)
         response = wire.GenerateResponse(
             candidates=[
-                answers.candidate_of(i, answer, show_thoughts=show_thoughts)
-                for i, answer in enumerate(found)
+                answers.candidate_of(i, answer, show_thoughts=show_thoughts) for i, answer in enumerate(found)
             ],
             model_version=asks[0].model,
             response_id=secrets.token_urlsafe(16),
@@ -119,12 +118,13 @@ class GeminiHandlers:
     async def _asks(
         self, exchange: Exchange, model: str, request: "Understood", *, stream: bool = False
     ) -> list[Ask]:
+        wish = pictures.wish_for(request.terms, await self._models.known(model), exchange)
         ask = Ask(
             model=model,
             messages=await remote.fetched(exchange, self._fetch, request.messages),
             thinking=request.thinking,
             stream=stream,
-            picture=pictures.wish_for(request.terms, await self._models.known(model), exchange),
+            picture=wish,
             request_id=exchange.id,
             caller=exchange.caller_name,
         )
