@@ -223,7 +223,7 @@ async def test_a_caller_who_hangs_up_ends_the_fetch(near: Edge, web: Site) -> No
             await asyncio.sleep(0.005)
 
     web.pages["/slow"] = trickling
-    before = near.metric("gempool_cancelled_requests_total")
+    before = near.metric("gempool_cancelled_total")
     body = json.dumps(chat(f"{web.url}/slow")).encode()
     _, writer = await asyncio.open_connection("127.0.0.1", near.port)
     writer.write(
@@ -234,8 +234,9 @@ async def test_a_caller_who_hangs_up_ends_the_fetch(near: Edge, web: Site) -> No
     writer.close()
     async with asyncio.timeout(1.5):  # the fetch's own bound is 2 s
         await web.ended.wait()
+        while near.metric("gempool_cancelled_total") == before:  # noqa: ASYNC110 - a counter, not an event
+            await asyncio.sleep(0.005)
     assert not near.chat.asks
-    assert before == 0.0
 
 
 async def test_the_wait_for_other_servers_is_not_the_gateways_own_time(near: Edge, web: Site) -> None:
