@@ -22,10 +22,19 @@ from tests.fakes.service import Fail
 
 CHAT = "/v1/chat/completions"
 GENERATE = "/v1beta/models/gemini-2.5-pro:generateContent"
-POSTS = [CHAT, "/v1/generate", GENERATE, "/v1beta/models/gemini-2.5-pro:countTokens"]
+POSTS = [
+    CHAT,
+    "/v1/generate",
+    "/v1/images/generations",
+    "/v1/generate-images",
+    GENERATE,
+    "/v1beta/models/gemini-2.5-pro:countTokens",
+]
 GOOD: dict[str, Any] = {
     CHAT: {"messages": [{"role": "user", "content": "hi"}]},
     "/v1/generate": {"prompt": "hi"},
+    "/v1/images/generations": {"prompt": "hi"},
+    "/v1/generate-images": {"prompt": "hi"},
     GENERATE: {"contents": [{"parts": [{"text": "hi"}]}]},
     "/v1beta/models/gemini-2.5-pro:countTokens": {"contents": [{"parts": [{"text": "hi"}]}]},
 }
