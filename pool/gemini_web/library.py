@@ -68,6 +68,8 @@ class Client(GeminiClient):  # type: ignore[misc]  # the library ships no types
     proven: set by the factory once the session is known to be the account's own.
     """
 
+    client: AsyncSession[Response] | None
+
     def __init__(self, psid: Secret, psidts: Secret, proxy: Secret | None, verify: str | bool) -> None:
         super().__init__(
             psid.reveal(), psidts.reveal() or None, proxy=proxy.reveal() if proxy else None, verify=verify
@@ -91,7 +93,7 @@ class Client(GeminiClient):  # type: ignore[misc]  # the library ships no types
     async def dispose(self) -> None:
         """Drop the connection. What still runs on it ends as if the body had ended there."""
         self._running = False
-        session: AsyncSession[Response] | None = self.client
+        session = self.client
         if session is not None:
             self.client = None
             self._cookies.update(session.cookies)
