@@ -123,7 +123,8 @@ def _jpeg(pixels: Bytes, quality: int, kept: dict[str, bytes]) -> bytes:
         pixels = _bytes(pixels[..., :3] * cover + 255 * (1 - cover))
     if "exif" in kept:
         kept = kept | {"exif": _EXIF + kept["exif"].removeprefix(_EXIF)}
-    return _saved(pixels, "JPEG", kept, quality=quality, optimize=True, subsampling=0 if quality >= 95 else 2)
+    # Not `optimize`: Pillow then codes the whole file in one call that holds the interpreter for half a second.
+    return _saved(pixels, "JPEG", kept, quality=quality, subsampling=0 if quality >= 95 else 2)
 
 
 def _webp(pixels: Bytes, quality: int, kept: dict[str, bytes]) -> bytes:
