@@ -20,6 +20,8 @@ FORMATS = ("image/png", "image/jpeg", "image/webp")
 LONGEST_SIDE = 8192
 _AS_IT_CAME = 90
 _EXIF = b"Exif\0\0"
+_SMALL = 1_000_000
+"""Values of a picture that is coded in a few milliseconds."""
 _KEPT = ("icc_profile", "exif", "xmp")
 
 
@@ -123,8 +125,11 @@ def _jpeg(pixels: Bytes, quality: int, kept: dict[str, bytes]) -> bytes:
         pixels = _bytes(pixels[..., :3] * cover + 255 * (1 - cover))
     if "exif" in kept:
         kept = kept | {"exif": _EXIF + kept["exif"].removeprefix(_EXIF)}
-    # Not `optimize`: Pillow then codes the whole file in one call that holds the interpreter for half a second.
-    return _saved(pixels, "JPEG", kept, quality=quality, subsampling=0 if quality >= 95 else 2)
+    # To optimize, Pillow codes the whole file in one call that holds the interpreter: half a second for a 4K picture.
+    small = pixels.size < _SMALL
+    return _saved(
+        pixels, "JPEG", kept, quality=quality, optimize=small, subsampling=0 if quality >= 95 else 2
+    )
 
 
 def _webp(pixels: Bytes, quality: int, kept: dict[str, bytes]) -> bytes:
