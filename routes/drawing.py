@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from core.chat import Ask, Blob, Message, PictureWish, Remote, Text
 from core.errors import InvalidRequest, RequestTooLarge
 from core.pictures import sniff
-from fetch import Fetcher
 from routes import asking, media, multipart, remote, wishes
 from routes.exchange import Exchange
 from routes.models import KnownModels, name_of
@@ -102,7 +101,7 @@ def order_of(request: PictureRequest, exchange: Exchange, *, n: int, link: bool,
 
 
 async def asks_for(
-    exchange: Exchange, order: Order, models: KnownModels, fetcher: Fetcher | None, *, stream: bool = False
+    exchange: Exchange, order: Order, models: KnownModels, source: remote.Source, *, stream: bool = False
 ) -> list[Ask]:
     """One ask for each picture, with all input pictures at hand. Raises what fetching them raises."""
     prompt = order.prompt
@@ -110,7 +109,7 @@ async def asks_for(
     if order.inputs.mask is not None:
         prompt = f"{prompt}\n\n{MASK_NOTE}"
         parts.append(order.inputs.mask)
-    messages = await remote.fetched(exchange, fetcher, (Message("user", (Text(prompt), *parts)),))
+    messages = await remote.fetched(exchange, source, (Message("user", (Text(prompt), *parts)),))
     ask = Ask(
         model=order.model,
         messages=messages,

@@ -1,7 +1,10 @@
 """Pictures that a request names by their web address: fetched before the engine is asked."""
 
 import asyncio
+import contextlib
+import urllib.parse
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from core.chat import Blob, Message, Part, Remote
@@ -10,8 +13,11 @@ from fetch import Fetcher
 from routes import media
 from routes.body import IN_A_THREAD
 from routes.exchange import Exchange
+from routes.links import absolute
 from routes.presence import Presence, all_of
+from storage import Local
 
+ROUTE = "/files/"
 AT_ONCE = 4
 """Fetches of one request side by side."""
 
@@ -22,28 +28,16 @@ def is_remote(text: str) -> bool:
     return start.startswith(("http://", "https://"))
 
 
-async def blob(fetcher: Fetcher | None, url: str, field: str) -> Blob:
-    """The picture at `url`, checked as one that was sent along. Raises `InvalidRequest` naming `field`.
+class Source(Struct, frozen=True):
+    """Where they come from. fetch: other servers, None refuses their addresses. files: our own stored pictures."""
 
-    The caller's presence is not watched: `fetched` does that.
-    """
-    if fetcher is None:
-        raise InvalidRequest(
-            f"'{field}' is a web address, and this gateway does not fetch those. Send the picture itself as a"
-            " data URL (data:image/png;base64,...).",
-            param=field,
-        )
-    found = await fetcher.picture(url, field)
-    if len(found.data) < IN_A_THREAD:
-        return media.picture_from_bytes(found.data, field, found.mime, found.name)
-    return await asyncio.to_thread(media.picture_from_bytes, found.data, field, found.mime, found.name)
+    fetch: Fetcher | None = None
+    files: Local | None = None
 
 
-async def fetched(
-    exchange: Exchange, fetcher: Fetcher | None, messages: tuple[Message, ...]
-) -> tuple[Message, ...]:
+async def fetched(exchange: Exchange, source: Source, messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """The messages with every `Remote` part replaced by the picture: each address fetched once, a few side
-    by side, all together bounded like a request's body. The first that fails ends the others.
+    by side, all together bounded like a request's body. Links to our own stored pictures are read from the store. The first that fails ends the others.
 
     Call it once the body is read. Raises `CallerLeft` where the caller hangs up meanwhile.
     """
@@ -61,7 +55,7 @@ async def fetched(
     async def one(part: Remote) -> Blob:
         nonlocal total
         async with slots:
-            found = await blob(fetcher, part.url, part.field)
+            found = await _picture(exchange, source, part)
         total += len(found.data)
         if total > limit:
             raise RequestTooLarge(
@@ -84,4 +78,34 @@ async def fetched(
 
     return tuple(
         replace(message, parts=tuple(present(part) for part in message.parts)) for message in messages
+    )
+
+
+async def _picture(exchange: Exchange, source: Source, part: Remote) -> Blob:
+    own = absolute(exchange, ROUTE)
+    if source.files is not None and part.url.startswith(own):
+        found = await _stored(source.files, urllib.parse.unquote(part.url.removeprefix(own)), part.field)
+    elif source.fetch is not None:
+        found = await source.fetch.picture(part.url, part.field)
+    else:
+        raise InvalidRequest(
+            f"'{part.field}' is a web address, and this gateway does not fetch those. Send the picture itself as"
+            " a data URL (data:image/png;base64,...).",
+            param=part.field,
+        )
+    if len(found.data) < IN_A_THREAD:
+        return media.picture_from_bytes(found.data, part.field, found.mime)
+    return await asyncio.to_thread(media.picture_from_bytes, found.data, part.field, found.mime)
+
+
+async def _stored(files: Local, name: str, field: str) -> Blob:
+    found = await files.find(name)
+    # It may be swept at any moment.
+    with contextlib.suppress(OSError):
+        if found is not None:
+            return Blob(await asyncio.to_thread(found.path.read_bytes), found.content_type)
+    raise InvalidRequest(
+        f"'{field}' is a link to a picture that is not stored here (any more). Send the picture itself as a data"
+        " URL (data:image/png;base64,...).",
+        param=field,
     )

@@ -40,7 +40,7 @@ class GeminiHandlers:
 
     def __init__(self, services: RouteServices, models: KnownModels) -> None:
         self._chat = services.chat
-        self._fetch = services.fetch
+        self._source = remote.Source(services.fetch, services.files)
         self._models = models
         self._settings = services.settings
         self._default_model = services.settings.default_model
@@ -110,7 +110,7 @@ class GeminiHandlers:
                 return pictures.prediction_of(request, model, exchange)
 
         order = await exchange.json(understood)
-        asks = await drawing.asks_for(exchange, order, self._models, self._fetch)
+        asks = await drawing.asks_for(exchange, order, self._models, self._source)
         found = await asking.answers(exchange, self._chat, asks)
         response = encoded(pictures.predictions(found))
         await exchange.reply_in_pieces(response, headers=pictures.sizes_header(found))
@@ -121,7 +121,7 @@ class GeminiHandlers:
         wish = pictures.wish_for(request.terms, await self._models.known(model), exchange)
         ask = Ask(
             model=model,
-            messages=await remote.fetched(exchange, self._fetch, request.messages),
+            messages=await remote.fetched(exchange, self._source, request.messages),
             thinking=request.thinking,
             stream=stream,
             picture=wish,

@@ -25,7 +25,7 @@ class OpenAIHandlers:
 
     def __init__(self, services: RouteServices, models: KnownModels) -> None:
         self._chat = services.chat
-        self._fetch = services.fetch
+        self._source = remote.Source(services.fetch, services.files)
         self._clock = services.clock
         self._started = int(services.started)
         self._default_model = services.settings.default_model
@@ -40,7 +40,7 @@ class OpenAIHandlers:
         picture = self._picture_of(request, exchange, await self._models.known(model))
         ask = Ask(
             model=model,
-            messages=await remote.fetched(exchange, self._fetch, messages),
+            messages=await remote.fetched(exchange, self._source, messages),
             thinking=translate.thinking_of(request),
             stream=streamed,
             picture=picture,

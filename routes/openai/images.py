@@ -3,7 +3,7 @@
 import functools
 from typing import Any
 
-from routes import asking, body, multipart, sse
+from routes import asking, body, multipart, remote, sse
 from routes.drawing import Inputs, Order, asks_for, inputs_of, inputs_of_form, texts_of_form
 from routes.exchange import Exchange
 from routes.inline import encoded
@@ -20,7 +20,7 @@ class ImageHandlers:
     def __init__(self, services: RouteServices, models: KnownModels) -> None:
         self._chat = services.chat
         self._clock = services.clock
-        self._fetch = services.fetch
+        self._source = remote.Source(services.fetch, services.files)
         self._models = models
 
     async def generations(self, exchange: Exchange) -> None:
@@ -47,7 +47,7 @@ class ImageHandlers:
         await self._draw(exchange, order, streamed, "image_edit.completed")
 
     async def _draw(self, exchange: Exchange, order: Order, streamed: bool, kind: Kind) -> None:
-        asks = await asks_for(exchange, order, self._models, self._fetch, stream=streamed)
+        asks = await asks_for(exchange, order, self._models, self._source, stream=streamed)
         created = int(self._clock.now())
         link = functools.partial(absolute, exchange)
         if streamed:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from core.chat import Picture
-from routes import asking, body, multipart, wishes
+from routes import asking, body, multipart, remote, wishes
 from routes.drawing import Inputs, Order, asks_for, inputs_of, inputs_of_form, order_of, texts_of_form
 from routes.exchange import Exchange
 from routes.inline import Inline, encoded
@@ -20,7 +20,7 @@ class PictureHandlers:
 
     def __init__(self, services: RouteServices, models: KnownModels) -> None:
         self._chat = services.chat
-        self._fetch = services.fetch
+        self._source = remote.Source(services.fetch, services.files)
         self._models = models
 
     async def generate(self, exchange: Exchange) -> None:
@@ -51,7 +51,7 @@ class PictureHandlers:
         await self._draw(exchange, order)
 
     async def _draw(self, exchange: Exchange, order: Order) -> None:
-        asks = await asks_for(exchange, order, self._models, self._fetch)
+        asks = await asks_for(exchange, order, self._models, self._source)
         answers = await asking.answers(exchange, self._chat, asks)
         pictures = [answer.pictures[0] for answer in answers]
         response = wire.PicturesResponse(

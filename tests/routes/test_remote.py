@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from core.chat import Blob, Text
+from core.chat import Blob, Finish, Picture, Text, Usage
+from core.clock import SystemClock
 from fetch import Fetcher, FetchSettings, networks
 from routes import EdgeSettings
+from storage import Local, name_of
 from tests.fakes.edge import Edge, edge
 from tests.support.web import Site, moved, response, site
 
@@ -263,3 +265,48 @@ async def test_data_urls_and_addresses_go_together(near: Edge, web: Site) -> Non
         Blob(PNG + b"2", "image/png"),
         Blob(PNG, "image/png"),
     )
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Local:
+    return Local(tmp_path_factory.mktemp("files"), SystemClock())
+
+
+@pytest.fixture(scope="module")
+def keeping(files: Local) -> Iterator[Edge]:
+    """An edge that keeps pictures and fetches none."""
+    with edge(files=files) as found:
+        yield found
+
+
+@pytest.mark.parametrize("path", [CHAT, GENERATE, EDIT, "/v1/images/edits", "/v1/generate-images"])
+async def test_a_link_to_a_picture_of_our_own_is_read_from_the_store(
+    keeping: Edge, files: Local, path: str
+) -> None:
+    """It may be given back to be changed, wherever the gateway stands and though it fetches nothing."""
+    keeping.chat.reset()
+    keeping.chat.say(Picture(PNG, "image/png"), Finish(Usage(1, 1), "gemini-flash"))
+    name = name_of("a cat", "image/png", 0.0)
+    url = keeping.url + await files.put(name, PNG, "image/png")
+    body = {CHAT: chat(url), GENERATE: contents(url)}.get(path, {"prompt": "look", "image": url})
+    answer = await post(keeping, path, body)
+    assert answer.status_code == 200, answer.text
+    assert keeping.chat.asks[0].messages[0].parts == (Text("look"), Blob(PNG, "image/png"))
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ("/files/" + name_of("gone", "image/png", 0.0), "not stored here"),
+        ("/files/", "not stored here"),
+        ("/files/..%2F..%2Fetc%2Fpasswd", "not stored here"),
+        ("/files/../../etc/passwd", "not stored here"),
+        ("/other/a.png", "does not fetch those"),
+        (".example.com/files/a.png", "does not fetch those"),
+    ],
+)
+async def test_other_addresses_of_our_own_are_none(keeping: Edge, link: str, words: str) -> None:
+    """Only what the store has under that name."""
+    answer = await post(keeping, CHAT, chat(keeping.url + link))
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]["message"]
