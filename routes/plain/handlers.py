@@ -7,7 +7,7 @@ import msgspec
 
 from core.chat import Ask, Message, PictureWish, Text
 from core.errors import InvalidRequest
-from routes import asking, body
+from routes import asking, body, wishes
 from routes.bounds import Tally
 from routes.exchange import Exchange
 from routes.inline import Inline, encoded
@@ -32,11 +32,12 @@ class PlainHandlers:
         if not request.prompt.strip():
             raise InvalidRequest("'prompt' is empty. Write what the model should answer.", param="prompt")
         model = await self._models.known(name_of(request.model, self._default_model))
-        draws = model.category == "image"
+        keep = wishes.keeps_watermark(exchange, None)
+        wish = PictureWish(pixels=model.pixels, keep_watermark=keep, link=True)
         ask = Ask(
             model=model.id,
             messages=(Message("user", (Text(request.prompt),)),),
-            picture=PictureWish(pixels=model.pixels, link=True) if draws else None,
+            picture=wish if model.category == "image" else None,
             request_id=exchange.id,
             caller=exchange.caller_name,
         )

@@ -119,6 +119,8 @@ def test_generate_shows_pictures_as_markdown(gate: Edge) -> None:
         "model": "gemini-2.5-flash-image",
     }
     assert gate.chat.asks[0].picture == PictureWish(pixels=1024, link=True)
+    gate.http.post("/v1/generate?watermark=keep", json={"prompt": "a fox", "model": "gemini-2.5-flash-image"})
+    assert gate.chat.asks.pop().picture == PictureWish(pixels=1024, keep_watermark=True, link=True)
     gate.chat.say(Delta("Here: "), Picture(PNG, "image/png", link="https://a.example/(b) c.png"), END)
     found = post(gate, "/v1/generate").json()
     assert found["text"] == "Here: \n\n![image](https://a.example/%28b%29%20c.png)"

@@ -135,6 +135,29 @@ def test_a_caller_who_leaves_amid_the_body_is_forgotten(gate: Edge) -> None:
     assert gate.chat.asks == []
 
 
+FORM = (
+    b"POST /v1/images/edits HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=X\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n1e\r\n--X\r\nContent-Disposition: form\r\n"
+)
+
+
+def test_a_form_that_never_ends_times_out(gate: Edge) -> None:
+    """408, and the connection is closed."""
+    status, headers, _ = parsed(talk(gate, FORM))
+    assert status == 408
+    assert b"connection: close" in headers
+
+
+def test_a_caller_who_leaves_amid_a_form_is_forgotten(gate: Edge) -> None:
+    """Nothing goes on for them."""
+    before = gate.metric("gempool_cancelled_total")
+    with socket.create_connection(("127.0.0.1", gate.port), timeout=5) as connection:
+        connection.sendall(FORM)
+        until(lambda: gate.metric("gempool_requests_in_flight") == 1)
+    until(lambda: gate.metric("gempool_cancelled_total") == before + 1)
+    until(lambda: gate.metric("gempool_requests_in_flight") == 0)
+
+
 def test_pipelined_requests_are_answered_in_order(gate: Edge) -> None:
     """Two at once on one connection, then garbage: the answers come first, then 400 and the end."""
     requests = b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n" + post("/v1/chat/completions", CHAT)
