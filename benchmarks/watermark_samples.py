@@ -155,11 +155,11 @@ def negatives(seeds: range, height: int = 400, width: int = 420) -> Iterator[tup
             corner[-200:, -200:] = 255
             yield f"white corner on {kind}", corner
             for size, margin in ((48, 32), (96, 64), (48, 96)):
-                for name, star in _strangers(clean, size, margin, rng):
+                for name, star in strangers(clean, size, margin, rng):
                     yield f"{name} {size} on {kind}", star
 
 
-def _strangers(clean: Bytes, size: int, margin: int, rng: np.random.Generator) -> Iterator[tuple[str, Bytes]]:
+def strangers(clean: Bytes, size: int, margin: int, rng: np.random.Generator) -> Iterator[tuple[str, Bytes]]:
     shape = coverage(size)[..., None].astype(np.float64)
     rows = slice(clean.shape[0] - margin - size, clean.shape[0] - margin)
     columns = slice(clean.shape[1] - margin - size, clean.shape[1] - margin)

@@ -166,6 +166,64 @@ def test_alerts(config: str | None) -> None:
     _ended(alerts.test(_set({"config_file": config})))
 
 
+@main.group()
+def watermark() -> None:
+    """The visible logo on pictures: look for it, take it off, learn what it looks like.
+
+    Pictures without the logo, or with something that may be another star, are never changed.
+    """
+
+
+_STARS = click.option("--stars", default="", metavar="FILE", help="A star file; the built-in star otherwise.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+
+
+@watermark.command("calibrate")
+@click.argument("file")
+@click.option(
+    "--out", default="stars.json", metavar="FILE", show_default=True, help="The star file to write."
+)
+def calibrate_logo(file: str, out: str) -> None:
+    """Read the star off a capture of the logo on pure black (PNG), into a star file.
+
+    watermark.stars_file names it to the gateway. A file that is there gets the star's size added or replaced.
+    """
+    from gateway import logo
+
+    _told(logo.calibrate(file, out))
+
+
+@watermark.command("inspect")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@_STARS
+@_JSON
+def inspect_logo(files: tuple[str, ...], stars: str, as_json: bool) -> None:
+    """Tell of each picture whether it carries the logo; exit code 1 where one cannot be read."""
+    from gateway import logo
+
+    _told(logo.inspect(files, stars, as_json))
+
+
+@watermark.command("clean")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--out", default="", metavar="DIR", help="The folder to write to; beside the picture otherwise."
+)
+@click.option("--in-place", is_flag=True, help="Write over the picture.")
+@click.option(
+    "--compare", is_flag=True, help="Write NAME.compare.png too: the logo's place before and after."
+)
+@_STARS
+@_JSON
+def clean_logo(
+    files: tuple[str, ...], out: str, in_place: bool, compare: bool, stars: str, as_json: bool
+) -> None:
+    """Write each picture that carries the logo as NAME.clean.EXT, without it and declared as made by AI."""
+    from gateway import logo
+
+    _told(logo.clean(files, stars, out, in_place, compare, as_json))
+
+
 @main.command()
 def version() -> None:
     """Print the version."""

@@ -18,6 +18,7 @@ from watermark.png import Png, Unreadable
 from watermark.star import Stars
 
 _WHOLE, _HALVED = 0, 2
+_SMALL = 1_000_000
 MAX_PIXELS = 64_000_000
 
 
@@ -115,7 +116,8 @@ def _jpeg(data: bytes, cleaner: Cleaner) -> CleanedBytes:
         options: dict[str, Any] = {
             "qtables": image.quantization,
             "progressive": bool(image.info.get("progressive")),
-            "optimize": True,
+            # To optimize, Pillow codes the whole file in one call that holds the interpreter.
+            "optimize": pixels.size < _SMALL,
         }
         if image.mode != "L":
             options["subsampling"] = sampling

@@ -84,7 +84,7 @@ class Mark:
 class Stars:
     """Every mark that is looked for.
 
-    maps: coverage maps (values 0 to 1) by size, 48 or 96, that replace the formula's, from `calibrate`.
+    maps: coverage maps (values 0 to 1) by size, 48 or 96, that replace the formula's, from `calibrate_star`.
     """
 
     def __init__(self, maps: Mapping[int, Floats] | None = None) -> None:
