@@ -42,7 +42,7 @@ class Accounting:
         match outcome:
             # The account is well; at most it makes no pictures, and nothing else of it is to rest for that.
             case PicturesUsedUp() | PicturesUnavailable():
-                self._resting.rest(account, self._picture_rest, outcome.reason)
+                self._resting.rest(account, attempt.lease.lane, self._picture_rest, outcome.reason)
                 self._metrics.pictures.labels("used_up").inc()
                 outcome = None
             case OnlyWebPictures():

@@ -100,12 +100,12 @@ class Engine:
         last: UpstreamError | None = None
         while True:
             before = now()
-            resting = NOBODY if wish is None else self._resting.accounts()
+            resting = NOBODY if wish is None else self._resting.accounts(lanes)
             try:
                 lease = await self._lease(ask, lanes, resting.union(tried), deadline, patience)
             except AllTried as error:
                 if resting and tried <= resting:
-                    raise self._no_pictures(ask, last) from last
+                    raise self._no_pictures(ask, lanes, last) from last
                 # Every account had its turn. Those that failed softly may do better the next time, and
                 # those that cool are waited for in the queue, which knows when they come or go for good.
                 pause = _PAUSE * 2**rounds
@@ -141,7 +141,7 @@ class Engine:
             except UpstreamError as error:
                 if now() > deadline - _ENOUGH and self._cut_short(error, attempt):
                     self._accounting.settle(attempt, None, cancelled=True)
-                    raise _out_of_time(self._settings.deadline) from error
+                    raise _out_of_time(self._settings.deadline, ask) from error
                 await asyncio.shield(self._accounting.settle(attempt, error))
                 if attempt.begun:
                     raise UpstreamFailed(_BROKEN_OFF) from error
@@ -163,7 +163,7 @@ class Engine:
                 if from_web == _SHOWN_FROM_WEB:
                     raise last.refusal()
             if now() > deadline - _ENOUGH:
-                raise _out_of_time(self._settings.deadline) from last
+                raise _out_of_time(self._settings.deadline, ask) from last
             if left <= 0:
                 raise UpstreamFailed(retry_after=_RETRY_AFTER) from last
         if (text := attempt.whole()) is not None:
@@ -256,11 +256,11 @@ class Engine:
             return True
         return attempt.bounds.first_content < self._first_content(attempt.ask)
 
-    def _no_pictures(self, ask: Ask, last: UpstreamError | None) -> GatewayError:
+    def _no_pictures(self, ask: Ask, lanes: Sequence[str], last: UpstreamError | None) -> GatewayError:
         """Every account that could be asked makes no pictures for now."""
         if isinstance(last, OnlyWebPictures):
             return last.refusal()
-        wait, reason = self._resting.first_back()
+        wait, reason = self._resting.first_back(lanes)
         message = (
             f"No account makes pictures for '{ask.model[:80]}' now. Please try again in {wait:.0f} seconds."
         )
@@ -301,10 +301,9 @@ def _leaves_rotation(error: UpstreamError) -> bool:
     }
 
 
-def _out_of_time(deadline: float) -> DeadlineExceeded:
-    return DeadlineExceeded(
-        f"No account answered within {deadline:g} seconds. Try again, or ask for a shorter answer."
-    )
+def _out_of_time(deadline: float, ask: Ask) -> DeadlineExceeded:
+    less = "a shorter answer" if ask.picture is None else "fewer pictures at once"
+    return DeadlineExceeded(f"No account answered within {deadline:g} seconds. Try again, or ask for {less}.")
 
 
 def _words(ask: Ask) -> str:

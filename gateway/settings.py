@@ -104,7 +104,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         "config/accounts.yaml"
     )
     data_dir: Annotated[
-        Path, Setting(PATH, "Where the embedded store and cookie caches live.", env="GEMPOOL_DATA_DIR")
+        Path,
+        Setting(PATH, "Where the embedded store, cookie caches and pictures live.", env="GEMPOOL_DATA_DIR"),
     ] = Path("data")
     upstream_ca_file: Annotated[
         Path | None,

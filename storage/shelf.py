@@ -11,6 +11,10 @@ from storage.objects import Objects, StorageError
 
 log = structlog.get_logger("gempool.storage")
 
+SLOW = 2.0
+"""Seconds. A store that has failed after longer than this is left alone for a while: each picture would wait as long."""
+LEFT_ALONE = 30.0
+
 
 class Stored(Struct, frozen=True):
     """A picture that was kept: its name, its link (a path of the gateway's own where it begins with a slash), and the
@@ -22,18 +26,26 @@ class Stored(Struct, frozen=True):
 
 
 class Shelf:
-    """The store that was asked for, with the local folder behind it."""
+    """The store that was asked for, with the local folder behind it.
+
+    A store that fails slowly is not tried again for LEFT_ALONE seconds; the folder takes what comes meanwhile.
+    """
 
     def __init__(self, store: Objects, fallback: Local, metrics: Metrics, clock: Clock) -> None:
         self._store = store
         self._fallback = fallback
         self._metrics = metrics
         self._clock = clock
+        self._alone_until = 0.0
 
     async def keep(self, data: bytes, content_type: str, prompt: str) -> Stored:
         """Store one picture. Raises StorageError where even the local folder has not taken it."""
         name = name_of(prompt, content_type, self._clock.now())
+        now = self._clock.monotonic
         for store in dict.fromkeys((self._store, self._fallback)):
+            started = now()
+            if store is not self._fallback and started < self._alone_until:
+                continue
             try:
                 link = await store.put(name, data, content_type)
             except StorageError as error:
@@ -41,6 +53,8 @@ class Shelf:
                 log.error("a picture was not stored", store=store.kind, picture=name, why=str(error))
                 if store is self._fallback:
                     raise
+                if now() - started > SLOW:
+                    self._alone_until = now() + LEFT_ALONE
                 continue
             fell_back = store is not self._store
             self._metrics.pictures_stored.labels(store.kind, "fallback" if fell_back else "ok").inc()

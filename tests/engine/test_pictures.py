@@ -217,6 +217,18 @@ async def test_used_up_pictures_are_another_accounts_to_make(atelier: Atelier) -
     assert await state(pool, "a0") == (State.ACTIVE, "")
 
 
+async def test_what_is_used_up_with_one_model_is_asked_of_another(atelier: Atelier) -> None:
+    """Each model of an account has pictures of its own."""
+    atelier.web.anybody = [[Delta(USED_UP), Done()], [picture(), Done()]]
+    engine, _ = await atelier.open(1)
+    with pytest.raises(UsedUp):
+        await engine.answer(wished())
+    other = replace(wished(), model="gemini-2.5-pro")
+    assert len((await engine.answer(other)).pictures) == 1
+    with pytest.raises(UsedUp):
+        await engine.answer(wished())
+
+
 async def test_when_everybodys_pictures_are_used_up_the_wait_is_told(atelier: Atelier) -> None:
     """429 with when to come back; then without asking anybody; afterwards they are asked anew."""
     atelier.web.anybody = [[Delta(USED_UP), Done()]]
