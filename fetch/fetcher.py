@@ -117,16 +117,18 @@ class Fetcher:
 
     async def _get(self, target: httpx.URL) -> bytes | str:
         """The picture, or where the answer redirects to."""
-        connect = {"connect": self.settings.connect_timeout}
+        extensions = {
+            "timeout": {"connect": self.settings.connect_timeout},
+            # No certificate names the dot that may end a host.
+            "sni_hostname": target.raw_host.decode().rstrip("."),
+        }
         # A pool for one request: what was checked for this address is of no use to another.
         async with httpcore.AsyncConnectionPool(ssl_context=self._tls, network_backend=self._dialer) as pool:
             request = httpcore.URL(
                 scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path
             )
             headers = [(b"Host", target.netloc), *self._headers]
-            async with pool.stream(
-                b"GET", request, headers=headers, extensions={"timeout": connect}
-            ) as response:
+            async with pool.stream(b"GET", request, headers=headers, extensions=extensions) as response:
                 head = {name.lower(): value for name, value in response.headers}
                 if response.status in _REDIRECTS and b"location" in head:
                     return head[b"location"].decode(errors="replace")

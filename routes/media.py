@@ -14,6 +14,8 @@ MAX_PIXELS = 100_000_000
 _PICTURES = "Send PNG, JPEG, WebP, GIF, HEIC or AVIF."
 _PREFIX = 80
 """Characters within which the comma of a data URL without `data:` stands."""
+_TAIL = 4096
+_PADDING = b"\0\r\n\t "
 _STEPS = 200_000
 """Pieces of a file that are followed to its end; no whole picture within the other bounds has more."""
 _TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;.*)?", re.ASCII | re.DOTALL)
@@ -165,8 +167,11 @@ def _jpeg_ends(data: bytes) -> bool:
     # A preview within the metadata has an end of its own, so only one behind the picture's own scan counts.
     at = 2
     for _ in range(_STEPS):
-        if data[at : at + 1] != b"\xff" or at + 4 > len(data):
+        if at + 4 > len(data):
             return False
+        if data[at] != 0xFF:
+            # Readers skip what stands between two segments; here only the very end counts then.
+            return data[-_TAIL:].rstrip(_PADDING).endswith(b"\xff\xd9")
         marker = data[at + 1]
         if marker == 0xDA:
             return data.find(b"\xff\xd9", at) > 0
@@ -201,7 +206,7 @@ def _gif_ends(data: bytes) -> bool:
         elif kind == 0x2C and at + 10 < len(data):
             at += 11 + _colours(data[at + 9])
         else:
-            return False
+            return data[-_TAIL:].rstrip(_PADDING).endswith(b";")
     return True
 
 

@@ -328,15 +328,17 @@ async def test_tls_is_spoken_with_the_name_and_to_the_address_that_was_checked()
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     names = Names(pictures_test=[["127.0.0.1"]], other_test=[["127.0.0.1"]])
+    names.answers["pictures.test."] = [["127.0.0.1"]]
     async with site(tls=served) as web:
         web.pages["/a.png"] = response(PNG)
         fetching = fetcher(names, trusting)
         assert (await fetching.picture(f"https://pictures.test:{web.port}/a.png", FIELD)).data == PNG
-        assert web.names == ["pictures.test"]
+        assert (await fetching.picture(f"https://pictures.test.:{web.port}/a.png", FIELD)).data == PNG
+        assert web.names == ["pictures.test"] * 2
         assert f"host: pictures.test:{web.port}" in web.requests[0].lower()
         assert "encryption failed" in await refused(fetching, f"https://other.test:{web.port}/a.png")
         assert "encryption failed" in await refused(fetcher(names), f"https://pictures.test:{web.port}/a.png")
-    assert len(web.requests) == 1
+    assert len(web.requests) == 2
 
 
 async def test_ipv6_servers_are_reached_by_their_address() -> None:

@@ -182,6 +182,9 @@ async def test_fetched_pictures_are_bounded_together(near: Edge, web: Site) -> N
         web.pages[f"/{n}.png"] = response(large)
     answer = await post(near, CHAT, chat(*(f"{web.url}/{n}.png" for n in range(3))))
     assert answer.status_code == 200
+    web.pages["/larger.png"] = response(larger := PNG + bytes(90_000))
+    assert (await post(near, CHAT, chat(f"{web.url}/larger.png"))).status_code == 200
+    assert near.chat.asks[-1].messages[0].parts[1] == Blob(larger, "image/png")
     answer = await post(near, CHAT, chat(*(f"{web.url}/{n}.png" for n in range(4))))
     assert answer.status_code == 413
     assert f"more than {BODY_LIMIT} bytes" in answer.json()["error"]["message"]
