@@ -4,13 +4,14 @@
 
 A real `gempool serve` with the simulator behind it, five accounts. A text stream of short frames runs first alone and
 then while the pictures are made, cleaned and sent as base64; the gaps between its chunks are compared, and the
-gateway's memory is read from /proc. Goals: the p99 gap grows by at most 50 ms, the peak stays under 2 GiB. The caller
+gateway's memory is read from /proc. Goals: the p99 gap grows by at most 50 ms, the peak stays under 2 GiB. The callers
 and the simulator share the machine's cores with the gateway, so the gaps are an upper bound.
 """
 
 import argparse
 import contextlib
 import json
+import multiprocessing
 import os
 import platform
 import re
@@ -22,6 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -78,7 +80,8 @@ def gaps(url: str, until: threading.Event | None) -> list[float]:
             return found
 
 
-def picture(url: str, pixels: int, number: int, sizes: list[str]) -> None:
+def picture(url: str, pixels: int, number: int) -> str:
+    """Its size as the answer tells it."""
     body = {
         "model": "gemini-3-pro-image-preview-4k",
         "prompt": f"a harbour in winter, number {number}",
@@ -86,7 +89,8 @@ def picture(url: str, pixels: int, number: int, sizes: list[str]) -> None:
     }
     answer = httpx.post(f"{url}/v1/images/generations", json=body, timeout=280)
     answer.raise_for_status()
-    sizes.append(answer.json()["data"][0]["size"])
+    size: str = answer.json()["data"][0]["size"]
+    return size
 
 
 def p(values: list[float], percent: float) -> float:
@@ -145,7 +149,13 @@ def main() -> None:
             return False
 
         wait(ready)
-        picture(url, args.pixels, -1, [])  # the simulator keeps its pictures once they are made
+        # In processes of their own, for the reader's clock must not wait for their reading of JSON.
+        callers = stack.enter_context(
+            ProcessPoolExecutor(args.pictures, mp_context=multiprocessing.get_context("spawn"))
+        )
+        callers.submit(
+            picture, url, args.pixels, -1
+        ).result()  # the simulator keeps its pictures once they are made
         idle = memory(gateway.pid, "VmRSS")
         rows: list[tuple[float, float]] = []
         sizes: list[str] = []
@@ -156,15 +166,9 @@ def main() -> None:
             beside: list[float] = []
             reader = threading.Thread(target=lambda b=beside, d=done: b.extend(gaps(url, d)))
             reader.start()
-            callers = [
-                threading.Thread(target=picture, args=(url, args.pixels, n, sizes))
-                for n in range(args.pictures)
-            ]
             began = time.perf_counter()
-            for caller in callers:
-                caller.start()
-            for caller in callers:
-                caller.join()
+            running_now = [callers.submit(picture, url, args.pixels, n) for n in range(args.pictures)]
+            sizes += [made.result() for made in running_now]
             took.append(time.perf_counter() - began)
             done.set()
             reader.join()
