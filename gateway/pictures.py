@@ -1,6 +1,7 @@
 """From settings to what finishes and keeps pictures."""
 
 import asyncio
+from pathlib import Path
 
 import structlog
 from msgspec import Struct
@@ -8,8 +9,9 @@ from msgspec import Struct
 from core.clock import Clock
 from core.metrics import Metrics
 from engine import Studio, StudioSettings
-from gateway.settings import Settings
+from gateway.settings import Settings, SettingsError
 from storage import S3, Local, Objects, Shelf, StorageError
+from watermark import Stars, read_stars
 
 log = structlog.get_logger("gempool.storage")
 
@@ -33,6 +35,7 @@ class Pictures(Struct, frozen=True):
 
 
 def pictures_of(settings: Settings, metrics: Metrics, clock: Clock) -> Pictures:
+    """Raises SettingsError where the file of the logo's shape cannot be used."""
     storage = settings.storage
     folder = storage.directory or settings.data_dir / "pictures"
     local = Local(folder, clock, storage.max_age, storage.max_bytes)
@@ -40,7 +43,16 @@ def pictures_of(settings: Settings, metrics: Metrics, clock: Clock) -> Pictures:
     shelf = Shelf(store, local, metrics, clock)
     watermark = settings.watermark
     options = StudioSettings(watermark.enabled, watermark.workers, watermark.max_pixels)
-    return Pictures(local, store, Studio(shelf, options, metrics))
+    return Pictures(local, store, Studio(shelf, options, metrics, _stars(watermark.stars_file)))
+
+
+def _stars(file: Path | None) -> Stars | None:
+    if file is None:
+        return None
+    try:
+        return read_stars(file.read_bytes())
+    except (OSError, ValueError) as problem:
+        raise SettingsError([f"watermark.stars_file: {file} cannot be used. {problem}"]) from problem
 
 
 def _s3(settings: Settings) -> S3:

@@ -271,7 +271,6 @@ class WatermarkSettings(Struct, frozen=True):
         Setting(
             FILE,
             "A file of `gempool watermark calibrate`: how the logo looks, where it has changed.",
-            pending="the calibrated logo",
         ),
     ] = None
     workers: Annotated[

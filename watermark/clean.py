@@ -157,10 +157,15 @@ def _verdict(found: Candidate, shape: tuple[int, ...]) -> Verdict:
     )
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)
+def cleaner_of(stars: Stars | None) -> Cleaner:
+    """The cleaner that knows these stars, the formula's where None: the same one for the same stars."""
+    return Cleaner(stars)
+
+
 def formula_cleaner() -> Cleaner:
     """The cleaner that knows the formula's stars."""
-    return Cleaner()
+    return cleaner_of(None)
 
 
 def clean_pixels(bgr: Bytes, stars: Stars | None = None, lossy: bool = False) -> CleanedPixels:
@@ -169,4 +174,4 @@ def clean_pixels(bgr: Bytes, stars: Stars | None = None, lossy: bool = False) ->
     stars: calibrated marks; the formula's by default. lossy: the picture was coded with loss since it was marked.
     The input is never changed; where nothing was found, the very same array comes back.
     """
-    return (formula_cleaner() if stars is None else Cleaner(stars)).pixels(bgr, lossy)
+    return cleaner_of(stars).pixels(bgr, lossy)

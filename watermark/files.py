@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
 from core.pictures import measure
-from watermark.clean import LEAST_SIDE, Cleaner, Patch, Verdict, formula_cleaner
+from watermark.clean import LEAST_SIDE, Cleaner, Patch, Verdict, cleaner_of
 from watermark.coding import of_jpeg, of_webp
 from watermark.find import REACH
 from watermark.png import Png, Unreadable
@@ -36,7 +36,7 @@ def clean_bytes(data: bytes, stars: Stars | None = None, max_pixels: int = MAX_P
     The format and its metadata stay. PNG: only the logo's pixels change. JPEG: coded again with the file's own tables.
     WebP: written lossless, so that nothing outside the logo changes. max_pixels: more, by the header, are not decoded.
     """
-    cleaner = formula_cleaner() if stars is None else Cleaner(stars)
+    cleaner = cleaner_of(stars)
     picture = measure(data)
     if picture is None or picture.format not in ("image/png", "image/jpeg", "image/webp"):
         return CleanedBytes(data, Verdict(False, "unsupported", detail="not a PNG, JPEG or WebP picture"))

@@ -13,10 +13,12 @@ import pytest
 from benchmarks.watermark_samples import encode, stamp, texture
 from core.chat import Delta, Picture
 from gateway.app import create_app
-from gateway.settings import load
+from gateway.settings import SettingsError, load
 from pool.upstream import Done
 from tests.fakes.server import serving, until
 from tests.fakes.sessions import FakeWeb
+from watermark import write_stars
+from watermark.star import coverage
 
 MARKED = encode(stamp(texture("fractal", 1, 300, 400), "v1", 48, (32, 32)), "png")
 ASK = {"prompt": "a fox", "response_format": "url"}
@@ -56,6 +58,13 @@ def drawn(url: str, **changes: Any) -> dict[str, Any]:
     answer = httpx.post(f"{url}/v1/images/generations", json=ASK | changes, timeout=20)
     assert answer.status_code == 200, answer.text
     return dict(answer.json()["data"][0])
+
+
+async def one_picture(scope: Any, receive: Any, send: Any) -> None:
+    """A server of the operator's own network that has a picture."""
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": MARKED})
 
 
 def counted(url: str, line: str) -> bool:
@@ -124,6 +133,21 @@ def test_a_folder_that_cannot_be_written_gives_the_picture_inline(start: Start, 
     assert base64.b64decode(item["url"].partition("base64,")[2]).startswith(b"\x89PNG")
 
 
+def test_a_calibrated_logo_is_what_is_looked_for(start: Start, tmp_path: Path) -> None:
+    """The file of `gempool watermark calibrate` takes the place of the formula's star."""
+    file = tmp_path / "star"
+    file.write_bytes(write_stars({48: coverage(48)[::-1, :24].repeat(2, 1)}))
+    assert drawn(start(GEMPOOL__WATERMARK__STARS_FILE=str(file)))["watermark"] != "removed"
+
+
+def test_a_file_that_is_no_logo_stops_the_start(start: Start, tmp_path: Path) -> None:
+    """The error names the setting and the file."""
+    file = tmp_path / "star"
+    file.write_bytes(b"no star")
+    with pytest.raises(SettingsError, match=r"watermark\.stars_file: .*star cannot be used"):
+        start(GEMPOOL__WATERMARK__STARS_FILE=str(file))
+
+
 def test_the_folder_is_swept(start: Start, tmp_path: Path) -> None:
     """From the start on, by the size that is set."""
     folder = tmp_path / "data" / "pictures"
@@ -142,16 +166,16 @@ def test_pictures_by_web_address_stay_out_of_our_own_network(
 ) -> None:
     """Unless the operator opens a part of it."""
     url = start(**allow)
-    link = drawn(url)["url"]
-    edit = {"prompt": "make it blue", "image": link}
-    assert httpx.post(f"{url}/v1/images/edits", json=edit, timeout=20).status_code == status
-    assert len(web.asked) == (2 if status == 200 else 1)
+    with serving(one_picture) as elsewhere:
+        edit = {"prompt": "make it blue", "image": f"{elsewhere}/fox.png"}
+        assert httpx.post(f"{url}/v1/images/edits", json=edit, timeout=20).status_code == status
+    assert [prompt.files[0].data for _, prompt, _ in web.asked] == [MARKED] * (status == 200)
 
 
 def test_fetching_can_be_switched_off(start: Start) -> None:
     """A caller is told."""
     url = start(GEMPOOL__SERVER__FETCH_REMOTE="false", GEMPOOL__SERVER__FETCH_ALLOW="127.0.0.0/8")
-    edit = {"prompt": "make it blue", "image": f"{url}/files/a.png"}
+    edit = {"prompt": "make it blue", "image": "http://127.0.0.1:9/fox.png"}
     answer = httpx.post(f"{url}/v1/images/edits", json=edit, timeout=20)
     assert answer.status_code == 400
     assert "image" in answer.json()["error"]["message"]
