@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, TypeAlias
 
+from curl_cffi import CurlOpt
 from curl_cffi.aio import CURL_POLL_NONE, CURL_SOCKET_TIMEOUT
 from curl_cffi.curl import CURL_WRITEFUNC_ERROR
 from curl_cffi.requests import AsyncSession, Response
@@ -14,6 +15,11 @@ from curl_cffi.requests.exceptions import SessionClosed
 Sink: TypeAlias = Callable[[bytes], bool | None]
 """Takes a piece of a body; False ends the transfer."""
 
+_FASTEST = 8 * 1024 * 1024
+"""Bytes a second of one transfer. On a fast line curl would read megabytes in one turn of the loop, and ten
+large pictures at once would hold up every text stream beside them."""
+_BLOCK = 8192
+"""Bytes that curl reads at a time; a turn of the loop is some dozens of them."""
 _PULSE = 0.1
 """Seconds between two looks at curl's own timers while something is in flight."""
 
@@ -106,6 +112,8 @@ class Wire:
         self._in_flight = 0
         self._timer: asyncio.TimerHandle | None = None
         session.acurl._timeout_checker.cancel()
+        session.curl_options[CurlOpt.MAX_RECV_SPEED_LARGE] = _FASTEST  # type: ignore[assignment]  # typed as text
+        session.curl_options[CurlOpt.BUFFERSIZE] = _BLOCK  # type: ignore[assignment]  # as above
 
     @property
     def in_flight(self) -> int:

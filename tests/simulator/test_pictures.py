@@ -67,9 +67,7 @@ def test_aspects_have_the_published_sizes(asked: str, pixels: int, size: tuple[i
     assert original_size(f"{DRAW}\n{asked}", pixels) == size
 
 
-@pytest.mark.parametrize(
-    ("pixels", "format"), [(1024, "png"), (2048, "jpeg"), (4096, "png"), (1024, "webp")]
-)
+@pytest.mark.parametrize(("pixels", "format"), [(1024, "png"), (2048, "jpeg"), (4096, "png"), (1024, "webp")])
 async def test_the_original_and_its_previews(
     sim: Simulator, open_client: OpenClient, open_bare: OpenBare, pixels: int, format: PictureFormat
 ) -> None:

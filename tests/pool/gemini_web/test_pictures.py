@@ -240,6 +240,31 @@ async def _kept_once() -> None:
     assert peak < 1.34 * len(whole)
 
 
+async def test_a_download_leaves_room_on_the_line(web: Simulator, open_session: Open) -> None:
+    """However fast the line is, a large picture arrives over many turns of the loop."""
+    web.set_defaults(full_pixels=4096)
+    session = await open_session()
+    await draw(session, pixels=1024, forget=False)
+    (known,) = web.world.pictures._pictures.values()
+    size = len(web.world.pictures.painter.file(known.look, 0))
+    url = f"https://lh3.googleusercontent.com/rd-gg/{known.token}=d-I"
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.001)
+            turns += 1
+
+    body, turning = Body(size), asyncio.ensure_future(turn())
+    started = time.monotonic()
+    await session._client.send(Request("GET", url), total=20, sink=body.take)
+    turning.cancel()
+    assert len(body.whole()) == size
+    assert time.monotonic() - started > 0.5 * size / 2**23
+    assert turns > 50
+
+
 async def test_several_pictures_come_in_their_order(web: Simulator, open_session: Open) -> None:
     """All of them, each its own, side by side."""
     web.queue_reply(Script(text="Four of them", images=4, picture_format="jpeg"))
