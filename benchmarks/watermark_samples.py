@@ -172,7 +172,11 @@ def strangers(clean: Bytes, size: int, margin: int, rng: np.random.Generator) ->
     yield "opaque white star", laid(shape, 255)
     yield "black star", laid(shape * 0.5, 0)
     yield "yellow star", laid(shape * 0.5, (0, 230, 255))
-    yield "grey star", laid(shape * 0.5, 200)
+    ground = float(np.median(clean[rows, columns]))
+    for name, grey in (("grey star", 200), ("dim star", 140)):
+        # Where its step is about that of the V2 logo, it is the logo to all who look.
+        if abs(0.5 * (grey - ground) / (0.3 * (255 - ground)) - 1) > 0.25:
+            yield name, laid(shape * 0.5, grey)
     yield "faint star", laid(shape * 0.12, 255)
     diamond = np.abs(np.linspace(-1, 1, size))
     yield "diamond", laid((diamond[:, None] + diamond < 1)[..., None] * 0.5, 255)

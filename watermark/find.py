@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watermark.star import Floats
-from watermark.template import PAD, Evidence, Template, local, pairs
+from watermark.template import PAD, Evidence, Template, halved, local, pairs
 
 Bytes = NDArray[np.uint8]
 
@@ -119,7 +119,9 @@ class Finder:
         for size, margins in _SLOTS.items():
             for margin in margins if size in self._scouts else ():
                 top, left = height - margin - size, width - margin - size
-                score = view.field.score(self._scouts[size], top, left)
+                if top < 0 or left < 0:
+                    continue
+                score = view.score(self._scouts[size], top, left)
                 if score >= view.rigour.screen:
                     slots.append((score, size, top, left))
         for _, size, top, left in sorted(slots, reverse=True)[:3]:
@@ -144,24 +146,23 @@ class Finder:
     def _search(self, view: "View") -> list[tuple[int, int, int]]:
         """(size, top, left) of the places that look most like a logo, best first."""
         places = []
-        odd = (view.grey.shape[0] % 2, view.grey.shape[1] % 2)
+        height, width = view.grey.shape
         for size, spectrum in self._spectra.items():
-            scout = self._scouts[size]
             scale = 2 if size == 96 else 1
-            field = view.field
+            if min(height, width) // scale < size // scale:
+                continue
             if scale == 2:
-                even = view.grey[odd[0] :, odd[1] :]
-                if min(even.shape) < size:
-                    continue
-                half = cv2.resize(even, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-                field = _Field(np.asarray(half), view.rigour)
-            for score, top, left in field.peaks(spectrum, size // scale, scout.energy):
+                # From the last pixel on, so that pairs of pixels are counted from the corner.
+                at = (height % 2, width % 2)
+                field = _Field(halved(view.grey[at[0] :, at[1] :]), view.rigour)
+            else:
+                at = (max(height - _FIELD - PAD, 0), max(width - _FIELD - PAD, 0))
+                field = _Field(view.grey[at[0] :, at[1] :], view.rigour)
+            for score, top, left in field.peaks(spectrum, size // scale, self._scouts[size].energy):
                 if score >= view.rigour.screen:
-                    places.append(
-                        (score, size, top * scale + odd[0] * (scale - 1), left * scale + odd[1] * (scale - 1))
-                    )
+                    places.append((score, size, top * scale + at[0], left * scale + at[1]))
         best = [
-            view.field.refined(self._scouts[size], top, left)
+            view.refined(self._scouts[size], top, left)
             for _, size, top, left in sorted(places, reverse=True)[:3]
         ]
         return [
@@ -216,6 +217,11 @@ def _objection(found: Candidate, view: "View") -> str:
     if mark.kind == "v2" and not stamped and evidence.score > 60 and explained < rigour.explained:
         # A strong step that is only half explained: a star of another white and another peak.
         return "half explained"
+    if mark.kind == "v2":
+        grey = _padded(view.grey, found.top, found.left, mark.size)
+        fading, weight = found.template.fading(grey, evidence.trust)
+        if fading > 1.2 and (fading - 1) * weight > 5:
+            return "another white"
     if not _channels_agree(found, view):
         return "colour"
     if evidence.residue > evidence.before - 0.1:
@@ -251,7 +257,27 @@ class View:
         self.corner = corner
         self.rigour = rigour
         self.grey = light_of(corner, rigour) if grey is None else np.asarray(grey, np.float32)
-        self.field = _Field(self.grey, rigour)
+
+    def score(self, scout: Template, top: int, left: int) -> float:
+        return self._around(top, left, scout.mark.size)[0].score(scout, min(top, PAD), min(left, PAD))
+
+    def refined(self, scout: Template, top: int, left: int) -> tuple[float, int, int, int]:
+        """The best place around one: score, size, top, left."""
+        size = scout.mark.size
+        field, first, second = self._around(top - 1, left - 1, size + 2)
+        around = (-1, 0, 1)
+        best = max(
+            (field.score(scout, top + y - first, left + x - second), top + y, left + x)
+            for y in around
+            for x in around
+        )
+        return best[0], size, best[1], best[2]
+
+    def _around(self, top: int, left: int, size: int) -> "tuple[_Field, int, int]":
+        """The field of a box and PAD around it, and its place."""
+        first, second = max(top - PAD, 0), max(left - PAD, 0)
+        part = self.grey[first : top + size + PAD, second : left + size + PAD]
+        return _Field(part, self.rigour), first, second
 
 
 class _Field:
@@ -294,12 +320,6 @@ class _Field:
             found.append((best, y + top, x + left))
             scores[max(y - 6, 0) : y + 7, max(x - 6, 0) : x + 7] = 0
         return found
-
-    def refined(self, scout: Template, top: int, left: int) -> tuple[float, int, int, int]:
-        """The best place around one: score, size, top, left."""
-        around = (-1, 0, 1)
-        best = max((self.score(scout, top + y, left + x), top + y, left + x) for y in around for x in around)
-        return best[0], scout.mark.size, best[1], best[2]
 
 
 def _spectrum(scout: Template) -> Floats:

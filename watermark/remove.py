@@ -18,57 +18,78 @@ _ROUNDS = 4
 
 
 @dataclass(frozen=True)
-class _Intervals:
-    """First and last original by (level of alpha, marked value); last < first where there is none."""
+class _Originals:
+    """What a marked value may have been, by (level of alpha) * 256 + value.
 
-    first: NDArray[np.int16]
-    last: NDArray[np.int16]
+    middle: of the interval; where no original would have become the value, what the formula says. room: how far from
+    the middle an answer may be, so that no error is larger than the narrowest possible. variance: within the interval.
+    """
+
+    middle: Floats
+    room: Floats
+    variance: Floats
 
 
 class Remover:
     """The inverse of one mark. Works on boxes (size, size, channels) of uint8."""
 
     def __init__(self, mark: Mark) -> None:
-        self._mark = mark
-        self._alpha = mark.alpha[..., None]
-        self._white = self._alpha * np.float32(255)
-        self._share = 1 / (1 - self._alpha)
-        self._touched = mark.alpha > 0
+        self._touched = np.ascontiguousarray(
+            np.broadcast_to(mark.alpha[..., None] > 0, (*mark.alpha.shape, 3))
+        )
         levels, index = np.unique(mark.alpha_once, return_inverse=True)
-        self._level = index.reshape(mark.alpha.shape)[..., None]
-        self._table = _intervals(levels, mark.stamps) if mark.exact else None
+        self._row = (index.reshape(mark.alpha.shape) * 256)[..., None].astype(np.intp)
+        self._originals = _originals(levels, mark)
 
     def exactly(self, box: Bytes) -> Bytes:
-        """The originals of a picture that was never lossy."""
-        value = (box - self._white) * self._share
-        if self._table is not None:
-            first, last = self._table.first[self._level, box], self._table.last[self._level, box]
-            known = last >= first
-            value = np.where(known, _within(value, first, last), value)
-        return self._laid(box, np.clip(np.rint(value), 0, 255))
-
-    def _laid(self, box: Bytes, value: NDArray[np.floating]) -> Bytes:
-        """Only pixels that carry some of the mark change."""
-        return np.where(self._touched[..., None], value, box).astype(np.uint8)
+        """The originals of a picture that was never lossy. Only pixels that carry some of the mark change."""
+        index = self._row + box
+        known = self._originals
+        value = _agreed(known.middle.take(index), known.room.take(index), known.variance.take(index))
+        cleaned: Bytes = np.rint(value, out=value).astype(np.uint8)
+        return np.where(self._touched[..., : box.shape[2]], cleaned, box)
 
 
-def _within(value: Floats, first: NDArray[np.int16], last: NDArray[np.int16]) -> Floats:
-    """The originals that agree best with their neighbours. value: the formula's, exact where nothing was stamped."""
-    middle = ((first + last) * np.float32(0.5)).astype(np.float32)
-    # The inner part of an interval, so that no error is larger than the narrowest possible.
-    low = np.maximum(np.minimum(first + 1, last - 1), first).astype(np.float32)
-    high = np.minimum(np.maximum(first + 1, last - 1), last).astype(np.float32)
-    width = (last - first + 1).astype(np.float32) ** 2 / 12
+def _agreed(middle: Floats, room: Floats, variance: Floats) -> Floats:
+    """The originals that agree best with their neighbours, within their room."""
+    low, high = middle - room, middle + room
     guess = middle
-    trust: Floats | None = None
-    for _ in range(_ROUNDS):
-        near = cv2.blur(guess, (_NEAR, _NEAR), borderType=cv2.BORDER_REPLICATE).reshape(middle.shape)
-        if trust is None:
-            # How far neighbours are to be believed: the interval's own variance against theirs.
-            spread = cv2.blur((near - guess) ** 2, (_NEAR, _NEAR)).reshape(middle.shape)
-            trust = width / (width + np.maximum(spread - width, 0) * 2 + 1e-3)
-        guess = np.clip(middle + (near - middle) * trust, low, high)
+    near = cv2.blur(guess, (_NEAR, _NEAR), borderType=cv2.BORDER_REPLICATE)
+    # How far neighbours are to be believed: the interval's own variance against theirs.
+    spread = cv2.blur((near - guess) ** 2, (_NEAR, _NEAR))
+    trust = variance / (variance + np.maximum(spread - variance, 0) * 2 + np.float32(1e-3))
+    for again in range(_ROUNDS):
+        if again:
+            near = cv2.blur(guess, (_NEAR, _NEAR), borderType=cv2.BORDER_REPLICATE)
+        toward = middle + (near - middle) * trust
+        guess = np.minimum(np.maximum(toward, low), high)
     return guess
+
+
+def _originals(levels: Floats, mark: Mark) -> _Originals:
+    """Tables for every level of alpha. Without an exact map only the formula is known."""
+    alpha = 1 - (1 - levels.astype(np.float64)[:, None]) ** mark.stamps
+    formula = ((np.arange(256.0) - alpha * 255) / (1 - alpha)).clip(0, 255)
+    if not mark.exact:
+        nothing = np.zeros(formula.shape, np.float32)
+        return _Originals(formula.astype(np.float32), nothing, nothing)
+    ends = _intervals(levels, mark.stamps)
+    count = (ends.last - ends.first + 1).astype(np.float32)
+    known = count > 0
+    room = np.where(count <= 2, (count - 1) / 2, (count - 3) / 2)
+    return _Originals(
+        np.where(known, (ends.first + ends.last) / 2, formula).astype(np.float32),
+        np.where(known, room, 0).astype(np.float32),
+        np.where(known, count**2 / 12, 0).astype(np.float32),
+    )
+
+
+@dataclass(frozen=True)
+class _Intervals:
+    """First and last original by (level of alpha, marked value); last < first where there is none."""
+
+    first: NDArray[np.int16]
+    last: NDArray[np.int16]
 
 
 def _intervals(levels: Floats, stamps: int) -> _Intervals:

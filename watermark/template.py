@@ -42,7 +42,7 @@ class Template:
         self._told = step * self._gain**2
         self._noise = self._gain**2
         self._edge = np.nonzero((np.abs(step) > 0.02).any(0))
-        half_mean, half_step = pairs(_halved(np.pad(mark.alpha, PAD)))
+        half_mean, half_step = pairs(halved(np.pad(mark.alpha, PAD)))
         self._half_gain = 1 / (1 - half_mean)
         self._half_told = half_step * self._half_gain**2
         inner = (slice(None), slice(PAD, PAD + mark.size), slice(PAD, PAD + mark.size))
@@ -88,9 +88,26 @@ class Template:
         norm = float(np.vdot(weighted, told)) + 1e-9
         return float(np.vdot(weighted, step * self._gain)) / norm, norm**0.5
 
+    def fading(self, grey: Floats, trust: Floats) -> tuple[float, float]:
+        """By how much the star's step shrinks where the ground is brighter, 1 as for white, and that figure's weight.
+
+        A star of another grey and another peak may be as bright as the logo on average, but not on every ground.
+        """
+        mean, step = pairs(grey)
+        square = self._told**2 * trust
+        middle = float(np.vdot(square, mean)) / (float(square.sum()) + 1e-9)
+        level, slope = self._told * (255 - middle), self._told * (middle - mean)
+        seen = step * self._gain
+        with_slope, with_level = slope * trust, level * trust
+        both = float(np.vdot(with_level, slope))
+        left = np.array([[np.vdot(with_level, level), both], [both, np.vdot(with_slope, slope)]])
+        right = np.array([np.vdot(with_level, seen), np.vdot(with_slope, seen)])
+        fit = np.linalg.solve(left + np.eye(2) * 1e-6, right)
+        return float(fit[1]), float(left[1, 1]) ** 0.5
+
     def half_strength(self, plane: Floats, white: int, floor: float) -> tuple[float, float]:
         """The same at half the resolution, of a plane in which white is `white`."""
-        mean, step = pairs(_halved(plane))
+        mean, step = pairs(halved(plane))
         seen = step * self._half_gain
         told = (white - mean) * self._half_told
         weighted = told / (np.minimum(local(seen), local(seen - told)) + floor)
@@ -98,7 +115,7 @@ class Template:
         return float(np.vdot(weighted, seen)) / norm, norm**0.5
 
 
-def _halved(values: Floats) -> Floats:
+def halved(values: Floats) -> Floats:
     return np.asarray(cv2.resize(values, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
 
 
