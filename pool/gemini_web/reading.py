@@ -16,7 +16,8 @@ class Reading:
     Every frame repeats the answer so far, so of the frames that arrive together only the newest that
     holds a candidate is read, and an answer that nobody reads as it grows is read at its end.
 
-    last_content: monotonic time of the last sign of growth, or None before the first content.
+    last_content: monotonic time of the last frame that held the answer, or None before the first content. A frame
+        counts that adds nothing: while a picture is made, the web app may only repeat itself.
     failure: what ended the reading early, `Refused` or `FramingError`.
     """
 
@@ -93,12 +94,13 @@ class Reading:
         return self.turn.rest()
 
     def _show(self, frames: list[bytes]) -> Delta | None:
+        seen = self.turn.candidate
         if len(frames) > 1:
             last_word(frames, self.turn)
             delta = self.turn.show()
         else:
             delta = self.turn.feed(frames[0])
-        if delta is not None or (self.turn.started and self.last_content is None):
+        if self.turn.started and self.turn.candidate is not seen:
             self.last_content = self._loop.time()
         return delta
 
@@ -109,7 +111,7 @@ class Reading:
                 self.last_content = self._loop.time()
             return
         for frame in frames:
-            if len(frame) > self._largest:
+            if len(frame) >= self._largest:
                 self._largest = len(frame)
                 self.last_content = self._loop.time()
         self._held += frames

@@ -361,6 +361,18 @@ async def test_thoughts_keep_a_long_generation_alive(
     assert time.monotonic() - started > 0.8
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_that_repeats_itself_is_alive(
+    web: Simulator, open_session: Open, stream: bool
+) -> None:
+    """Frames without anything new, over several times the silence that is borne, as while a picture is made."""
+    web.queue_reply(Script(texts=("Making it",) * 12, frame_delay=0.12, images=1))
+    session = await open_session()
+    bounds = Bounds(connect=5, first_content=0.4, silence=0.4, total=20)
+    events = await draw(session, stream=stream, bounds=bounds, pixels=1024)
+    assert (len(pictures(events)), text_of(events).strip()) == (1, "Making it")
+
+
 async def test_the_chat_of_a_picture_is_deleted_afterwards(web: Simulator, open_session: Open) -> None:
     """As the web page deletes it, once per chat and never before its pictures are there; nothing is left."""
     session = await open_session()
