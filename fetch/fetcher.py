@@ -85,8 +85,10 @@ class Fetcher:
                 " Send the picture itself as a data URL (data:image/png;base64,...).",
                 param=field,
             )
+        host = ""
         try:
             target = parsed(url)
+            host = target.host
             async with self._slots, asyncio.timeout(self.settings.timeout):
                 data = await self._follow(target)
         except _Refused as refused:
@@ -97,11 +99,12 @@ class Fetcher:
             why = "names a host that cannot be reached. Check the address"
         except TimeoutError:
             why = f"did not arrive within {self.settings.timeout:g} seconds. Try again"
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError):
+            # OSError: TLS that breaks in the midst comes as it is.
             why = "could not be read: the connection or its encryption failed, or the answer was no HTTP. Try again"
         else:
             return Blob(data, sniff(data) or "")
-        log.info("a remote picture was not fetched", field=field, why=why)
+        log.info("a remote picture was not fetched", host=host[:255], field=field, why=why)
         raise InvalidRequest(
             f"'{field}' {why}, or send the picture itself as a data URL (data:image/png;base64,...).",
             param=field,

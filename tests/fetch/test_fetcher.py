@@ -341,6 +341,12 @@ async def test_tls_is_spoken_with_the_name_and_to_the_address_that_was_checked()
     assert len(web.requests) == 2
 
 
+async def test_a_server_that_speaks_no_tls_is_told_so(web: Site) -> None:
+    """Neither does it hang nor is it asked again without encryption."""
+    assert "encryption failed" in await refused(fetcher(), f"https://127.0.0.1:{web.port}/a.png")
+    assert not web.requests
+
+
 async def test_ipv6_servers_are_reached_by_their_address() -> None:
     """Brackets are in the Host header and nowhere else."""
     async with site("::1") as web:
