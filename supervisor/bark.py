@@ -1,4 +1,4 @@
-"""Bark, which shows notes on iPhones: the client of its server. The only importer of httpx.
+"""Bark, which shows notes on iPhones: the client of its server. Besides `fetch/` the only importer of httpx.
 
 The server's ways that shaped this: it fails on numbers where it expects strings, old ones know no batches,
 a batch answers 200 though single devices failed, APNs takes 4 KB, and parameter names are compared in lower
