@@ -171,6 +171,12 @@ class Turn:
         block = dig(self.candidate, 12)
         return bool(block) and bool(_rich(block, _GENERATED_IMAGES) or _rich(block, _WEB_IMAGES))
 
+    @property
+    def generated(self) -> int:
+        """How many pictures the model made, as the candidate tells; some may have no address yet."""
+        made = dig(_rich(dig(self.candidate, 12), _GENERATED_IMAGES), 0)
+        return len(made) if isinstance(made, list) else 0
+
     def _read_part(self, part: list[Json]) -> bool:
         code = dig(part, 5, 2, 0, 1, 0)
         if isinstance(code, int) and code:

@@ -29,6 +29,8 @@ LARGEST = 64 * 1024 * 1024
 _PREVIEW, _FALLBACK = 1024, 2048
 _FULL_SHARE = 0.6
 """The part of the time left that the full size may take before the smaller one is asked for."""
+_SILENCE = 30.0
+"""Seconds between two pieces of a picture that are borne at most: it is made by then, and only has to be sent."""
 _HOPS = 5
 _HOSTS = ("googleusercontent.com", "google.com")
 """A picture's way may lead to these domains and no others."""
@@ -68,7 +70,7 @@ class _Download:
         self._client = client
         self._account = account
         self._until = until
-        self._silence = silence
+        self._silence = min(silence, _SILENCE)
         self._loop = asyncio.get_running_loop()
 
     async def picture(self, image: Any, pixels: int, full: bool) -> Picture:

@@ -214,6 +214,8 @@ class GeminiWebSession:
         """The generated pictures, and how many others were found on the web."""
         turn = reading.turn
         _, _, found, made, *_ = self._client._parse_candidate(turn.candidate, turn.cid, turn.rid, turn.rcid)
+        if turn.generated and not made:
+            raise UpstreamUnstable("a picture was made and has no address", kind="garbage")
         left = started + bounds.total - asyncio.get_running_loop().time()
         fetching = fetch_pictures(
             self._client,

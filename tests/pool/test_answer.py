@@ -195,6 +195,10 @@ def test_pictures_count_as_content() -> None:
         turn = Turn()
         turn.feed(frame([candidate("", s12=block)]))
         assert turn.started
+        assert turn.generated == 1
     turn = Turn()
     turn.feed(frame([candidate("", s12=[None] * 6 + [["progress"]])]))
     assert not turn.started
+    assert turn.generated == 0
+    turn.feed(frame([candidate("", s12=[None, [[["https://example.org/x"]]]])]))
+    assert (turn.started, turn.generated) == (True, 0)
