@@ -164,8 +164,8 @@ class Exchange:
         body.check_type(header(b"content-type", b""), header(b"content-encoding", b""), raw)
         return await body.understood(raw, understand)
 
-    async def form(self) -> Form:
-        """The body as a form with files (`multipart/form-data`)."""
+    async def form(self, understand: Callable[[Form], T]) -> T:
+        """What `understand` (pure; run in a thread) makes of the body, a form with files (`multipart/form-data`)."""
         header = self.headers.get
         settings = self.settings
         body.check_encoding(header(b"content-encoding", b""))
@@ -182,7 +182,7 @@ class Exchange:
         finally:
             self.read_seconds = self.monotonic() - before
         self._body_read = True
-        return reader.end()
+        return await asyncio.to_thread(lambda: understand(reader.end()))
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head. A second head is a fault of ours."""

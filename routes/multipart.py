@@ -23,6 +23,7 @@ MAX_TEXT = 1024 * 1024
 MAX_BOUNDARY = 200
 
 _HEADER_BYTES = 4096
+_PIECE = 64 * 1024
 _EXTENDED_NAME = re.compile(r";\s*filename\*\s*=\s*([\w-]*)'[^']*'([^;\s]+)", re.ASCII | re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PLAIN_ENCODINGS = ("", "7bit", "8bit", "binary")
@@ -77,10 +78,12 @@ class FormReader:
             header_charset="latin-1",  # takes any byte; `_utf8` reads what was meant
         )
         self._file_limit = file_limit
-        self._form: Form = []
+        self._read: list[tuple[str, list[bytes], str | None]] = []
         self._files = 0
         self._segment: MultipartSegment | None = None
-        self._data = bytearray()
+        self._pieces: list[bytes] = []
+        self._tail = bytearray()
+        self._size = 0
 
     def take(self, piece: bytes) -> None:
         try:
@@ -88,22 +91,22 @@ class FormReader:
                 if isinstance(event, MultipartSegment):
                     self._begin(event)
                 elif event is not None:
-                    self._data += event
-                    self._check_size()
+                    self._keep(event)
                 else:
                     self._finish()
         except MultipartError as error:
             raise _refusal(error) from None
 
     def end(self) -> Form:
-        """The whole form, in the order in which it came."""
+        """The whole form, in the order in which it came. Joining its files takes a while: of large ones in a thread,
+        where others go on meanwhile."""
         try:
             self._parser.close()
         except MultipartError:
             raise InvalidRequest(
                 "The form is cut off: its closing boundary is missing. Send it whole."
             ) from None
-        return self._form
+        return [Field(name, b"".join(pieces), filename) for name, pieces, filename in self._read]
 
     def _begin(self, segment: MultipartSegment) -> None:
         name = _name(segment)
@@ -119,11 +122,19 @@ class FormReader:
                 param=name,
             )
         self._segment = segment
-        self._data = bytearray()
+        self._pieces = []
+        self._tail = bytearray()
+        self._size = 0
 
-    def _check_size(self) -> None:
+    def _keep(self, piece: bytes) -> None:
+        # Many small pieces would weigh more than what they hold.
+        self._tail += piece
+        if len(self._tail) >= _PIECE:
+            self._pieces.append(bytes(self._tail))
+            self._tail = bytearray()
+        self._size += len(piece)
         segment = self._segment
-        if segment is None or len(self._data) <= MAX_TEXT:
+        if segment is None or self._size <= MAX_TEXT:
             return
         # A picture may come as text too: base64 or a data URL.
         name = _name(segment)
@@ -142,9 +153,8 @@ class FormReader:
                     f"'{name}' is one file too many: at most {self._file_limit} are taken. Leave some out.",
                     param=name,
                 )
-        self._form.append(Field(name, bytes(self._data), filename))
+        self._read.append((name, [*self._pieces, bytes(self._tail)], filename))
         self._segment = None
-        self._data = bytearray()
 
 
 _PICTURE_NAME = re.compile(r"(image|images|mask)(?:\[\d{0,4}\])?")

@@ -37,10 +37,12 @@ class ImageHandlers:
             limit = exchange.settings.file_limit
             return asked(request, exchange, inputs_of(request.image, request.images, request.mask, limit))
 
-        if multipart.is_form(exchange.headers.get(b"content-type", b"")):
-            form = await exchange.form()
+        def understood_form(form: multipart.Form) -> tuple[Order, bool]:
             request = body.convert(texts_of_form(form, ImageRequest), ImageRequest, strict=False)
-            order, streamed = asked(request, exchange, inputs_of_form(form))
+            return asked(request, exchange, inputs_of_form(form))
+
+        if multipart.is_form(exchange.headers.get(b"content-type", b"")):
+            order, streamed = await exchange.form(understood_form)
         else:
             order, streamed = await exchange.json(understood)
         order.inputs.needed()

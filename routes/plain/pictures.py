@@ -41,11 +41,13 @@ class PictureHandlers:
             limit = exchange.settings.file_limit
             return _order(request, exchange, inputs_of(request.image, None, request.mask, limit).needed())
 
-        if multipart.is_form(exchange.headers.get(b"content-type", b"")):
-            form = await exchange.form()
+        def understood_form(form: multipart.Form) -> Order:
             texts = texts_of_form(form, wire.PicturesRequest)
             request = body.convert(texts, wire.PicturesRequest, strict=False)
-            order = _order(request, exchange, inputs_of_form(form).needed())
+            return _order(request, exchange, inputs_of_form(form).needed())
+
+        if multipart.is_form(exchange.headers.get(b"content-type", b"")):
+            order = await exchange.form(understood_form)
         else:
             order = await exchange.json(understood)
         await self._draw(exchange, order)
