@@ -18,6 +18,8 @@ Bytes = NDArray[np.uint8]
 
 LEAST_SIDE = 36
 """The smallest logo's."""
+MOST_LOGOS = 4
+"""Times that a picture is looked at; again after each that was taken off."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,18 @@ class Cleaner:
             raise ValueError(
                 f"pixels: must be (height, width, 3), not {bgr.shape}. Convert the picture to BGR."
             )
-        patch, verdict = self.patch(bgr, even() if lossy else None)
-        if patch is None:
-            return CleanedPixels(bgr, verdict)
-        cleaned = bgr.copy()
-        rows, columns = patch.box.shape[:2]
-        cleaned[patch.top : patch.top + rows, patch.left : patch.left + columns] = patch.box
-        return CleanedPixels(cleaned, verdict)
+        coding = even() if lossy else None
+        cleaned, first = bgr, None
+        for _ in range(MOST_LOGOS):
+            patch, verdict = self.patch(cleaned, coding)
+            first = first or verdict
+            if patch is None:
+                break
+            if cleaned is bgr:
+                cleaned = bgr.copy()
+            rows, columns = patch.box.shape[:2]
+            cleaned[patch.top : patch.top + rows, patch.left : patch.left + columns] = patch.box
+        return CleanedPixels(cleaned, first or verdict)
 
     def patch(self, bgr: Bytes, coding: Coding | None = None) -> tuple[Patch | None, Verdict]:
         """What is to be changed, without copying the picture.

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
 from core.pictures import measure
-from watermark.clean import LEAST_SIDE, Cleaner, Patch, Verdict, cleaner_of
-from watermark.coding import of_jpeg, of_webp
+from watermark.clean import LEAST_SIDE, MOST_LOGOS, Cleaner, Patch, Verdict, cleaner_of
+from watermark.coding import Coding, of_jpeg, of_webp
 from watermark.find import REACH
 from watermark.png import Png, Unreadable
 from watermark.star import Stars
 
 _WHOLE, _HALVED = 0, 2
 _SMALL = 1_000_000
+_UNTRUE = "the first header does not tell its true size"
 MAX_PIXELS = 64_000_000
 
 
@@ -45,29 +46,49 @@ def clean_bytes(data: bytes, stars: Stars | None = None, max_pixels: int = MAX_P
         return CleanedBytes(data, Verdict(False, "too_many_pixels", detail=detail))
     work = {"image/png": _png, "image/jpeg": _jpeg, "image/webp": _webp}[picture.format]
     try:
-        return work(data, cleaner)
+        return work(data, cleaner, max_pixels)
     except Unreadable as problem:
         return CleanedBytes(data, Verdict(False, problem.reason, detail=problem.detail))
-    except Image.DecompressionBombError:
-        return CleanedBytes(
-            data, Verdict(False, "too_many_pixels", detail="the header does not tell its true size")
-        )
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return CleanedBytes(data, Verdict(False, "too_many_pixels", detail=_UNTRUE))
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, cv2.error) as problem:
         # What the decoders raise for damaged files.
         return CleanedBytes(data, Verdict(False, "broken", detail=type(problem).__name__))
 
 
-def _png(data: bytes, cleaner: Cleaner) -> CleanedBytes:
+def _bounded(image: Image.Image, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise Unreadable("too_many_pixels", _UNTRUE)
+
+
+def _png(data: bytes, cleaner: Cleaner, max_pixels: int) -> CleanedBytes:
     png = Png(data)
+    if png.width * png.height > max_pixels:
+        raise Unreadable("too_many_pixels", _UNTRUE)
     if min(png.width, png.height) < LEAST_SIDE:
         return CleanedBytes(data, Verdict(False, "too_small"))
     rows = png.last_rows(REACH)
-    patch, verdict = cleaner.patch(_colours(rows))
-    if patch is None:
+    verdict, patches = _cleared(rows, cleaner, None)
+    if not patches:
         return CleanedBytes(data, verdict)
-    _laid(rows, patch)
-    end = min(patch.top + len(patch.box) + 1, len(rows))
-    return CleanedBytes(png.with_rows(png.height - len(rows) + patch.top, rows[patch.top : end]), verdict)
+    first = min(patch.top for patch in patches)
+    # The row below the last is told as a difference from it.
+    end = min(max(patch.top + len(patch.box) for patch in patches) + 1, len(rows))
+    return CleanedBytes(png.with_rows(png.height - len(rows) + first, rows[first:end]), verdict)
+
+
+def _cleared(rows: NDArray[np.uint8], cleaner: Cleaner, coding: Coding | None) -> tuple[Verdict, list[Patch]]:
+    """Take off, in place, what is found: seldom more than one logo. The verdict is that of the first."""
+    patches: list[Patch] = []
+    verdicts = []
+    while len(patches) < MOST_LOGOS:
+        patch, verdict = cleaner.patch(_colours(rows), coding)
+        verdicts.append(verdict)
+        if patch is None:
+            break
+        _laid(rows, patch)
+        patches.append(patch)
+    return verdicts[0], patches
 
 
 def _colours(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -87,8 +108,9 @@ def _laid(rows: NDArray[np.uint8], patch: Patch) -> None:
     ]
 
 
-def _jpeg(data: bytes, cleaner: Cleaner) -> CleanedBytes:
+def _jpeg(data: bytes, cleaner: Cleaner, max_pixels: int) -> CleanedBytes:
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+        _bounded(image, max_pixels)
         if not isinstance(image, JpegImagePlugin.JpegImageFile) or image.format != "JPEG":
             raise Unreadable("unsupported", f"{image.format}, several pictures in one file")
         sampling = JpegImagePlugin.get_sampling(image) if image.mode == "RGB" else _WHOLE
@@ -99,20 +121,27 @@ def _jpeg(data: bytes, cleaner: Cleaner) -> CleanedBytes:
         # Light and colour as they were coded, so that what does not change is coded again as it was.
         image.draft("YCbCr", image.size)
         pixels = np.array(image)
-        light = pixels if pixels.ndim == 2 else pixels[..., 0]
+        coding = of_jpeg(image.quantization, sampling == _HALVED)
+        halves: list[NDArray[np.uint8]] = []
 
         def colours() -> list[NDArray[np.uint8]]:
             if pixels.ndim == 2:
                 return []
-            return _half_planes(data) if sampling == _HALVED else [pixels[..., 1], pixels[..., 2]]
+            if sampling == _WHOLE:
+                return [pixels[..., 1], pixels[..., 2]]
+            return halves or _half_planes(data)
 
-        coding = of_jpeg(image.quantization, sampling == _HALVED)
-        new, verdict = cleaner.planes(light, _seen(pixels), coding, colours)
-        if new is None:
-            return CleanedBytes(data, verdict)
-        for channel, plane in enumerate(new):
-            whole = plane if plane.shape == pixels.shape[:2] else plane.repeat(2, 0).repeat(2, 1)
-            pixels.reshape(*pixels.shape[:2], -1)[..., channel] = whole[: pixels.shape[0], : pixels.shape[1]]
+        verdicts: list[Verdict] = []
+        while len(verdicts) < MOST_LOGOS:
+            light = pixels if pixels.ndim == 2 else pixels[..., 0]
+            new, verdict = cleaner.planes(light, _seen(pixels), coding, colours)
+            verdicts.append(verdict)
+            if new is None:
+                break
+            halves = new[1:]
+            _filled(pixels, new)
+        if not verdicts[0].found:
+            return CleanedBytes(data, verdicts[0])
         options: dict[str, Any] = {
             "qtables": image.quantization,
             "progressive": bool(image.info.get("progressive")),
@@ -122,7 +151,15 @@ def _jpeg(data: bytes, cleaner: Cleaner) -> CleanedBytes:
         if image.mode != "L":
             options["subsampling"] = sampling
         written = Image.fromarray(pixels, image.mode)
-        return CleanedBytes(_saved(written, image, "JPEG", options), verdict)
+        return CleanedBytes(_saved(written, image, "JPEG", options), verdicts[0])
+
+
+def _filled(pixels: NDArray[np.uint8], planes: list[NDArray[np.uint8]]) -> None:
+    """Colour of half the size goes into blocks of four, whose mean, which is what is coded, it then is."""
+    height, width = pixels.shape[:2]
+    for channel, plane in enumerate(planes):
+        whole = plane if plane.shape == (height, width) else plane.repeat(2, 0).repeat(2, 1)
+        pixels.reshape(height, width, -1)[..., channel] = whole[:height, :width]
 
 
 def _half_planes(data: bytes) -> list[NDArray[np.uint8]]:
@@ -143,8 +180,9 @@ def _seen(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     )
 
 
-def _webp(data: bytes, cleaner: Cleaner) -> CleanedBytes:
+def _webp(data: bytes, cleaner: Cleaner, max_pixels: int) -> CleanedBytes:
     with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
+        _bounded(image, max_pixels)
         if getattr(image, "n_frames", 1) > 1:
             raise Unreadable("animated", "it is an animation")
         if image.mode not in ("RGB", "RGBA"):
@@ -152,10 +190,9 @@ def _webp(data: bytes, cleaner: Cleaner) -> CleanedBytes:
         pixels = np.array(image)
         pixels[..., :3] = pixels[..., 2::-1]
         coding = None if b"VP8L" in data[:64] else of_webp(data)
-        patch, verdict = cleaner.patch(_colours(pixels), coding)
-        if patch is None:
+        verdict, patches = _cleared(pixels, cleaner, coding)
+        if not patches:
             return CleanedBytes(data, verdict)
-        _laid(pixels, patch)
         pixels[..., :3] = pixels[..., 2::-1].copy()
         options = {"lossless": True, "exact": True, "method": 2}
         return CleanedBytes(_saved(Image.fromarray(pixels), image, "WEBP", options), verdict)

@@ -6,12 +6,14 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from benchmarks import watermark_samples as samples
-from watermark import clean_bytes
+from watermark import clean_bytes, declare
+from watermark.provenance import SOURCE_TYPE
 
 
 def marked(
@@ -125,3 +127,122 @@ def test_damage_never_crashes(format: str, at: int, value: int) -> None:
     data = samples.encode(samples.texture("fractal", 6, 90, 90), format)
     for damaged in (data[:at], data[:at] + bytes([value]) + data[at + 1 :]):
         assert clean_bytes(damaged).data is damaged
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
+def test_two_logos_are_both_removed(format: str) -> None:
+    """One at each place; the second run finds nothing more."""
+    clean = samples.texture("smooth", 9, 500, 520)
+    picture = samples.stamp(samples.stamp(clean, "v1", 48, (32, 32)), "v1", 96, (192, 192))
+    data = samples.encode(picture, format, **({} if format == "PNG" else {"quality": 92}))
+    result = clean_bytes(data)
+    assert clean_bytes(result.data).data is result.data
+    for size, margin in ((48, 32), (96, 192)):
+        after = samples.decode(result.data)
+        assert samples.box_psnr(clean, after, size, (margin, margin)) > 32
+
+
+@pytest.mark.parametrize(
+    ("format", "options"), [("PNG", {}), ("JPEG", {"quality": 90}), ("WEBP", {"quality": 90})]
+)
+def test_metadata_survives_the_removal(format: str, options: dict[str, object]) -> None:
+    """ICC, EXIF with its orientation, and another program's XMP stay; the origin is added to that XMP."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    packet = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:format>theirs</dc:format>'
+        b"</rdf:Description></rdf:RDF></x:xmpmeta>"
+    )
+    _, picture = marked()
+    extra: dict[str, object] = {"icc_profile": b"profile" * 50, "exif": exif.tobytes()}
+    if format == "PNG":
+        info = PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", packet.decode())
+        extra["pnginfo"] = info
+    else:
+        extra["xmp"] = packet
+    data = samples.encode(picture, format, **options, **extra)
+    result = clean_bytes(data)
+    assert result.verdict.found
+    with Image.open(io.BytesIO(declare(result.data))) as after:
+        after.load()
+        assert after.format == format
+        assert after.info["icc_profile"] == b"profile" * 50
+        assert after.getexif()[0x0112] == 6
+        said = repr(after.info.get("xmp") or after.info["XML:com.adobe.xmp"])
+        assert "theirs" in said
+        assert SOURCE_TYPE in said
+
+
+@pytest.mark.parametrize(
+    "options", [{"subsampling": 0}, {"subsampling": 2}, {"progressive": True}, {"mode": "L"}]
+)
+def test_jpeg_keeps_how_it_was_coded(options: dict[str, object]) -> None:
+    """Tables, sampling and order of coding stay, odd sizes too, and what lies apart from the logo hardly moves."""
+    clean = samples.texture("fractal", 8, 401, 433)
+    picture = samples.stamp(clean, "v1", 96, (64, 64))
+    image = Image.fromarray(picture[..., ::-1])
+    if options.pop("mode", "") == "L":
+        image = image.convert("L")
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=92, **options)
+    result = clean_bytes(out.getvalue())
+    assert result.verdict.found
+    with Image.open(io.BytesIO(out.getvalue())) as before, Image.open(io.BytesIO(result.data)) as after:
+        assert (after.mode, after.size) == (before.mode, before.size)
+        assert after.quantization == before.quantization
+        assert after.info.get("progressive") == before.info.get("progressive")
+        shift = np.abs(np.asarray(after).astype(int) - np.asarray(before))
+    shift[-180:, -180:] = 0
+    assert shift.mean() < 0.1
+    assert (shift > 2).mean() < 0.001
+
+
+def test_unknown_samplings_are_left_alone() -> None:
+    """Colour at another size than whole or half, and JPEG that codes red, green and blue, come back as they are."""
+    _, picture = marked()
+    for options in ({"subsampling": 1}, {"keep_rgb": True}):
+        data = samples.encode(picture, "JPEG", **options)
+        result = clean_bytes(data)
+        assert result.data is data
+        assert result.verdict.reason == "unsupported"
+
+
+def _files() -> list[bytes]:
+    picture = samples.stamp(samples.texture("fractal", 6, 120, 130), "v1", 48, (32, 32))
+    colours = Image.fromarray(picture[..., ::-1])
+    files = [
+        samples.encode(picture, format, exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0")
+        for format in ("PNG", "JPEG", "WEBP")
+    ]
+    files.append(samples.encode(picture, "JPEG", progressive=True, icc_profile=b"p" * 300))
+    files.append(samples.encode(picture, "WEBP", lossless=True))
+    for mode in ("P", "RGBA", "LA", "CMYK"):
+        out = io.BytesIO()
+        colours.convert(mode).save(out, "JPEG" if mode == "CMYK" else "PNG")
+        files.append(out.getvalue())
+    return files
+
+
+FILES = _files()
+EDITS = st.lists(
+    st.tuples(st.integers(0, 30_000), st.binary(max_size=6), st.integers(0, 9)), min_size=1, max_size=6
+)
+
+
+# What Pillow says of damaged EXIF as a warning is no failure.
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(FILES), EDITS)
+def test_mutated_files_never_crash(data: bytes, edits: list[tuple[int, bytes, int]]) -> None:
+    """Whatever is overwritten, put in or cut out: a verdict, and either the same bytes or a picture."""
+    for place, put, cut in edits:
+        at = place % (len(data) + 1)
+        data = data[:at] + put + data[at + cut :]
+    result = clean_bytes(data)
+    declare(data)
+    if result.data is not data:
+        assert result.verdict.found
+        with Image.open(io.BytesIO(result.data)) as after:
+            after.load()
