@@ -174,9 +174,17 @@ def _jpeg_ends(data: bytes) -> bool:
             return data[-_TAIL:].rstrip(_PADDING).endswith(b"\xff\xd9")
         marker = data[at + 1]
         if marker == 0xDA:
-            return data.find(b"\xff\xd9", at) > 0
+            return _has_end(data, at)
         # Any number of FF may fill the space before a marker.
         at += 1 if marker == 0xFF else 2 + max(2, int.from_bytes(data[at + 2 : at + 4]))
+    return False
+
+
+def _has_end(data: bytes, start: int) -> bool:
+    # From the back, where it mostly is, and piece by piece: a search holds the interpreter while it lasts.
+    for end in range(len(data), start, -_PIECE):
+        if data.rfind(b"\xff\xd9", max(start, end - _PIECE - 1), end) >= 0:
+            return True
     return False
 
 

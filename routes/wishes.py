@@ -17,6 +17,8 @@ MAX_PICTURES = 10
 _LABELS = {"1k": 1024, "2k": 2048, "4k": 4096}
 _PIXELS = re.compile(r"(\d{1,6})\s*[xX*\u00d7]\s*(\d{1,6})", re.ASCII)
 _RATIO = re.compile(r"(\d{1,4}):(\d{1,4})", re.ASCII)
+_LONGEST = 8192
+"""The upstream's largest pictures are longer than 4096 pixels where they are wide (5504x3072)."""
 _STEEPEST = 3.0
 
 T = TypeVar("T")
@@ -34,9 +36,9 @@ def size_of(text: str | None, field: str = "size") -> tuple[str, int]:
         return "", pixels
     if match := _PIXELS.fullmatch(wanted):
         width, height = int(match[1]), int(match[2])
-        if not 1 <= min(width, height) <= max(width, height) <= STEPS[-1]:
+        if not 1 <= min(width, height) <= max(width, height) <= _LONGEST:
             raise InvalidRequest(
-                f"'{field}' is {wanted[:40]}: its sides must be from 1 to {STEPS[-1]} pixels long. Ask for less,"
+                f"'{field}' is {wanted[:40]}: its sides must be from 1 to {_LONGEST} pixels long. Ask for less,"
                 " or leave it out.",
                 param=field,
             )

@@ -108,7 +108,8 @@ def item_of(picture: Picture, absolute: Callable[[str], str], *, link: bool) -> 
     if picture.width and picture.height:
         item.size = f"{picture.width}x{picture.height}"
         item.width, item.height = picture.width, picture.height
-        item.resolution = label(picture.width, picture.height) or UNSET
+        # Enlarging adds pixels, not resolution.
+        item.resolution = label(*(picture.upscaled_from or (picture.width, picture.height))) or UNSET
     if picture.watermark:
         item.watermark = picture.watermark
     if picture.upscaled_from is not None:
