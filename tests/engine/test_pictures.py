@@ -134,6 +134,7 @@ async def test_the_prompt_asks_for_a_chat_that_full_size_works_in(atelier: Ateli
     await keeping.answer(wished())
     (_, first, bounds), (_, second, _), (_, third, _) = atelier.web.asked
     assert (first.temporary, first.forget, first.pixels, first.stream) == (False, True, 4096, False)
+    assert third.pixels == 2048  # the original, though 1024 were wished: the logo is found in originals
     assert "Generate an image" in first.text
     assert first.text.endswith("Aspect ratio: 16:9.\nResolution: 4K.")
     assert (bounds.first_content, bounds.silence) == (180.0, 180.0)
@@ -360,6 +361,25 @@ async def test_a_full_studio_holds_the_accounts_back(atelier: Atelier) -> None:
         return (await engine.status()).in_flight == 0
 
     await until(free)
+
+
+async def test_leaving_while_waiting_for_a_place_frees_the_account(atelier: Atelier) -> None:
+    """Who goes away before there is a place gives the account back."""
+    studio = SlowStudio(atelier.shelf(), atelier.metrics)
+    atelier.web.anybody = [[picture(), Done()]]
+    engine, _ = await atelier.open(3, studio=studio, max_concurrency=3)
+    asks = [asyncio.ensure_future(engine.answer(wished())) for _ in range(9)]
+    await until(lambda: _running(engine))
+    for ask in asks:
+        ask.cancel()
+    await asyncio.gather(*asks, return_exceptions=True)
+
+    async def free() -> bool:
+        return (await engine.status()).in_flight == 0
+
+    await until(free)
+    studio.go_on.set()
+    assert len((await engine.answer(wished())).pictures) == 1
 
 
 @pytest.mark.parametrize("stream", [True, False])
