@@ -42,7 +42,7 @@ async def test_a_picture_that_cannot_be_had_is_drawn_elsewhere(
     web.set_fault("account-1", bad)
     for n in range(6):
         picture = await drawn(replica, wished(f"lantern {n}"))
-        assert (picture.mime, picture.width, picture.height) == ("image/png", 1024, 1024)
+        assert (picture.mime, picture.width >= 1024) == ("image/png", True)
     await until(lambda: chats_left(web) == 0)
 
 
