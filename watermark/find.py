@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watermark.star import Floats
-from watermark.template import PAD, Evidence, Template, halved, local, pairs
+from watermark.template import PAD, Evidence, Template, dot, halved, local, pairs
 
 Bytes = NDArray[np.uint8]
 
@@ -297,8 +297,8 @@ class _Field:
         if top < 0 or left < 0 or top + side > self._norm.shape[1] or left + side > self._norm.shape[2]:
             return 0.0
         rows, columns = slice(top, top + side), slice(left, left + side)
-        seen = float(np.vdot(self._seen[:, rows, columns], scout.inner))
-        norm = float(np.vdot(self._norm[:, rows, columns], scout.inner_square))
+        seen = dot(self._seen[:, rows, columns], scout.inner)
+        norm = dot(self._norm[:, rows, columns], scout.inner_square)
         return float(seen / np.sqrt(max(norm, 1e-9)))
 
     def peaks(self, spectrum: Floats, side: int, energy: float) -> list[tuple[float, int, int]]:

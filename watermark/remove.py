@@ -15,6 +15,10 @@ from watermark.star import Floats, Mark
 Bytes = NDArray[np.uint8]
 _NEAR = 5
 _ROUNDS = 4
+_TOLD = 20.0
+_MANY = 60
+_ENOUGH = 4
+_NEVER = -5.0
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,13 @@ class _Originals:
 
     middle: of the interval; where no original would have become the value, what the formula says. room: how far from
     the middle an answer may be, so that no error is larger than the narrowest possible. variance: within the interval.
+    likely: the logarithm of how many originals become this value.
     """
 
     middle: Floats
     room: Floats
     variance: Floats
+    likely: Floats
 
 
 class Remover:
@@ -39,15 +45,34 @@ class Remover:
         )
         levels, index = np.unique(mark.alpha_once, return_inverse=True)
         self._row = (index.reshape(mark.alpha.shape) * 256)[..., None].astype(np.intp)
-        self._originals = _originals(levels, mark)
+        # By how halves were rounded: up, to even, or not known.
+        self._up, self._even, self._either = (
+            _originals(levels, mark, ways) for ways in ((False,), (True,), (False, True))
+        )
+        # Black and white say nothing: pictures are clipped there.
+        inner = (self._either.middle > 2) & (self._either.middle < 253)
+        self._telling = np.where(inner, self._up.likely - self._even.likely, 0).ravel()
 
     def exactly(self, box: Bytes) -> Bytes:
         """The originals of a picture that was never lossy. Only pixels that carry some of the mark change."""
         index = self._row + box
-        known = self._originals
+        known = self._rounded_as(index)
         value = _agreed(known.middle.take(index), known.room.take(index), known.variance.take(index))
         cleaned: Bytes = np.rint(value, out=value).astype(np.uint8)
         return np.where(self._touched[..., : box.shape[2]], cleaned, box)
+
+    def _rounded_as(self, index: NDArray[np.intp]) -> _Originals:
+        """The table for the way in which halves were rounded, if the box tells: each way makes some values more often.
+
+        It tells only where there are many originals: of a few, all may happen to be what one way makes more often.
+        """
+        counts = np.bincount(index.ravel(), minlength=len(self._telling)) * (self._telling != 0)
+        values = np.count_nonzero(counts)
+        counts = np.minimum(counts, _ENOUGH * counts.sum() / max(values, 1))
+        told = float((counts * self._telling).sum())
+        if abs(told) < _TOLD or values < _MANY:
+            return self._either
+        return self._up if told > 0 else self._even
 
 
 def _agreed(middle: Floats, room: Floats, variance: Floats) -> Floats:
@@ -66,14 +91,14 @@ def _agreed(middle: Floats, room: Floats, variance: Floats) -> Floats:
     return guess
 
 
-def _originals(levels: Floats, mark: Mark) -> _Originals:
-    """Tables for every level of alpha. Without an exact map only the formula is known."""
+def _originals(levels: Floats, mark: Mark, ways: tuple[bool, ...]) -> _Originals:
+    """Tables for every level of alpha. ways: of rounding halves, True to even. Without an exact map the formula alone."""
     alpha = 1 - (1 - levels.astype(np.float64)[:, None]) ** mark.stamps
     formula = ((np.arange(256.0) - alpha * 255) / (1 - alpha)).clip(0, 255)
     if not mark.exact:
         nothing = np.zeros(formula.shape, np.float32)
-        return _Originals(formula.astype(np.float32), nothing, nothing)
-    ends = _intervals(levels, mark.stamps)
+        return _Originals(formula.astype(np.float32), nothing, nothing, nothing)
+    ends = _intervals(levels, mark.stamps, ways)
     count = (ends.last - ends.first + 1).astype(np.float32)
     known = count > 0
     room = np.where(count <= 2, (count - 1) / 2, (count - 3) / 2)
@@ -81,6 +106,7 @@ def _originals(levels: Floats, mark: Mark) -> _Originals:
         np.where(known, (ends.first + ends.last) / 2, formula).astype(np.float32),
         np.where(known, room, 0).astype(np.float32),
         np.where(known, count**2 / 12, 0).astype(np.float32),
+        np.where(known, np.log(np.maximum(count, 1)), _NEVER).astype(np.float32),
     )
 
 
@@ -92,13 +118,12 @@ class _Intervals:
     last: NDArray[np.int16]
 
 
-def _intervals(levels: Floats, stamps: int) -> _Intervals:
-    """For both ways in which halves may have been rounded: a picture seldom tells which."""
+def _intervals(levels: Floats, stamps: int, ways: tuple[bool, ...]) -> _Intervals:
     alpha = levels.astype(np.float64)[:, None]
     first = np.full((len(levels), 256), 999, np.int16)
     last = np.full((len(levels), 256), -999, np.int16)
     rows = np.arange(len(levels))
-    for half_to_even in (False, True):
+    for half_to_even in ways:
         marked = np.broadcast_to(np.arange(256.0), (len(levels), 256))
         for _ in range(stamps):
             blended = (1 - alpha) * marked + alpha * 255
