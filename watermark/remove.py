@@ -15,10 +15,8 @@ from watermark.star import Floats, Mark
 Bytes = NDArray[np.uint8]
 _NEAR = 5
 _ROUNDS = 4
-_TOLD = 20.0
-_MANY = 60
-_ENOUGH = 4
-_NEVER = -5.0
+_MANY, _SEEN = 60, 4
+_TO_EVEN, _UP = 0.35, 0.12
 
 
 @dataclass(frozen=True)
@@ -27,13 +25,11 @@ class _Originals:
 
     middle: of the interval; where no original would have become the value, what the formula says. room: how far from
     the middle an answer may be, so that no error is larger than the narrowest possible. variance: within the interval.
-    likely: the logarithm of how many originals become this value.
     """
 
     middle: Floats
     room: Floats
     variance: Floats
-    likely: Floats
 
 
 class Remover:
@@ -50,8 +46,8 @@ class Remover:
             _originals(levels, mark, ways) for ways in ((False,), (True,), (False, True))
         )
         # Black and white say nothing: pictures are clipped there.
-        inner = (self._either.middle > 2) & (self._either.middle < 253)
-        self._telling = np.where(inner, self._up.likely - self._even.likely, 0).ravel()
+        inner = (self._either.middle > 2) & (self._either.middle < 253) & (mark.stamps == 1)
+        self._telling = np.where(inner, np.sign(self._even.variance - self._up.variance), 0)[:, 1:-1]
 
     def exactly(self, box: Bytes) -> Bytes:
         """The originals of a picture that was never lossy. Only pixels that carry some of the mark change."""
@@ -62,17 +58,21 @@ class Remover:
         return np.where(self._touched[..., : box.shape[2]], cleaned, box)
 
     def _rounded_as(self, index: NDArray[np.intp]) -> _Originals:
-        """The table for the way in which halves were rounded, if the box tells: each way makes some values more often.
+        """The table for the way in which halves were rounded, if the box tells.
 
-        It tells only where there are many originals: of a few, all may happen to be what one way makes more often.
+        Rounded to even, halves make every other value from three originals and those between from one, where rounding
+        up makes each from two: so the former stand out among their neighbours by half of their number.
         """
-        counts = np.bincount(index.ravel(), minlength=len(self._telling)) * (self._telling != 0)
-        values = np.count_nonzero(counts)
-        counts = np.minimum(counts, _ENOUGH * counts.sum() / max(values, 1))
-        told = float((counts * self._telling).sum())
-        if abs(told) < _TOLD or values < _MANY:
+        counts = np.bincount(index.ravel(), minlength=self._up.middle.size).reshape(-1, 256)
+        beside = (counts[:, :-2] + counts[:, 2:]) / 2
+        all_three = counts[:, 1:-1] + beside
+        seen = (all_three >= _SEEN) & (self._telling != 0)
+        if np.count_nonzero(seen) < _MANY:
             return self._either
-        return self._up if told > 0 else self._even
+        outstanding = float(((counts[:, 1:-1] - beside)[seen] / all_three[seen] * self._telling[seen]).mean())
+        if outstanding > _TO_EVEN:
+            return self._even
+        return self._up if outstanding < _UP else self._either
 
 
 def _agreed(middle: Floats, room: Floats, variance: Floats) -> Floats:
@@ -97,7 +97,7 @@ def _originals(levels: Floats, mark: Mark, ways: tuple[bool, ...]) -> _Originals
     formula = ((np.arange(256.0) - alpha * 255) / (1 - alpha)).clip(0, 255)
     if not mark.exact:
         nothing = np.zeros(formula.shape, np.float32)
-        return _Originals(formula.astype(np.float32), nothing, nothing, nothing)
+        return _Originals(formula.astype(np.float32), nothing, nothing)
     ends = _intervals(levels, mark.stamps, ways)
     count = (ends.last - ends.first + 1).astype(np.float32)
     known = count > 0
@@ -106,7 +106,6 @@ def _originals(levels: Floats, mark: Mark, ways: tuple[bool, ...]) -> _Originals
         np.where(known, (ends.first + ends.last) / 2, formula).astype(np.float32),
         np.where(known, room, 0).astype(np.float32),
         np.where(known, count**2 / 12, 0).astype(np.float32),
-        np.where(known, np.log(np.maximum(count, 1)), _NEVER).astype(np.float32),
     )
 
 
