@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watermark.coding import Coding, even
-from watermark.find import LOSSLESS, LOSSY, REACH, Candidate, Finder, View, light_of
+from watermark.find import Candidate, Finder
 from watermark.planes import lift, lifted_box
 from watermark.remove import Remover
 from watermark.star import Mark, Stars
 from watermark.template import Template
+from watermark.view import LOSSLESS, LOSSY, REACH, View, light_of
 
 Bytes = NDArray[np.uint8]
 

@@ -13,9 +13,9 @@ from PIL import Image, JpegImagePlugin
 from core.pictures import measure
 from watermark.clean import LEAST_SIDE, MOST_LOGOS, Cleaner, Patch, Verdict, cleaner_of
 from watermark.coding import Coding, of_jpeg, of_webp
-from watermark.find import REACH
 from watermark.png import Png, Unreadable
 from watermark.star import Stars
+from watermark.view import REACH
 
 _WHOLE, _HALVED = 0, 2
 _SMALL = 1_000_000

@@ -3,62 +3,25 @@
 A mark predicts, from the marked values alone, by how much each pair of neighbours differs because of it. What is seen is
 compared with that: `strength` is 1 for the logo and about 0 where there is none, `score` says by how many deviations of the
 texture around it stands out. The places where the app stamps are screened first; then, for cropped pictures, every place
-of the corner. What remains must pass all tests of `_proved`, or nothing was found.
+of the corner. What remains must pass all tests of `_objection`, or nothing was found.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from watermark.star import Floats
-from watermark.template import PAD, Evidence, Template, dot, halved, local, pairs
+from watermark.template import PAD, Evidence, Template, halved, pairs
+from watermark.view import FIELD, LOSSLESS, Field, View, padded
 
 Bytes = NDArray[np.uint8]
 
-REACH = 304
-"""Pixels from the right and from the bottom in which the logo is looked for."""
-_FIELD = 160
-"""Side of the field in which places are searched: full resolution for small logos, half for the large one."""
 _SLOTS = {48: (32, 96), 96: (64, 192)}
-_PEAKS = 2
-
-
-@dataclass(frozen=True)
-class Rigour:
-    """What a finding must reach.
-
-    floor: variance of a pair's difference that coding alone makes. screen, score, searched: scores that a place must
-    reach to be examined, to be taken, and to be taken where the app never stamps. tolerance: of the strength.
-    explained: by how much the log variance must fall where a V2 star stands out strongly.
-    below: levels by which a pixel may lie under the white that the mark put on it. luma: shares of B, G, R in what is
-    looked at. subsampled: colour is kept at half the resolution.
-    """
-
-    floor: float
-    screen: float
-    score: float
-    searched: float
-    tolerance: float
-    below: float
-    explained: float
-    luma: tuple[float, float, float]
-    subsampled: bool
-
-
-LOSSLESS = Rigour(
-    floor=0.4, screen=4.5, score=10.0, searched=16.0, tolerance=0.06, below=1.0,
-    explained=1.8,
-    luma=(1 / 3, 1 / 3, 1 / 3), subsampled=False,
-)  # fmt: skip
-LOSSY = Rigour(
-    floor=4.0, screen=4.5, score=10.0, searched=16.0, tolerance=0.05, below=24.0,
-    explained=2.5,
-    luma=(0.114, 0.587, 0.299), subsampled=True,
-)  # fmt: skip
+# Of previews, 192 pixels scaled with the picture: known only about.
+_PREVIEW_MARGINS = range(60, 81)
 
 
 @dataclass(frozen=True)
@@ -84,12 +47,12 @@ class Finder:
         self._scouts = {size: group[0] for size, group in self._by_size.items()}
         self._spectra = {size: _spectrum(t) for size, t in self._scouts.items()}
 
-    def candidates(self, view: "View") -> Iterator[Candidate]:
+    def candidates(self, view: View) -> Iterator[Candidate]:
         """Examined hypotheses."""
         yield from self._at_slots(view)
         yield from self._anywhere(view)
 
-    def find(self, view: "View") -> tuple[Candidate | None, bool]:
+    def find(self, view: View) -> tuple[Candidate | None, bool]:
         """The mark that passed every test, and whether something came near to one."""
         near = False
         for candidates in (self._at_slots(view), self._anywhere(view)):
@@ -104,15 +67,15 @@ class Finder:
                 return best, near
         return None, near
 
-    def remains(self, view: "View", found: Candidate, light: Floats) -> bool:
+    def remains(self, view: View, found: Candidate, light: Floats) -> bool:
         """Whether the candidate's place, with this light in it, still looks marked or has turned dark."""
-        after = _padded(view.grey, found.top, found.left, found.template.mark.size).copy()
+        after = padded(view.grey, found.top, found.left, found.template.mark.size).copy()
         after[PAD:-PAD, PAD:-PAD] = light
         evidence = found.template.weigh(after, view.rigour.floor)
         most = 0.4 if view.rigour.subsampled else 0.1 + view.rigour.tolerance
         return abs(evidence.strength) > most and abs(evidence.score) > view.rigour.score / 2
 
-    def _at_slots(self, view: "View") -> Iterator[Candidate]:
+    def _at_slots(self, view: View) -> Iterator[Candidate]:
         """Where the app stamps."""
         height, width = view.grey.shape
         slots = []
@@ -127,14 +90,17 @@ class Finder:
         for _, size, top, left in sorted(slots, reverse=True)[:3]:
             yield from self._examine(view, size, top, left, searched=False)
 
-    def _anywhere(self, view: "View") -> Iterator[Candidate]:
+    def _anywhere(self, view: View) -> Iterator[Candidate]:
         """Where a crop may have moved it."""
+        height, width = view.grey.shape
         for size, top, left in self._search(view):
-            yield from self._examine(view, size, top, left, searched=True)
+            margin = height - top - size
+            expected = size == 36 and margin == width - left - size and margin in _PREVIEW_MARGINS
+            yield from self._examine(view, size, top, left, searched=not expected)
 
-    def _examine(self, view: "View", size: int, top: int, left: int, searched: bool) -> Iterator[Candidate]:
+    def _examine(self, view: View, size: int, top: int, left: int, searched: bool) -> Iterator[Candidate]:
         group = self._by_size[size]
-        box = _padded(view.grey, top, left, size)
+        box = padded(view.grey, top, left, size)
         first = group[0].weigh(box, view.rigour.floor)
         for template in group:
             if not 0.6 < first.strength / template.scouted < 1.67:
@@ -143,7 +109,7 @@ class Finder:
             found = Candidate(template, top, left, evidence, searched)
             yield replace(found, objection=_objection(found, view))
 
-    def _search(self, view: "View") -> list[tuple[int, int, int]]:
+    def _search(self, view: View) -> list[tuple[int, int, int]]:
         """(size, top, left) of the places that look most like a logo, best first."""
         places = []
         height, width = view.grey.shape
@@ -154,10 +120,10 @@ class Finder:
             if scale == 2:
                 # From the last pixel on, so that pairs of pixels are counted from the corner.
                 at = (height % 2, width % 2)
-                field = _Field(halved(view.grey[at[0] :, at[1] :]), view.rigour)
+                field = Field(halved(view.grey[at[0] :, at[1] :]), view.rigour)
             else:
-                at = (max(height - _FIELD - PAD, 0), max(width - _FIELD - PAD, 0))
-                field = _Field(view.grey[at[0] :, at[1] :], view.rigour)
+                at = (max(height - FIELD - PAD, 0), max(width - FIELD - PAD, 0))
+                field = Field(view.grey[at[0] :, at[1] :], view.rigour)
             for score, top, left in field.peaks(spectrum, size // scale, self._scouts[size].energy):
                 if score >= view.rigour.screen:
                     places.append((score, size, top * scale + at[0], left * scale + at[1]))
@@ -172,24 +138,7 @@ class Finder:
         ]
 
 
-def light_of(colours: Bytes, rigour: Rigour) -> Floats:
-    """What places are looked at by, of (height, width, BGR)."""
-    return np.asarray(cv2.transform(colours.astype(np.float32), np.array([rigour.luma], np.float32)))
-
-
-def _padded(values: NDArray[Any], top: int, left: int, size: int) -> NDArray[Any]:
-    """The box with PAD pixels around it; beyond the picture's edge the last pixel is repeated."""
-    box = values[max(top - PAD, 0) : top + size + PAD, max(left - PAD, 0) : left + size + PAD]
-    before = (max(PAD - top, 0), max(PAD - left, 0))
-    side = size + 2 * PAD
-    if box.shape[:2] == (side, side):
-        return box
-    after = (side - box.shape[0] - before[0], side - box.shape[1] - before[1])
-    around = ((before[0], after[0]), (before[1], after[1]), (0, 0))
-    return np.pad(box, around[: box.ndim], mode="edge")
-
-
-def _objection(found: Candidate, view: "View") -> str:
+def _objection(found: Candidate, view: View) -> str:
     """Why this is not the logo, '' where nothing speaks against it."""
     corner, rigour = view.corner, view.rigour
     evidence, mark = found.evidence, found.template.mark
@@ -198,7 +147,7 @@ def _objection(found: Candidate, view: "View") -> str:
     strength, weight = evidence.strength, evidence.weight
     if rigour.subsampled:
         # Coding with loss takes from the finest steps first, and leaves those of half the resolution as they are.
-        grey = _padded(view.grey, found.top, found.left, mark.size)
+        grey = padded(view.grey, found.top, found.left, mark.size)
         strength, weight = found.template.half_strength(grey, 255, rigour.floor / 4)
     if abs(strength - 1) > rigour.tolerance + 3 / weight:
         return "strength"
@@ -218,7 +167,7 @@ def _objection(found: Candidate, view: "View") -> str:
         # A strong step that is only half explained: a star of another white and another peak.
         return "half explained"
     if mark.kind == "v2":
-        grey = _padded(view.grey, found.top, found.left, mark.size)
+        grey = padded(view.grey, found.top, found.left, mark.size)
         fading, weight = found.template.fading(grey, evidence.trust)
         if fading > 1.2 and (fading - 1) * weight > 5:
             return "another white"
@@ -229,12 +178,12 @@ def _objection(found: Candidate, view: "View") -> str:
     return ""
 
 
-def _channels_agree(found: Candidate, view: "View") -> bool:
+def _channels_agree(found: Candidate, view: View) -> bool:
     """White lies on every channel alike; on colour it lies by making it paler."""
     rigour = view.rigour
-    box = _padded(view.corner, found.top, found.left, found.template.mark.size).astype(np.float32)
+    box = padded(view.corner, found.top, found.left, found.template.mark.size).astype(np.float32)
     if rigour.subsampled:
-        luma = _padded(view.grey, found.top, found.left, found.template.mark.size)
+        luma = padded(view.grey, found.top, found.left, found.template.mark.size)
         strengths = [
             found.template.half_strength(box[..., channel] - luma, 0, rigour.floor) for channel in (0, 2)
         ]
@@ -246,82 +195,6 @@ def _channels_agree(found: Candidate, view: "View") -> bool:
     return all(least - 5 / weight <= strength <= most + 5 / weight for strength, weight in strengths)
 
 
-class View:
-    """A corner and what is computed of it once.
-
-    corner: (h, w, 3), the picture's last rows and columns, BGR. grey: its light, where that is known better than from
-    the colours, which decoding has clipped.
-    """
-
-    def __init__(self, corner: Bytes, rigour: Rigour, grey: Bytes | None = None) -> None:
-        self.corner = corner
-        self.rigour = rigour
-        self.grey = light_of(corner, rigour) if grey is None else np.asarray(grey, np.float32)
-
-    def score(self, scout: Template, top: int, left: int) -> float:
-        return self._around(top, left, scout.mark.size)[0].score(scout, min(top, PAD), min(left, PAD))
-
-    def refined(self, scout: Template, top: int, left: int) -> tuple[float, int, int, int]:
-        """The best place around one: score, size, top, left."""
-        size = scout.mark.size
-        field, first, second = self._around(top - 1, left - 1, size + 2)
-        around = (-1, 0, 1)
-        best = max(
-            (field.score(scout, top + y - first, left + x - second), top + y, left + x)
-            for y in around
-            for x in around
-        )
-        return best[0], size, best[1], best[2]
-
-    def _around(self, top: int, left: int, size: int) -> "tuple[_Field, int, int]":
-        """The field of a box and PAD around it, and its place."""
-        first, second = max(top - PAD, 0), max(left - PAD, 0)
-        part = self.grey[first : top + size + PAD, second : left + size + PAD]
-        return _Field(part, self.rigour), first, second
-
-
-class _Field:
-    """What a scout is compared with, for every place at once."""
-
-    def __init__(self, grey: Floats, rigour: Rigour) -> None:
-        mean, step = pairs(grey)
-        room = 255 - mean
-        weight = 1 / (local(step) + rigour.floor)
-        # Each step in units of the texture around it: what places are searched by.
-        self._even = step * np.sqrt(weight)
-        self._seen = weight * step * room
-        self._norm = weight * room * room
-
-    def score(self, scout: Template, top: int, left: int) -> float:
-        side = scout.mark.size
-        if top < 0 or left < 0 or top + side > self._norm.shape[1] or left + side > self._norm.shape[2]:
-            return 0.0
-        rows, columns = slice(top, top + side), slice(left, left + side)
-        seen = dot(self._seen[:, rows, columns], scout.inner)
-        norm = dot(self._norm[:, rows, columns], scout.inner_square)
-        return float(seen / np.sqrt(max(norm, 1e-9)))
-
-    def peaks(self, spectrum: Floats, side: int, energy: float) -> list[tuple[float, int, int]]:
-        """The best places in the last rows and columns: score, top, left."""
-        height, width = self._seen.shape[1:]
-        top, left = max(height - _FIELD, 0), max(width - _FIELD, 0)
-        if height - top < side or width - left < side:
-            return []
-        seen = np.zeros((_FIELD, _FIELD, 2), np.float32)
-        seen[: height - top, : width - left, 0] = self._even[0, top:, left:]
-        seen[: height - top, : width - left, 1] = self._even[1, top:, left:]
-        product = cv2.mulSpectrums(cv2.dft(seen), spectrum, 0, conjB=True)
-        sums = cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)[..., 0]
-        rows, columns = height - top - side + 1, width - left - side + 1
-        scores = np.ascontiguousarray(sums[:rows, :columns]) / np.float32(energy**0.5)
-        found = []
-        for _ in range(_PEAKS):
-            _, best, _, (x, y) = cv2.minMaxLoc(scores)
-            found.append((best, y + top, x + left))
-            scores[max(y - 6, 0) : y + 7, max(x - 6, 0) : x + 7] = 0
-        return found
-
-
 def _spectrum(scout: Template) -> Floats:
     """Of the scout's steps as complex numbers (right + i below), at the field's resolution."""
     steps = scout.inner
@@ -329,7 +202,7 @@ def _spectrum(scout: Template) -> Floats:
         small = cv2.resize(scout.mark.alpha, (48, 48), interpolation=cv2.INTER_AREA)
         mean, step = pairs(np.asarray(small, np.float32))
         steps = step / (1 - mean)
-    field = np.zeros((_FIELD, _FIELD, 2), np.float32)
+    field = np.zeros((FIELD, FIELD, 2), np.float32)
     side = steps.shape[1]
     field[:side, :side, 0], field[:side, :side, 1] = steps[0], steps[1]
     return np.asarray(cv2.dft(field))
