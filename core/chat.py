@@ -65,7 +65,7 @@ class PictureWish(Struct, frozen=True, gc=False):
     """What kind of picture is wanted.
 
     aspect: width to height as in `16:9`, '' leaves it to the model. pixels: the wanted length of the long side
-    (1024, 2048 or 4096). format: the media type to return (`image/png`, `image/jpeg`, `image/webp`), '' leaves it as
+    (1024, 2048 or 4096); an original of twice that or more is reduced to it. format: the media type to return (`image/png`, `image/jpeg`, `image/webp`), '' leaves it as
     it came; quality: 1 to 100 for the lossy ones. upscale: enlarge what came smaller than `pixels`, and say so.
     keep_watermark: leave the visible logo on. link: a stored copy with a link is wanted.
     """

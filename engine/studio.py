@@ -110,6 +110,9 @@ class Studio:
             found = measure(worked.data)
             if found is not None and max(found.width, found.height) > side:
                 worked.upscaled_from = (picture.width, picture.height)
+        elif side >= 2 * wish.pixels:
+            # The original of a larger class than was asked for: the logo is found for sure in originals only.
+            self._step(worked, "reducing", lambda data: self._reformatted(data, picture, wish, wish.pixels))
         elif wish.format:
             self._step(worked, "converting", lambda data: self._reformatted(data, picture, wish, 0))
         self._step(worked, "declaring", declare)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -131,6 +132,25 @@ async def test_a_picture_that_is_large_enough_is_not_enlarged(bench: Bench) -> N
     large = given_as("png", np.full((1100, 1200, 3), 90, np.uint8))
     finished = await bench.studio().finish(large, PictureWish(pixels=1024, upscale=True), "")
     assert (finished.width, finished.upscaled_from) == (1200, None)
+
+
+@pytest.mark.parametrize(
+    ("came", "wished", "width"), [(2048, 1024, 1024), (4100, 2048, 2048), (1376, 1024, 1376)]
+)
+async def test_an_original_of_a_larger_class_is_cleaned_and_then_reduced(
+    bench: Bench, came: int, wished: int, width: int
+) -> None:
+    """The logo is taken off where it was stamped, so that nothing of it is in the smaller picture; a picture of the
+    class that was asked for keeps every pixel."""
+    clean = texture("fractal", 4, came * 9 // 16, came)
+    marked = stamp(clean, "v1", 96, (64, 64))
+    finished = await bench.studio().finish(given_as("png", marked), PictureWish(pixels=wished), "")
+    assert (finished.watermark, finished.width, finished.upscaled_from) == ("removed", width, None)
+    expected = (
+        clean if width == came else cv2.resize(clean, (width, finished.height), interpolation=cv2.INTER_AREA)
+    )
+    assert np.abs(decode(finished.data).astype(int) - expected).max() <= 1
+    assert MADE_BY_AI in finished.data
 
 
 async def test_more_pixels_than_allowed_are_not_decoded(bench: Bench) -> None:
