@@ -24,7 +24,7 @@ from core.chat import Delta
 from core.secret import Secret
 from pool.upstream import Bounds, Credentials, Done, Offered, Prompt, Session, UpstreamEvent
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 KEY = "sk-bench-key"
 ACCOUNTS = 5
 
@@ -80,7 +80,7 @@ def serve(directory: Path) -> None:
 
 
 async def measure(port: int, requests: int) -> None:
-    from against_library import Connection  # noqa: PLC0415
+    from benchmarks.against_library import Connection  # noqa: PLC0415
 
     Connection.HEAD += f"authorization: Bearer {KEY}\r\n".encode()
     connection = await Connection.open(port)
