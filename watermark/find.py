@@ -19,6 +19,7 @@ from watermark.view import FIELD, LOSSLESS, Field, View, padded
 
 Bytes = NDArray[np.uint8]
 
+_SEEN = FIELD + PAD
 _SLOTS = {48: (32, 96), 96: (64, 192)}
 # Of previews, 192 pixels scaled with the picture: known only about.
 _PREVIEW_MARGINS = range(60, 81)
@@ -113,17 +114,17 @@ class Finder:
         """(size, top, left) of the places that look most like a logo, best first."""
         places = []
         height, width = view.grey.shape
+        fields: dict[int, Field] = {}
         for size, spectrum in self._spectra.items():
             scale = 2 if size == 96 else 1
+            # At half the resolution pairs are counted from the last pixel on, so that they are those of the corner.
+            at = (height % 2, width % 2) if scale == 2 else (max(height - _SEEN, 0), max(width - _SEEN, 0))
             if min(height, width) // scale < size // scale:
                 continue
-            if scale == 2:
-                # From the last pixel on, so that pairs of pixels are counted from the corner.
-                at = (height % 2, width % 2)
-                field = Field(halved(view.grey[at[0] :, at[1] :]), view.rigour)
-            else:
-                at = (max(height - FIELD - PAD, 0), max(width - FIELD - PAD, 0))
-                field = Field(view.grey[at[0] :, at[1] :], view.rigour)
+            if scale not in fields:
+                part = view.grey[at[0] :, at[1] :]
+                fields[scale] = Field(halved(part) if scale == 2 else part, view.rigour)
+            field = fields[scale]
             for score, top, left in field.peaks(spectrum, size // scale, self._scouts[size].energy):
                 if score >= view.rigour.screen:
                     places.append((score, size, top * scale + at[0], left * scale + at[1]))

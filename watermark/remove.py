@@ -5,6 +5,7 @@ table of what each original would have become. Within it, the one that agrees be
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,12 +43,13 @@ class Remover:
         levels, index = np.unique(mark.alpha_once, return_inverse=True)
         self._row = (index.reshape(mark.alpha.shape) * 256)[..., None].astype(np.intp)
         # By how halves were rounded: up, to even, or not known.
-        self._up, self._even, self._either = (
-            _originals(levels, mark, ways) for ways in ((False,), (True,), (False, True))
-        )
-        # Black and white say nothing: pictures are clipped there.
-        inner = (self._either.middle > 2) & (self._either.middle < 253) & (mark.stamps == 1)
-        self._telling = np.where(inner, np.sign(self._even.variance - self._up.variance), 0)[:, 1:-1]
+        self._up = self._even = self._either = _originals(levels, mark, (False, True))
+        self._telling: NDArray[np.floating[Any]] | None = None
+        if mark.exact and mark.stamps == 1:
+            self._up, self._even = _originals(levels, mark, (False,)), _originals(levels, mark, (True,))
+            # Black and white say nothing: pictures are clipped there.
+            inner = (self._either.middle > 2) & (self._either.middle < 253)
+            self._telling = np.where(inner, np.sign(self._even.variance - self._up.variance), 0)[:, 1:-1]
 
     def exactly(self, box: Bytes) -> Bytes:
         """The originals of a picture that was never lossy. Only pixels that carry some of the mark change."""
@@ -63,6 +65,8 @@ class Remover:
         Rounded to even, halves make every other value from three originals and those between from one, where rounding
         up makes each from two: so the former stand out among their neighbours by half of their number.
         """
+        if self._telling is None:
+            return self._either
         counts = np.bincount(index.ravel(), minlength=self._up.middle.size).reshape(-1, 256)
         beside = (counts[:, :-2] + counts[:, 2:]) / 2
         all_three = counts[:, 1:-1] + beside

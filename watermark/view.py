@@ -1,6 +1,7 @@
 """What is seen of a picture's corner, and how strictly findings in it are judged."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -125,16 +126,23 @@ class Field:
         norm = dot(self._norm[:, rows, columns], scout.inner_square)
         return float(seen / np.sqrt(max(norm, 1e-9)))
 
+    @cached_property
+    def _spectrum(self) -> Floats:
+        """Of the last rows and columns, as numbers right + i below."""
+        height, width = self._seen.shape[1:]
+        top, left = max(height - FIELD, 0), max(width - FIELD, 0)
+        seen = np.zeros((FIELD, FIELD, 2), np.float32)
+        seen[: height - top, : width - left, 0] = self._even[0, top:, left:]
+        seen[: height - top, : width - left, 1] = self._even[1, top:, left:]
+        return np.asarray(cv2.dft(seen))
+
     def peaks(self, spectrum: Floats, side: int, energy: float) -> list[tuple[float, int, int]]:
         """The best places in the last rows and columns: score, top, left."""
         height, width = self._seen.shape[1:]
         top, left = max(height - FIELD, 0), max(width - FIELD, 0)
         if height - top < side or width - left < side:
             return []
-        seen = np.zeros((FIELD, FIELD, 2), np.float32)
-        seen[: height - top, : width - left, 0] = self._even[0, top:, left:]
-        seen[: height - top, : width - left, 1] = self._even[1, top:, left:]
-        product = cv2.mulSpectrums(cv2.dft(seen), spectrum, 0, conjB=True)
+        product = cv2.mulSpectrums(self._spectrum, spectrum, 0, conjB=True)
         sums = cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)[..., 0]
         rows, columns = height - top - side + 1, width - left - side + 1
         scores = np.ascontiguousarray(sums[:rows, :columns]) / np.float32(energy**0.5)
