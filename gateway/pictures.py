@@ -39,7 +39,7 @@ def pictures_of(settings: Settings, metrics: Metrics, clock: Clock) -> Pictures:
     storage = settings.storage
     folder = storage.directory or settings.data_dir / "pictures"
     local = Local(folder, clock, storage.max_age, storage.max_bytes)
-    store: Objects = local if storage.kind == "local" else _s3(settings)
+    store: Objects = _s3(settings) if settings.stores_in_s3 else local
     shelf = Shelf(store, local, metrics, clock)
     watermark = settings.watermark
     options = StudioSettings(watermark.enabled, watermark.workers, watermark.max_pixels)

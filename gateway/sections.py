@@ -37,7 +37,7 @@ DAY = 24 * HOUR
 LogFormat: TypeAlias = Literal["auto", "json", "text"]
 Activity: TypeAlias = Literal["background", "each", "off"]
 BarkMode: TypeAlias = Literal["gcm", "cbc"]
-StorageKind: TypeAlias = Literal["local", "s3"]
+StorageKind: TypeAlias = Literal["auto", "local", "s3"]
 
 
 class Setting(Struct, frozen=True):
@@ -287,9 +287,11 @@ class StorageSettings(Struct, frozen=True):
     kind: Annotated[
         StorageKind,
         Setting(
-            choice("local", "s3"), "`local` is a folder, served under `/files/`; `s3` needs the `S3_*` names."
+            choice("auto", "local", "s3"),
+            "`local` is a folder, served under `/files/`; `s3` needs the `S3_*` names; `auto` is `s3` where"
+            " `S3_ENDPOINT` is set.",
         ),
-    ] = "local"
+    ] = "auto"
     directory: Annotated[
         Path | None,
         Setting(

@@ -152,6 +152,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def loopback_only(self) -> bool:
         return is_loopback(self.server.host)
 
+    @property
+    def stores_in_s3(self) -> bool:
+        kind = self.storage.kind
+        return kind == "s3" or (kind == "auto" and bool(self.s3.endpoint))
+
 
 def from_process(
     overrides: Mapping[str, str | Path] | None = None, without: Collection[str] = ()
@@ -189,8 +194,8 @@ def load(environ: Mapping[str, str], overrides: Mapping[str, str | Path] | None 
         if setting.pending and values[key] != setting.meanwhile:
             without_effect.append(f"{given[key].where} (for {setting.pending})")
 
-    if "s3.endpoint" in values and values.get("storage.kind", "local") != "s3":
-        without_effect.append(f"{given['s3.endpoint'].where} (storage.kind is not s3)")
+    if "s3.endpoint" in values and values.get("storage.kind") == "local":
+        without_effect.append(f"{given['s3.endpoint'].where} (storage.kind is local)")
     loaded = _build(values, Environment(environ), tuple(without_effect))
     problems += _contradictions(loaded)
     if problems:
@@ -298,7 +303,7 @@ def _contradictions(settings: Settings) -> list[str]:
 
 def _storage_problems(settings: Settings) -> list[str]:
     s3, problems = settings.s3, []
-    if settings.storage.kind == "s3":
+    if settings.stores_in_s3:
         given = {
             "S3_ENDPOINT": bool(s3.endpoint),
             "S3_ACCESS_KEY": bool(s3.access_key),
@@ -307,7 +312,7 @@ def _storage_problems(settings: Settings) -> list[str]:
         }
         if missing := [name for name, there in given.items() if not there]:
             problems.append(
-                f"storage.kind: s3 needs {', '.join(missing)} in the environment. Set them, or storage.kind: local."
+                f"The object store needs {', '.join(missing)} in the environment. Set them, or storage.kind: local."
             )
     if urlsplit(s3.endpoint).path.strip("/"):
         problems.append(

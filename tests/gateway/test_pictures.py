@@ -112,7 +112,6 @@ def test_settings_reach_what_they_are_about(start: Start, tmp_path: Path, web: F
 def test_an_object_store_that_is_away_is_stood_in_for(start: Start) -> None:
     """The service starts, says so, and gives links to the folder."""
     url = start(
-        GEMPOOL__STORAGE__KIND="s3",
         GEMPOOL__STORAGE__TIMEOUT="500ms",
         S3_ENDPOINT="http://127.0.0.1:9",
         S3_ACCESS_KEY="ak",

@@ -315,15 +315,18 @@ def test_an_object_store_without_its_keys_is_refused(missing: str) -> None:
     """The error names the variables that are missing, and what else could be done."""
     given = {"GEMPOOL__STORAGE__KIND": "s3"} | {name: value for name, value in S3.items() if name != missing}
     said = problems(given)
-    assert f"storage.kind: s3 needs {missing} in the environment" in said
+    assert f"The object store needs {missing} in the environment" in said
     assert "storage.kind: local" in said
     assert "sk" not in said.split()
 
 
 def test_an_object_store_that_is_not_used_is_told() -> None:
-    """Its names alone do not choose it."""
-    assert load(S3).without_effect == ("S3_ENDPOINT (storage.kind is not s3)",)
-    assert load(S3 | {"GEMPOOL__STORAGE__KIND": "s3"}).without_effect == ()
+    """Its address alone chooses it, unless the folder was asked for."""
+    unused = load(S3 | {"GEMPOOL__STORAGE__KIND": "local"})
+    assert (unused.stores_in_s3, unused.without_effect) == (False, ("S3_ENDPOINT (storage.kind is local)",))
+    for kind in ({}, {"GEMPOOL__STORAGE__KIND": "s3"}, {"GEMPOOL__STORAGE__KIND": "auto"}):
+        assert (load(S3 | kind).stores_in_s3, load(S3 | kind).without_effect) == (True, ())
+    assert not load({}).stores_in_s3
 
 
 @pytest.mark.parametrize("endpoint", ["minio:9000", "https://s3.example.com/pictures"])
