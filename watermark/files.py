@@ -2,6 +2,7 @@
 
 import io
 import struct
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from watermark.star import Stars
 from watermark.view import REACH
 
 _WHOLE, _HALVED = 0, 2
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_LONGEST = 65535
 _SMALL = 1_000_000
 _UNTRUE = "the first header does not tell its true size"
 MAX_PIXELS = 64_000_000
@@ -51,7 +54,7 @@ def clean_bytes(data: bytes, stars: Stars | None = None, max_pixels: int = MAX_P
         return CleanedBytes(data, Verdict(False, problem.reason, detail=problem.detail))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return CleanedBytes(data, Verdict(False, "too_many_pixels", detail=_UNTRUE))
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, cv2.error) as problem:
+    except (OSError, ValueError, IndexError, SyntaxError, EOFError, struct.error, cv2.error) as problem:
         # What the decoders raise for damaged files.
         return CleanedBytes(data, Verdict(False, "broken", detail=type(problem).__name__))
 
@@ -118,9 +121,12 @@ def _jpeg(data: bytes, cleaner: Cleaner, max_pixels: int) -> CleanedBytes:
             raise Unreadable("unsupported", f"JPEG in {image.mode}, not coded as light and colour")
         if sampling not in (_WHOLE, _HALVED):
             raise Unreadable("unsupported", "JPEG that keeps colour at another size than whole or half")
-        # Light and colour as they were coded, so that what does not change is coded again as it was.
-        image.draft("YCbCr", image.size)
-        pixels = np.array(image)
+        # Light and colour as they were coded, and the unseen rest of the last blocks, so that what does not change is
+        # coded again as it was.
+        width, height = image.size
+        whole = data if image.info.get("progressive") else _with_whole_blocks(data, sampling)
+        pixels = _ycc(whole)
+        true = pixels[:height, :width]
         coding = of_jpeg(image.quantization, sampling == _HALVED)
         halves: list[NDArray[np.uint8]] = []
 
@@ -128,18 +134,23 @@ def _jpeg(data: bytes, cleaner: Cleaner, max_pixels: int) -> CleanedBytes:
             if pixels.ndim == 2:
                 return []
             if sampling == _WHOLE:
-                return [pixels[..., 1], pixels[..., 2]]
-            return halves or _half_planes(data)
+                return [true[..., 1], true[..., 2]]
+            if not halves:
+                halves.extend(_half_planes(whole))
+            return [half[: -(-height // 2), : -(-width // 2)] for half in halves]
 
         verdicts: list[Verdict] = []
         while len(verdicts) < MOST_LOGOS:
-            light = pixels if pixels.ndim == 2 else pixels[..., 0]
-            new, verdict = cleaner.planes(light, _seen(pixels), coding, colours)
+            light = true if true.ndim == 2 else true[..., 0]
+            new, verdict = cleaner.planes(light, _seen(true), coding, colours)
             verdicts.append(verdict)
             if new is None:
                 break
-            halves = new[1:]
-            _filled(pixels, new)
+            for half, plane in zip(halves, new[1:], strict=False):
+                half[: plane.shape[0], : plane.shape[1]] = plane
+            # Only light where colour is kept apart: `halves` then holds the colour.
+            _filled(true, new[:1] if halves else new)
+            _filled(pixels, [pixels[..., 0], *halves] if halves else [])
         if not verdicts[0].found:
             return CleanedBytes(data, verdicts[0])
         options: dict[str, Any] = {
@@ -148,10 +159,48 @@ def _jpeg(data: bytes, cleaner: Cleaner, max_pixels: int) -> CleanedBytes:
             # To optimize, Pillow codes the whole file in one call that holds the interpreter.
             "optimize": pixels.size < _SMALL,
         }
-        if image.mode != "L":
+        if pixels.ndim == 3:
             options["subsampling"] = sampling
-        written = Image.fromarray(pixels, image.mode)
-        return CleanedBytes(_saved(written, image, "JPEG", options), verdicts[0])
+        # draft() made this image YCbCr, or left it L.
+        written = Image.fromarray(pixels, "L" if pixels.ndim == 2 else "YCbCr")
+        result = _saved(written, image, "JPEG", options)
+        return CleanedBytes(_with_size(result, width, height), verdicts[0])
+
+
+def _ycc(data: bytes) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+        image.draft("YCbCr", image.size)
+        return np.array(image)
+
+
+def _with_whole_blocks(data: bytes, sampling: int) -> bytes:
+    """The file, saying that it ends where its last blocks end, so that a decoder shows all that they hold."""
+    unit = 16 if sampling == _HALVED else 8
+    at = _frame(data)
+    height, width = (-(-size // unit) * unit for size in struct.unpack_from(">HH", data, at))
+    # Scans of single components end with the component, not with the last block of all.
+    together = data[at + 4] == data[_marker(data, at + 5 + 3 * data[at + 4], (0xDA,)) + 4]
+    return _with_size(data, width, height) if together and max(width, height) <= _LONGEST else data
+
+
+def _with_size(data: bytes, width: int, height: int) -> bytes:
+    at = _frame(data)
+    return data[:at] + struct.pack(">HH", height, width) + data[at + 4 :]
+
+
+def _frame(data: bytes) -> int:
+    """Where height and width stand in the frame's header (T.81, B.2.2); the number of components follows."""
+    return _marker(data, 2, _FRAMES) + 5
+
+
+def _marker(data: bytes, at: int, wanted: Container[int]) -> int:
+    """Where the first of these markers stands, from the marker at `at` on."""
+    while data[at] == 0xFF and data[at + 1] not in wanted:
+        # Bytes of filling may stand before a marker.
+        at += 1 if data[at + 1] == 0xFF else 2 + int(struct.unpack_from(">H", data, at + 2)[0])
+    if data[at] != 0xFF:
+        raise Unreadable("broken", "a header is missing")
+    return at
 
 
 def _filled(pixels: NDArray[np.uint8], planes: list[NDArray[np.uint8]]) -> None:

@@ -196,7 +196,9 @@ def test_jpeg_keeps_how_it_was_coded(options: dict[str, object]) -> None:
         shift = np.abs(np.asarray(after).astype(int) - np.asarray(before))
     shift[-180:, -180:] = 0
     assert shift.mean() < 0.1
-    assert (shift > 2).mean() < 0.001
+    # Of progressive files the unseen rest of the last blocks is not at hand, and is made anew.
+    assert shift[:-16, :-16].max() <= 3
+    assert options.get("progressive") or shift.max() <= 3
 
 
 def test_unknown_samplings_are_left_alone() -> None:
