@@ -105,12 +105,13 @@ def _stamp(picture: NDArray[np.uint8], logo: Logo) -> None:
 
 
 def _alpha(size: int, logo: Logo) -> NDArray[np.float64]:
-    """The part of white in each pixel. The large star of V2 looks enlarged and sharpened."""
+    """The part of white in each pixel. The large star of V2 looks enlarged and sharpened, so that its rim carries more
+    white than its middle."""
     if logo == "v1" or size < 96:
         return _star(size, 0, _SHARP) * (0.5 if logo == "v1" else 0.3)
     blurred = cv2.GaussianBlur(_star(size, 8, _SOFT), (0, 0), 1.16)
     sharpened = blurred + 0.51 * (blurred - cv2.GaussianBlur(blurred, (0, 0), 2.24))
-    return np.asarray(np.clip(sharpened[8:-8, 8:-8], 0, 1) * _SOFT_PEAK, np.float64)
+    return np.asarray(np.maximum(sharpened[8:-8, 8:-8], 0) * _SOFT_PEAK, np.float64)
 
 
 def _star(size: int, pad: int, outline: tuple[float, float, float, float]) -> NDArray[np.float64]:

@@ -127,6 +127,15 @@ def test_the_star_stands_where_it_was_seen(logo: Logo, size: tuple[int, int], wh
     assert (marked >= plain).all()
 
 
+def test_the_large_v2_star_is_sharpened() -> None:
+    """Its rim carries more white than its middle, about a third where the middle has three tenths."""
+    plain = paint(Look(5, 2752, 1536, "none", "png")).astype(int)
+    marked = paint(Look(5, 2752, 1536, "v2", "png")).astype(int)
+    share = ((marked - plain) / (255 - plain))[1536 - 288 : 1536 - 192, 2752 - 288 : 2752 - 192]
+    assert 0.32 < share.max() < 0.34
+    assert np.allclose(share[46:50, 46:50], 0.3, atol=0.01)
+
+
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
 def test_the_files_are_real(format: PictureFormat) -> None:
     """Another program reads what was painted."""
