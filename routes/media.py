@@ -4,20 +4,16 @@ import base64
 import binascii
 import re
 import urllib.parse
-from collections.abc import Callable, Mapping
 
 from core.chat import Blob
 from core.errors import InvalidRequest, UnsupportedMedia
 from core.pictures import dimensions, sniff
+from routes.wholeness import is_whole
 
 MAX_PIXELS = 100_000_000
-_PICTURES = "Send PNG, JPEG, WebP, GIF, HEIC or AVIF."
+_PICTURES = "Send PNG, JPEG, WebP, GIF, HEIC, AVIF, BMP or TIFF."
 _PREFIX = 80
 """Characters within which the comma of a data URL without `data:` stands."""
-_TAIL = 4096
-_PADDING = b"\0\r\n\t "
-_STEPS = 200_000
-"""Pieces of a file that are followed to its end; no whole picture within the other bounds has more."""
 _TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;.*)?", re.ASCII | re.DOTALL)
 _ARCHIVES = frozenset(
     f"application/{name}"
@@ -110,8 +106,8 @@ def checked(data: bytes, declared: str, field: str, name: str | None = None) -> 
     if proven is not None:
         _check_picture(data, proven, field)
     elif kind == "image":
-        raise UnsupportedMedia(
-            f"'{field}' says {declared} but is no picture that can be read. {_PICTURES}", param=field
+        raise InvalidRequest(
+            f"'{field}' says {declared[:80]} but is no picture that can be read. {_PICTURES}", param=field
         )
     return Blob(data=data, mime=proven or declared or "application/octet-stream", name=name)
 
@@ -151,84 +147,16 @@ def _check_picture(data: bytes, mime: str, field: str) -> None:
             " are taken. Scale it down.",
             param=field,
         )
-    whole = _ENDS.get(mime)
-    if whole is not None and not whole(data):
+    if mime.startswith("image/") and not is_whole(data, mime):
         raise InvalidRequest(
             f"'{field}' is a picture ({mime}) that is cut off: its end is missing. Send the whole file.",
             param=field,
         )
-
-
-def _png_ends(data: bytes) -> bool:
-    return dimensions(data) is not None and data.rfind(b"IEND") > 0
-
-
-def _jpeg_ends(data: bytes) -> bool:
-    # A preview within the metadata has an end of its own, so only one behind the picture's own scan counts.
-    at = 2
-    for _ in range(_STEPS):
-        if at + 4 > len(data):
-            return False
-        if data[at] != 0xFF:
-            # Readers skip what stands between two segments; here only the very end counts then.
-            return data[-_TAIL:].rstrip(_PADDING).endswith(b"\xff\xd9")
-        marker = data[at + 1]
-        if marker == 0xDA:
-            return _has_end(data, at)
-        # Any number of FF may fill the space before a marker.
-        at += 1 if marker == 0xFF else 2 + max(2, int.from_bytes(data[at + 2 : at + 4]))
-    return False
-
-
-def _has_end(data: bytes, start: int) -> bool:
-    # From the back, where it mostly is, and piece by piece: a search holds the interpreter while it lasts.
-    for end in range(len(data), start, -_PIECE):
-        if data.rfind(b"\xff\xd9", max(start, end - _PIECE - 1), end) >= 0:
-            return True
-    return False
-
-
-def _webp_ends(data: bytes) -> bool:
-    return len(data) >= 8 + int.from_bytes(data[4:8], "little")
-
-
-def _gif_ends(data: bytes) -> bool:
-    if dimensions(data) is None or len(data) < 13:
-        return False
-    at = 13 + _colours(data[10])
-    within = False
-    for _ in range(_STEPS):
-        if at >= len(data):
-            return False
-        kind = data[at]
-        if within:
-            # Pieces of up to 255 bytes, each behind its length; an empty one is the last.
-            at += 1 + kind
-            within = kind > 0
-            continue
-        if kind == 0x3B:
-            return True
-        within = True
-        if kind == 0x21:
-            at += 2
-        elif kind == 0x2C and at + 10 < len(data):
-            at += 11 + _colours(data[at + 9])
-        else:
-            return data[-_TAIL:].rstrip(_PADDING).endswith(b";")
-    return True
-
-
-def _colours(flags: int) -> int:
-    """Bytes of the colour table that follows."""
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
-
-
-_ENDS: Mapping[str, Callable[[bytes], bool]] = {
-    "image/png": _png_ends,
-    "image/jpeg": _jpeg_ends,
-    "image/webp": _webp_ends,
-    "image/gif": _gif_ends,
-}
+    if mime.startswith("image/") and size is None:
+        raise InvalidRequest(
+            f"'{field}' is no picture that can be read: its header ({mime}) tells no size. {_PICTURES}",
+            param=field,
+        )
 
 
 def _is_drawing(data: bytes, declared: str) -> bool:

@@ -55,7 +55,13 @@ def echo(ask: Ask) -> list[Step]:
     return [*steps, Finish(Usage(prompt, estimate(text)), "gemini-flash")]
 
 
-PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1" + b"\0" * 16 + b"IEND\xaeB`\x82"
+PNG = (
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1"
+    + bytes(9)
+    + b"\0\0\0\x0cIDAT"
+    + b"\0" * 16
+    + b"IEND\xaeB`\x82"
+)
 """As much of a picture as the edge looks at."""
 
 

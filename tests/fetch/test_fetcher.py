@@ -14,7 +14,7 @@ from core.errors import InvalidRequest
 from fetch import Fetcher, FetchSettings, networks
 from tests.support.web import Site, moved, response, site
 
-PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1" + b"\0" * 20 + b"IEND"
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1" + bytes(9) + b"\0\0\0\x0cIDAT" + b"\0" * 20 + b"IEND"
 FIELD = "messages[0].content[1].image_url.url"
 HERE = networks(["127.0.0.0/8"])
 

@@ -22,6 +22,7 @@ from tests.fakes.service import Fail
 
 CHAT = "/v1/chat/completions"
 GENERATE = "/v1beta/models/gemini-2.5-pro:generateContent"
+EDIT = "/v1beta/models/gemini-2.5-flash-image:editImage"
 POSTS = [
     CHAT,
     "/v1/generate",
@@ -278,15 +279,38 @@ def test_half_an_emoji_is_replaced_before_it_reaches_the_engine(gate: Edge) -> N
 
 
 def test_unsupported_media_is_415(gate: Edge) -> None:
-    """Sound, film, and pictures that are none; the field is named."""
-    for mime in ("audio/wav", "video/mp4", "image/png"):
+    """Sound and film; the field is named."""
+    for mime in ("audio/wav", "video/mp4"):
         body = parts({"inlineData": {"mimeType": mime, "data": "AAAA"}})
         assert (
             "contents[0].parts[0].inlineData.data"
             in error_of(gate.http.post(GENERATE, json=body), 415)["message"]
         )
-    body = user(image("data:application/pdf;base64," + base64.b64encode(b"%PDF-1.4").decode()))
-    assert error_of(gate.http.post(CHAT, json=body), 415)["param"] == "messages[0].content[0].image_url.url"
+
+
+@pytest.mark.parametrize("data", [b"\0\0\0", b"%PDF-1.4", b"hello", b"PK\3\4"])
+def test_what_is_no_picture_is_400_in_every_dialect(gate: Edge, data: bytes) -> None:
+    """The field is named, and what may be sent instead."""
+    text = base64.b64encode(data).decode()
+    url = f"data:image/png;base64,{text}"
+    wire: list[tuple[str, Any, str]] = [
+        (CHAT, user(image(url)), "messages[0].content[0].image_url.url"),
+        ("/v1/images/edits", {"prompt": "x", "image": url}, "image"),
+        ("/v1/images/edit", {"prompt": "x", "image": text}, "image"),
+        ("/v1/generate-images", {"prompt": "x", "image": url}, "image"),
+        (EDIT, {"prompt": "x", "image": {"mimeType": "image/png", "data": text}}, "image.data"),
+    ]
+    if not data.startswith(b"%PDF"):  # which is a document there
+        inline = parts({"inlineData": {"mimeType": "image/png", "data": text}})
+        wire.append((GENERATE, inline, "contents[0].parts[0].inlineData.data"))
+    for path, body, field in wire:
+        message = error_of(gate.http.post(path, json=body), 400)["message"]
+        assert f"'{field}'" in message, path
+        assert "picture" in message
+    form = gate.http.post(
+        "/v1/images/edits", data={"prompt": "x"}, files={"image": ("a.png", data, "image/png")}
+    )
+    assert error_of(form, 400)["param"] == "image"
 
 
 @pytest.mark.parametrize("path", POSTS)

@@ -19,7 +19,7 @@ GENERATIONS = "/v1/images/generations"
 EDITS = "/v1/images/edits"
 B64 = base64.b64encode(PNG).decode()
 DATA_URL = f"data:image/png;base64,{B64}"
-JPEG = b"\xff\xd8\xff\xda\x00\x02x\xff\xd9"
+JPEG = b"\xff\xd8\xff\xc0\0\x0b\x08\0\1\0\1\1\1\x11\0\xff\xda\x00\x02x\xff\xd9"
 END = Finish(Usage(3, 4, 5), "gemini-pro")
 
 

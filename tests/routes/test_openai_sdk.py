@@ -11,7 +11,7 @@ from core.errors import NoAccount, PoolBusy, PromptRefused
 from tests.fakes.edge import Edge, edge
 from tests.fakes.service import Fail, Pause
 
-PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1" + b"\0" * 16 + b"IEND"
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1" + bytes(9) + b"\0\0\0\x0cIDAT" + b"\0" * 16 + b"IEND"
 END = Finish(Usage(3, 4, 5), "gemini-flash")
 HELLO = [{"role": "user", "content": "hi"}]
 MODEL = "gemini-2.5-pro"
