@@ -18,6 +18,7 @@ from engine.prompt import Flat, flatten
 
 _LONGEST_REFUSAL = 1000
 """Characters of the model's words that a caller is told."""
+_FROM_WORDS = "Generate an image: the one that the last <user> message asks for."
 _RESOLUTIONS = {1024: "1K", 2048: "2K", 4096: "4K"}
 
 
@@ -56,14 +57,11 @@ def picture_prompt(messages: tuple[Message, ...], wish: PictureWish) -> Flat:
     last = next((m for m in reversed(turns) if m.role == "user"), None)
     attached = 0 if last is None else sum(_is_image(part) for part in last.parts)
     image = "image" if attached == 1 else "images"
-    flat = flatten(
-        messages,
-        closing=(
-            f"Edit the attached {image} as the last <user> message asks and generate the changed image."
-            if attached
-            else "Generate an image: the one that the last <user> message asks for. Do not show one from the web."
-        ),
-    )
+    if attached:
+        closing = f"Edit the attached {image} as the last <user> message asks and generate the changed image."
+    else:
+        closing = " ".join(filter(None, (_FROM_WORDS, _meant(turns), "Do not show one from the web.")))
+    flat = flatten(messages, closing=closing)
     asked = [flat.text, _details(wish)]
     if not flat.transcript:
         lead = (
@@ -73,6 +71,14 @@ def picture_prompt(messages: tuple[Message, ...], wish: PictureWish) -> Flat:
         )
         asked.insert(0, lead)
     return Flat("\n\n".join(asked), flat.files, flat.transcript)
+
+
+def _meant(turns: list[Message]) -> str:
+    """What a change refers to that is asked for without a picture of its own, '' where there is none."""
+    shown = next((m for m in reversed(turns) if any(_is_image(part) for part in m.parts)), None)
+    if shown is None or shown.role not in ("user", "assistant"):
+        return ""
+    return f"Where it asks for a change, change the attached image of the last <{shown.role}> message that has one."
 
 
 def _is_image(part: Part) -> bool:

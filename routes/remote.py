@@ -28,6 +28,11 @@ def is_remote(text: str) -> bool:
     return start.startswith(("http://", "https://"))
 
 
+def kept(name: str, field: str) -> Remote:
+    """Our own stored picture of that name, or nothing where it is not stored (any more)."""
+    return Remote(ROUTE + name, field)
+
+
 class Source(Struct, frozen=True):
     """Where they come from. fetch: other servers, None refuses their addresses. files: our own stored pictures."""
 
@@ -37,7 +42,8 @@ class Source(Struct, frozen=True):
 
 async def fetched(exchange: Exchange, source: Source, messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """The messages with every `Remote` part replaced by the picture: each address fetched once, a few side
-    by side, all together bounded like a request's body. Links to our own stored pictures are read from the store. The first that fails ends the others.
+    by side, all together bounded like a request's body. Links to our own stored pictures are read from the store; what
+    is `kept` no more is left out. The first that fails ends the others.
 
     Call it once the body is read. Raises `CallerLeft` where the caller hangs up meanwhile.
     """
@@ -52,10 +58,12 @@ async def fetched(exchange: Exchange, source: Source, messages: tuple[Message, .
     limit = exchange.settings.body_limit
     total = 0
 
-    async def one(part: Remote) -> Blob:
+    async def one(part: Remote) -> Blob | None:
         nonlocal total
         async with slots:
             found = await _picture(exchange, source, part)
+        if found is None:
+            return None
         total += len(found.data)
         if total > limit:
             raise RequestTooLarge(
@@ -73,15 +81,21 @@ async def fetched(exchange: Exchange, source: Source, messages: tuple[Message, .
         # Waiting for the rest of the input is none of the gateway's own work.
         exchange.read_seconds += exchange.monotonic() - before
 
-    def present(part: Part) -> Part:
-        return blobs[part.url] if isinstance(part, Remote) else part
+    def present(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        found = (blobs[part.url] if isinstance(part, Remote) else part for part in parts)
+        return tuple(part for part in found if part is not None)
 
-    return tuple(
-        replace(message, parts=tuple(present(part) for part in message.parts)) for message in messages
-    )
+    return tuple(replace(message, parts=present(message.parts)) for message in messages)
 
 
-async def _picture(exchange: Exchange, source: Source, part: Remote) -> Blob:
+async def _picture(exchange: Exchange, source: Source, part: Remote) -> Blob | None:
+    if part.url.startswith(ROUTE):
+        if source.files is None:
+            return None
+        # Whoever asks did not choose the picture; without it the text still stands.
+        with contextlib.suppress(InvalidRequest):
+            return await _stored(source.files, part.url.removeprefix(ROUTE), part.field)
+        return None
     own = absolute(exchange, ROUTE)
     if source.files is not None and part.url.startswith(own):
         found = await _stored(source.files, urllib.parse.unquote(part.url.removeprefix(own)), part.field)

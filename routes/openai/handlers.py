@@ -14,7 +14,7 @@ from routes.exchange import Exchange
 from routes.inline import encoded
 from routes.links import absolute
 from routes.models import KnownModels, name_of
-from routes.openai import translate
+from routes.openai import history, translate
 from routes.openai.framing import ChunkFraming
 from routes.openai.wire import ChatRequest, Completion, ModelList, ModelOut
 from routes.services import RouteServices
@@ -83,8 +83,10 @@ class OpenAIHandlers:
         request = body.convert(value, ChatRequest)
         translate.choices_of(request)
         translate.refuse_what_cannot_be_kept(request)
-        translate.check_bounds(request, Tally(self._settings))
-        return request, translate.messages_of(request)
+        tally = Tally(self._settings)
+        pictures = history.pictures_of(request.messages, tally)
+        translate.check_bounds(request, tally)
+        return request, translate.messages_of(request, pictures)
 
     async def models(self, exchange: Exchange) -> None:
         infos = await self._models.listed()

@@ -1,6 +1,6 @@
 """OpenAI's wire format to what the engine is asked, and the engine's answers back. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,7 +19,7 @@ from core.chat import (
     ToolCall,
     Usage,
 )
-from core.errors import InvalidRequest, UnsupportedMedia
+from core.errors import InvalidRequest
 from routes import markdown, media, wishes
 from routes.bounds import Tally
 from routes.inline import Inline
@@ -117,11 +117,14 @@ def _forces(choice: str | dict[str, Any] | None) -> bool:
     return choice not in (None, "auto", "none")
 
 
-def messages_of(request: ChatRequest) -> tuple[Message, ...]:
-    """The conversation. Raises `InvalidRequest` or `UnsupportedMedia` naming the field."""
+def messages_of(request: ChatRequest, pictures: Mapping[int, tuple[Part, ...]] = {}) -> tuple[Message, ...]:
+    """The conversation. pictures: parts that come behind those of the message at that place. Raises `InvalidRequest` or
+    `UnsupportedMedia` naming the field."""
     if not request.messages:
         raise InvalidRequest("'messages' is empty. Send at least one message.", param="messages")
-    messages = tuple(_message(message, f"messages[{i}]") for i, message in enumerate(request.messages))
+    messages = tuple(
+        _message(message, f"messages[{i}]", pictures.get(i, ())) for i, message in enumerate(request.messages)
+    )
     if not any(has_content(message) for message in messages):
         raise InvalidRequest(
             "'messages' has no content. Write something in at least one message.", param="messages"
@@ -156,7 +159,7 @@ def has_content(message: Message) -> bool:
     )
 
 
-def _message(message: ChatMessage, at: str) -> Message:
+def _message(message: ChatMessage, at: str, more: tuple[Part, ...]) -> Message:
     role = ROLES.get(message.role)
     if role is None:
         known = ", ".join(ROLES)
@@ -169,7 +172,7 @@ def _message(message: ChatMessage, at: str) -> Message:
         calls.append(_tool_call(message.function_call, "", f"{at}.function_call"))
     return Message(
         role=role,
-        parts=_parts(message.content, f"{at}.content"),
+        parts=_parts(message.content, f"{at}.content") + more,
         name=message.name,
         tool_calls=tuple(calls),
         tool_call_id=message.tool_call_id,
@@ -223,7 +226,7 @@ def _picture(url: str, at: str) -> Blob | Remote:
     if media.is_data_url(url):
         blob = media.from_data_url(url, at)
         if not blob.mime.startswith("image/"):
-            raise UnsupportedMedia(f"'{at}' is {blob.mime}, not a picture. Send it as a file part.", param=at)
+            raise InvalidRequest(f"'{at}' is {blob.mime}, not a picture. Send it as a file part.", param=at)
         return blob
     if is_remote(url):
         return Remote(url, at)

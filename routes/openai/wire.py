@@ -42,6 +42,8 @@ class ChatMessage(Struct):
     tool_calls: list[ToolCallIn] | None = None
     tool_call_id: str | None = None
     function_call: FunctionCall | None = None
+    images: Any = None
+    """Of an answer of ours that comes back; read leniently, since others put something else here."""
 
 
 class StreamOptions(Struct):

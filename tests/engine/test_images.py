@@ -70,6 +70,20 @@ def test_of_a_conversation_the_last_user_message_is_wanted() -> None:
     assert "Generate an image: the one" in asked(*earlier, said("user", "bluer"))
 
 
+def test_a_change_without_a_picture_of_its_own_means_the_conversations_last() -> None:
+    """The one that was made before, or else the one that was sent: only where a change is asked for."""
+    made = (said("user", "a fox", PNG), said("assistant", "Here.", PNG), said("user", "bluer"))
+    assert "Where it asks for a change, change the attached image of the last <assistant> message" in asked(
+        *made
+    )
+    sent = (said("user", "a fox", PNG), said("assistant", "Which?"), said("user", "bluer"))
+    assert "the attached image of the last <user> message that has one" in asked(*sent)
+    for messages in (made, sent):
+        assert "Generate an image: the one that the last <user> message asks for." in asked(*messages)
+    read = (said("user", "a fox", PDF), said("assistant", "Yes."), said("user", "draw it"))
+    assert "Where it asks" not in asked(*read)
+
+
 def test_nothing_asked_is_the_callers_mistake() -> None:
     """As for a text."""
     with pytest.raises(InvalidRequest):

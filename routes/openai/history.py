@@ -1,0 +1,135 @@
+"""Pictures of earlier answers in a chat's history, as clients send them back. Pure.
+
+An answer's picture stands in its text, as a link to our own `/files/` or as a data URL, and in `images`. Of OpenAI's own
+clients most keep the text alone, so a picture that is to be changed in the next turn is looked for in both.
+"""
+
+import re
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from core.chat import Blob, Remote
+from core.errors import CallerError
+from routes import media
+from routes.bounds import Tally
+from routes.openai.wire import ChatMessage
+from routes.remote import kept
+from storage import valid
+
+NOTE = "[picture]"
+"""Stands in a text for a picture that was written out in it."""
+_DATA = re.compile(r"data:image/[\w.+-]{1,40}(?:;[\w.=+-]{1,60}){0,3};base64,", re.ASCII)
+_CODED = re.compile(r"[A-Za-z0-9+/_=-]*+", re.ASCII)
+_LEAST = 32
+"""Characters of base64; fewer are an example in prose and no picture."""
+_STRIDE = 256 * 1024
+_IMAGE = re.compile(r"!\[[^\[\]\n]{0,200}\]\(\s?$")
+_LINK = re.compile(r"!\[[^\[\]\n]{0,200}\]\([^\s()<>]{0,500}/files/([^\s()<>/]{1,400})\)")
+_BEFORE = 210
+
+
+def pictures_of(messages: list[ChatMessage], tally: Tally) -> dict[int, tuple[Blob | Remote, ...]]:
+    """The pictures of the last assistant message that has any besides its parts, by its place.
+
+    Takes data URLs out of the texts of all assistant messages first, so that no base64 is read as text. What is no
+    picture is left out: the history is not what a caller can mend. Raises `RequestTooLarge` for too many of them.
+    """
+    found: dict[int, tuple[Blob | Remote, ...]] = {}
+    for i in reversed(range(len(messages))):
+        message = messages[i]
+        if message.role != "assistant":
+            continue
+        at = f"messages[{i}]"
+        urls = _without_data(message)
+        if found or _has_parts(message):
+            found = found or {i: ()}
+            continue
+        # `images` holds what the text only links to.
+        written = [url for item in _listed(message.images) if (url := _url_of(item))] or urls
+        pictures: list[Blob | Remote] = [
+            picture for url in written if (picture := _picture(url, f"{at}.images")) is not None
+        ]
+        if not pictures:
+            pictures += [kept(name, f"{at}.content") for name in _links(message)]
+        if pictures:
+            found[i] = tuple(dict.fromkeys(pictures))
+            for _ in found[i]:
+                tally.file(f"{at}.images")
+    return found
+
+
+def _has_parts(message: ChatMessage) -> bool:
+    return isinstance(message.content, list) and any(part.type == "image_url" for part in message.content)
+
+
+def _listed(images: Any) -> list[Any]:
+    return images if isinstance(images, list) else []
+
+
+def _url_of(item: Any) -> str | None:
+    """The data URL of `{image_url: {url}}`, in the forms that clients keep it in."""
+    if isinstance(item, dict):
+        item = item.get("image_url", item.get("url"))
+    if isinstance(item, dict):
+        item = item.get("url")
+    return item if isinstance(item, str) and media.is_data_url(item) else None
+
+
+def _picture(url: str, at: str) -> Blob | None:
+    with suppress(CallerError):
+        return media.must_be_picture(media.from_data_url(url, at), at)
+    return None
+
+
+def _links(message: ChatMessage) -> Iterator[str]:
+    """Names of our own stored pictures that the text shows, whichever of our addresses the links begin with: nobody
+    else's file has such a name, and one that is not stored here is left as text."""
+    for text in _texts(message):
+        for match in _LINK.finditer(text):
+            if valid(name := urllib.parse.unquote(match[1])):
+                yield name
+
+
+def _texts(message: ChatMessage) -> Iterator[str]:
+    if isinstance(message.content, str):
+        yield message.content
+    else:
+        yield from (part.text for part in message.content or () if part.text)
+
+
+def _without_data(message: ChatMessage) -> list[str]:
+    """The data URLs of pictures in the message's text, each of which is replaced by a note."""
+    urls: list[str] = []
+    if isinstance(message.content, str):
+        message.content = _replaced(message.content, urls)
+    else:
+        for part in message.content or ():
+            if part.text:
+                part.text = _replaced(part.text, urls)
+    return urls
+
+
+def _replaced(text: str, urls: list[str]) -> str:
+    pieces: list[str] = []
+    done = at = 0
+    while (start := text.find("data:image/", at)) >= 0:
+        head = _DATA.match(text, start)
+        end = at = start + len("data:image/") if head is None else _end_of_data(text, head.end())
+        if head is None or end - head.end() < _LEAST:
+            continue
+        urls.append(text[start:end])
+        opened = _IMAGE.search(text, max(done, start - _BEFORE), start)
+        if opened is not None and text[end : end + 1] == ")":
+            start, end = opened.start(), end + 1
+        pieces += (text[done:start], NOTE)
+        done = at = end
+    return "".join(pieces) + text[done:] if pieces else text
+
+
+def _end_of_data(text: str, at: int) -> int:
+    # Some at a time, so that others get their turn.
+    while (match := _CODED.match(text, at, at + _STRIDE)) is not None and match.end() > at:
+        at = match.end()
+    return at
