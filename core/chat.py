@@ -120,7 +120,8 @@ class Picture(Struct, frozen=True, gc=False):
     width, height: pixels as measured, never as promised. upscaled_from: its size before it was enlarged on the
     caller's wish. watermark: `removed`, `kept` (on the caller's or operator's wish), or why the file was left as it
     is (a reason of `watermark.Verdict`, such as `no_logo`). link: where a stored copy is read, '' where none was
-    wanted; a path of the gateway's own where it begins with a slash.
+    wanted; a path of the gateway's own where it begins with a slash. preview: it is the web app's scaled copy, since what
+    the model made could not be had.
     """
 
     data: bytes
@@ -131,6 +132,7 @@ class Picture(Struct, frozen=True, gc=False):
     upscaled_from: tuple[int, int] | None = None
     watermark: str = ""
     link: str = ""
+    preview: bool = False
 
 
 class Usage(Struct, frozen=True, gc=False):

@@ -97,6 +97,13 @@ class Metrics:
             ["outcome"],
             registry=r,
         )
+        self.picture_downloads = Counter(
+            "gempool_picture_downloads",
+            "Pictures taken from accounts: in the size that the model made (`full`), or as the web app's scaled copy"
+            " (`preview`), since that could not be had.",
+            ["form"],
+            registry=r,
+        )
         self.watermark = Counter(
             "gempool_watermark",
             "Finished pictures by what became of the visible logo: `removed`, `kept` on demand, why the picture was"

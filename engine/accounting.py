@@ -1,10 +1,11 @@
 """What an attempt leaves behind: the lease handed back with its outcome, and the counts."""
 
 import asyncio
+from collections.abc import Iterable
 
 import structlog
 
-from core.chat import Ask
+from core.chat import Ask, Picture
 from core.errors import (
     AccountThrottled,
     EgressBlocked,
@@ -49,6 +50,15 @@ class Accounting:
                 self._metrics.pictures.labels("web_only").inc()
                 outcome = None
         return self._tasks.spawn(attempt.lease.release(outcome, cancelled=cancelled), "release")
+
+    def well(self, attempt: Attempt) -> None:
+        """Hand the lease of an answer back, unless that was done before."""
+        if not attempt.settled:
+            self.settle(attempt, None)
+
+    def downloaded(self, pictures: Iterable[Picture]) -> None:
+        for picture in pictures:
+            self._metrics.picture_downloads.labels("preview" if picture.preview else "full").inc()
 
     def failover(self, ask: Ask, account: str, error: UpstreamError) -> None:
         self._metrics.failovers.labels(error.reason).inc()

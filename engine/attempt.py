@@ -31,6 +31,7 @@ class Attempt:
         self, ask: Ask, flat: Flat, lease: Lease, bounds: Bounds, monotonic: Callable[[], float], forget: bool
     ) -> None:
         self.ask = ask
+        self.flat = flat
         self.lease = lease
         self.bounds = bounds
         self.held = ask.picture is not None or not ask.stream
@@ -38,7 +39,6 @@ class Attempt:
         self.rewritten = False
         self.settled = False
         self.pictures: list[Picture] = []
-        self._flat = flat
         self._forget = forget
         self._monotonic = monotonic
         self._texts: list[str] = []
@@ -100,12 +100,12 @@ class Attempt:
 
     def finish(self) -> Finish:
         usage = Usage(
-            estimate(self._flat.text), estimate("".join(self._texts)), estimate("".join(self._thoughts))
+            estimate(self.flat.text), estimate("".join(self._texts)), estimate("".join(self._thoughts))
         )
         return Finish(usage, self.lease.lane, self.ask.trace.attempts)
 
     def _prompt(self) -> Prompt:
-        ask, flat, model = self.ask, self._flat, self.lease.model
+        ask, flat, model = self.ask, self.flat, self.lease.model
         if ask.picture is None:
             return Prompt(flat.text, flat.files, model=model, thinking=ask.thinking, stream=ask.stream)
         return Prompt(

@@ -17,24 +17,22 @@ from core.errors import (
     PromptRefused,
     UpstreamError,
     UpstreamFailed,
-    UpstreamUnstable,
 )
 from core.metrics import Metrics
 from core.tasks import Tasks
 from engine.accounting import TOO_MUCH, Accounting
+from engine.asking import ENOUGH, Asking
 from engine.attempt import Attempt
 from engine.images import OnlyWebPictures, picture_prompt
+from engine.originals import Originals
 from engine.prompt import flatten
 from engine.resting import NOBODY, Resting
 from engine.service import Status
 from engine.settings import EngineSettings
 from engine.studio import Studio
 from engine.waits import busy
-from pool import AllTried, Lease, Pool, PoolStatus
-from pool.upstream import Bounds
+from pool import AllTried, Pool, PoolStatus
 
-_ENOUGH = 0.05
-"""Seconds of the deadline below which no further attempt is begun."""
 _PAUSE = 0.1
 """Seconds before the accounts that failed are asked again, doubled with every round."""
 _ROUNDS = 2
@@ -71,7 +69,8 @@ class Engine:
         self._resting = Resting(clock)
         self._tasks = Tasks("engine")
         self._accounting = Accounting(metrics, self._tasks, self._resting, settings.usage_limit)
-        self._running: set[Attempt] = set()
+        self._asking = Asking(pool, settings, clock)
+        self._originals = Originals(self._asking, self._accounting, clock)
         self._looking: asyncio.Task[PoolStatus] | None = None
 
     def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
@@ -100,9 +99,13 @@ class Engine:
         last: UpstreamError | None = None
         while True:
             before = now()
-            resting = NOBODY if wish is None else self._resting.accounts(lanes)
+            resting = avoided = NOBODY
+            if wish is not None:
+                resting, avoided = self._resting.accounts(lanes), self._originals.avoided(lanes)
             try:
-                lease = await self._lease(ask, lanes, resting.union(tried), deadline, patience)
+                lease = await self._asking.lease(
+                    ask, lanes, resting.union(tried), deadline, patience, avoided
+                )
             except AllTried as error:
                 if resting and tried <= resting:
                     raise self._no_pictures(ask, lanes, last) from last
@@ -110,7 +113,7 @@ class Engine:
                 # those that cool are waited for in the queue, which knows when they come or go for good.
                 pause = _PAUSE * 2**rounds
                 wait = max(pause, error.retry_after or 0.0)
-                if rounds == _ROUNDS or wait > patience or now() + wait > deadline - _ENOUGH:
+                if rounds == _ROUNDS or wait > patience or now() + wait > deadline - ENOUGH:
                     raise self._nobody_left(ask, error, last, reasons) from last
                 ask.trace.waited += pause
                 await self._clock.sleep(pause)
@@ -122,24 +125,24 @@ class Engine:
                 raise busy(error, ask.model, error.reason, self._clock.now()) from last
             finally:
                 patience -= now() - before
-            attempt = Attempt(
-                ask, flat, lease, self._bounds(ask, deadline - now()), now, self._settings.forget
-            )
+            attempt = self._asking.attempt(ask, flat, lease, deadline)
             events = attempt.run()
-            self._running.add(attempt)
+            self._asking.begun(attempt)
             try:
                 async for event in events:
                     yield event
                 if attempt.rewritten:
                     self._metrics.stream_rewrites.inc()
+                given, finished = attempt, []
                 if attempt.pictures:
-                    finished = await self._finished(attempt)
+                    self._accounting.downloaded(attempt.pictures)
+                    given = await self._originals.best(attempt, lanes, resting.union(tried), deadline)
+                    finished = await self._finished(given)
                 else:
-                    finished = []
                     self._accounting.settle(attempt, None)
                 break
             except UpstreamError as error:
-                if now() > deadline - _ENOUGH and self._cut_short(error, attempt):
+                if self._asking.cut_short(error, attempt, deadline):
                     self._accounting.settle(attempt, None, cancelled=True)
                     raise _out_of_time(self._settings.deadline, ask) from error
                 await asyncio.shield(self._accounting.settle(attempt, error))
@@ -150,7 +153,7 @@ class Engine:
                 self._accounting.settle(attempt, error)
                 raise
             finally:
-                self._running.discard(attempt)
+                self._asking.ended(attempt)
                 await events.aclose()
                 if not attempt.settled:
                     self._accounting.settle(attempt, None, cancelled=True)
@@ -162,15 +165,15 @@ class Engine:
                 from_web += 1
                 if from_web == _SHOWN_FROM_WEB:
                     raise last.refusal()
-            if now() > deadline - _ENOUGH:
+            if now() > deadline - ENOUGH:
                 raise _out_of_time(self._settings.deadline, ask) from last
             if left <= 0:
                 raise UpstreamFailed(retry_after=_RETRY_AFTER) from last
-        if (text := attempt.whole()) is not None:
+        if (text := given.whole()) is not None:
             yield text
         for picture in finished:
             yield picture
-        yield attempt.finish()
+        yield given.finish()
 
     async def answer(self, ask: Ask) -> Answer:
         texts: list[str] = []
@@ -217,8 +220,7 @@ class Engine:
 
     def interrupt(self) -> None:
         """End every running answer with ShuttingDown, also those that have begun."""
-        for attempt in set(self._running):
-            attempt.interrupt()
+        self._asking.interrupt()
 
     async def close(self) -> None:
         """Wait until every lease has been handed back."""
@@ -226,35 +228,23 @@ class Engine:
 
     async def _finished(self, attempt: Attempt) -> list[Picture]:
         """The answer's pictures as they go out. Their account is free again before the work on them begins."""
+        ask, finished = attempt.ask, attempt.pictures
         if self._studio is None:
-            self._accounting.settle(attempt, None)
-            finished = attempt.pictures
+            self._accounting.well(attempt)
         else:
-            ask, finished = attempt.ask, []
-            async with self._studio.place():
-                self._accounting.settle(attempt, None)
-                while attempt.pictures:
-                    picture = attempt.pictures.pop(0)
-                    finished.append(await self._studio.finish(picture, ask.picture or _UNASKED, _words(ask)))
+            finished = []
+            try:
+                async with self._studio.place():
+                    self._accounting.well(attempt)
+                    while attempt.pictures:
+                        picture = attempt.pictures.pop(0)
+                        wish = ask.picture or _UNASKED
+                        finished.append(await self._studio.finish(picture, wish, _words(ask)))
+            finally:
+                if not attempt.settled:
+                    self._accounting.settle(attempt, None, cancelled=True)
         self._metrics.pictures.labels("ok").inc(len(finished))
         return finished
-
-    def _bounds(self, ask: Ask, left: float) -> Bounds:
-        s = self._settings
-        silence = s.silence_timeout if ask.picture is None else max(s.silence_timeout, s.picture_timeout)
-        return Bounds(s.connect_timeout, min(self._first_content(ask), left), silence, left)
-
-    def _first_content(self, ask: Ask) -> float:
-        s = self._settings
-        return s.first_content_timeout if ask.picture is None else s.picture_timeout
-
-    def _cut_short(self, error: UpstreamError, attempt: Attempt) -> bool:
-        """It was our deadline that ended the attempt, not a bound that the account has broken."""
-        if not isinstance(error, UpstreamUnstable) or error.kind not in {"slow_first_content", "stalled"}:
-            return False
-        if attempt.begun or (attempt.held and error.kind == "stalled"):
-            return True
-        return attempt.bounds.first_content < self._first_content(attempt.ask)
 
     def _no_pictures(self, ask: Ask, lanes: Sequence[str], last: UpstreamError | None) -> GatewayError:
         """Every account that could be asked makes no pictures for now."""
@@ -276,19 +266,6 @@ class Engine:
             (reason,) = reasons if len(reasons) == 1 else ("",)
             return busy(error, ask.model, reason, self._clock.now())
         return UpstreamFailed(retry_after=max(error.retry_after or 0.0, _RETRY_AFTER))
-
-    async def _lease(
-        self, ask: Ask, lanes: Sequence[str], exclude: frozenset[str], deadline: float, patience: float
-    ) -> Lease:
-        before = self._clock.monotonic()
-        try:
-            lease = await self._pool.lease(
-                lanes, exclude=exclude, deadline=deadline, patience=max(0.0, patience)
-            )
-        finally:
-            ask.trace.waited += self._clock.monotonic() - before
-        ask.trace.attempts += 1
-        return lease
 
 
 def _leaves_rotation(error: UpstreamError) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,6 +35,7 @@ class GeminiWebSessions:
     directory: private to this process; holds the certificate bundle and the folder that the library
         would cache cookies in. That folder stays empty: a cached cookie would win over the one given.
     ca_file: a CA that upstream TLS may be signed by, in addition to the public ones.
+    forget_waits: seconds between the tries to delete a picture's chat.
     """
 
     def __init__(
@@ -43,10 +45,12 @@ class GeminiWebSessions:
         ca_file: Path | None = None,
         activity: Activity = "background",
         connect_timeout: float = 10.0,
+        forget_waits: Sequence[float] = (2.0, 10.0, 60.0),
     ) -> None:
         self._cache = directory / "library"
         self._activity = activity
         self._connect_timeout = connect_timeout
+        self._forget_waits = tuple(forget_waits)
         self._tasks = Tasks("gemini_web")
         shutil.rmtree(self._cache, ignore_errors=True)
         self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -82,7 +86,7 @@ class GeminiWebSessions:
         finally:
             if not client.proven:
                 await client.dispose()
-        return GeminiWebSession(account, client, self._activity, self._tasks)
+        return GeminiWebSession(account, client, self._activity, self._tasks, self._forget_waits)
 
     async def close(self) -> None:
         """Give the side calls that still run a moment, then end them. Sessions are closed by whoever opened

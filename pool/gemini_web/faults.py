@@ -25,7 +25,7 @@ from core.errors import (
     UpstreamUnstable,
     UsageLimitReached,
 )
-from pool.gemini_web.library import LibraryChanged, RpcFailed
+from pool.gemini_web.library import LibraryChanged, RpcFailed, RpcRefused
 
 _NETWORK_CLASSES = (
     curl.ConnectTimeout,
@@ -124,6 +124,8 @@ def translate(error: BaseException, *, sent: bool | None = None) -> GatewayError
             return error
         case RpcFailed():
             return of_http_status(error.status, "an RPC")
+        case RpcRefused():
+            return of_error_code(error.code)
         case library.AuthError():
             return SessionExpired("the start page knew none of the cookies")
         case library.UsageLimitExceededError():

@@ -11,15 +11,18 @@ from http.cookiejar import Cookie
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 from curl_cffi.requests import AsyncSession, Cookies, Response
 from gemini_webapi import GeminiClient
 from gemini_webapi.constants import GRPC, AccountStatus
 from gemini_webapi.types import AvailableModel, RPCData
 from gemini_webapi.utils import rotate_1psidts, upload_file
-from gemini_webapi.utils.parsing import get_nested_value
+from gemini_webapi.utils.parsing import extract_json_from_response, get_nested_value
 
 from core.secret import Secret
 from pool.gemini_web.transfer import OneShot, Request, Sink, Wire
+
+_NOT_FOUND = 5
 
 
 class _Recorded(BaseException):
@@ -59,6 +62,14 @@ class RpcFailed(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(f"an RPC was answered with HTTP {status}")
         self.status = status
+
+
+class RpcRefused(Exception):
+    """An RPC was refused inside an answer with status 200."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"an RPC was refused with code {code}")
+        self.code = code
 
 
 class Client(GeminiClient):  # type: ignore[misc]  # the library ships no types
@@ -155,6 +166,27 @@ class Client(GeminiClient):  # type: ignore[misc]  # the library ships no types
             reference = await upload_file(data, client=self._live_client, push_id=self.push_id, filename=name)
         return str(reference)
 
+    async def delete_chat(self, cid: str) -> None:
+        """Raises RpcFailed or RpcRefused, for which the library's own does not look. A chat that is not there counts as
+        deleted. Other than in the library, the account's status that was seen last decides nothing, and what the
+        page asks next is `fetch_tasks`."""
+        response = await self._batch_execute([_rpc(GRPC.DELETE_CONVERSATION, [cid])])
+        code = next(
+            (
+                code
+                for part in extract_json_from_response(response.text)
+                if get_nested_value(part, [1]) == GRPC.DELETE_CONVERSATION
+                and (code := get_nested_value(part, [5, 0]))
+            ),
+            None,
+        )
+        if code not in {None, _NOT_FOUND}:
+            raise RpcRefused(code)
+
+    async def fetch_tasks(self, cid: str) -> None:
+        """What the page asks once it has deleted a chat; the answer is not looked at."""
+        await self._batch_execute([_rpc(GRPC.GET_TASKS_IN_CONVERSATION, [cid, [1, None, 0, 1]])])
+
     def _wire(self) -> Wire:
         if self.wire is None:
             self.wire = Wire(self._live_client)
@@ -220,6 +252,10 @@ def _record(step: Coroutine[Any, Any, Any]) -> Request:
         raise LibraryChanged("gemini_webapi ended without a request") from None
     step.close()
     raise LibraryChanged("gemini_webapi waited before it had built its request")
+
+
+def _rpc(rpcid: str, payload: list[Any]) -> RPCData:
+    return RPCData(rpcid=rpcid, payload=msgspec.json.encode(payload).decode())
 
 
 def _encode(data: Any) -> OneShot | None:

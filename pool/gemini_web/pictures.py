@@ -14,6 +14,7 @@ import structlog
 from curl_cffi import CurlError
 from curl_cffi.requests import Response
 from gemini_webapi.constants import Headers
+from msgspec.structs import replace
 
 from core.chat import Picture
 from core.errors import AccountThrottled, GatewayError, UpstreamError, UpstreamUnstable
@@ -44,7 +45,7 @@ async def fetch_pictures(
     client: Client, images: list[Any], *, account: str, pixels: int, full: bool, left: float, silence: float
 ) -> list[Picture]:
     """The generated pictures in order, fetched side by side. Raises `UpstreamError` where one cannot be had:
-    a picture is never left out without a word.
+    a picture is never left out without a word. What comes as a scaled copy says so (`Picture.preview`).
 
     images: the library's `GeneratedImage`s. pixels: the long side that is wanted. full: the chat is one whose
     pictures may be had in full size. left, silence: seconds for all, and between two pieces of one.
@@ -84,7 +85,8 @@ class _Download:
                 detail = str(why) if isinstance(why, UpstreamError) else type(error).__name__
                 log.warning("a picture's full size cannot be had", account=self._account, detail=detail)
         side = _PREVIEW if pixels <= _PREVIEW else _FALLBACK
-        return await self._walk(_SIZE.sub("", str(image.url)) + f"=s{side}-rj", alt)
+        copy = await self._walk(_SIZE.sub("", str(image.url)) + f"=s{side}-rj", alt)
+        return replace(copy, preview=True)
 
     async def _full(self, image: Any, alt: str) -> Picture:
         url = await self._client._get_full_size_image(image.cid, image.rid, image.rcid, image.image_id)

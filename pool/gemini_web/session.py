@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
@@ -24,6 +24,7 @@ from core.tasks import Tasks
 from pool.answer import Refused
 from pool.frames import FramingError
 from pool.gemini_web import faults
+from pool.gemini_web.deletions import Deletions
 from pool.gemini_web.library import Client
 from pool.gemini_web.pictures import fetch_pictures
 from pool.gemini_web.reading import Reading
@@ -42,20 +43,20 @@ _LINGER = 2.0
 _ACTIVITY_GAP = (60.0, 120.0)
 _RESET_TIMEOUT = 0.5
 """Seconds that the question when a usage limit ends may hold up the failover."""
-_FAREWELL = 2.0
-"""Seconds that closing waits for chats that are being deleted."""
 
 
 class GeminiWebSession:
     """Implements `pool.upstream.Session` over one `Client`. Calls run side by side; none ends another."""
 
-    def __init__(self, account: str, client: Client, activity: Activity, tasks: Tasks) -> None:
+    def __init__(
+        self, account: str, client: Client, activity: Activity, tasks: Tasks, forget_waits: Sequence[float]
+    ) -> None:
         self._account = account
         self._client = client
         self._activity = activity
         self._tasks = tasks
         self._next_activity = 0.0
-        self._forgetting: set[asyncio.Task[None]] = set()
+        self._forgetting = Deletions(account, client, tasks, forget_waits)
         self._models = _unambiguous(client.list_models() or [])
 
     @property
@@ -154,8 +155,7 @@ class GeminiWebSession:
             self._client.cookies.set(name, value.reveal(), domain=".google.com", secure=True)
 
     async def close(self) -> None:
-        if self._forgetting:
-            await asyncio.wait(self._forgetting, timeout=_FAREWELL)
+        await self._forgetting.close()
         await self._client.dispose()
 
     def _model(self, name: str | None) -> AvailableModel | None:
@@ -232,11 +232,7 @@ class GeminiWebSession:
         """Delete the answer's chat in the background, as far as it got an id."""
         reading.finish()
         if cid := reading.turn.cid:
-            deletion = self._tasks.spawn(
-                self._side_call(lambda: self._client.delete_chat(cid)), f"forget:{self._account}"
-            )
-            self._forgetting.add(deletion)
-            deletion.add_done_callback(self._forgetting.discard)
+            self._forgetting.begin(cid)
 
     async def _side_call(self, call: Callable[[], Awaitable[Any]]) -> None:
         """A call that the web page makes beside the answer; nothing of ours depends on it."""

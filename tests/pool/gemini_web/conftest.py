@@ -22,6 +22,19 @@ async def sessions(web: Simulator, tmp_path: Path) -> AsyncIterator[GeminiWebSes
 
 
 @pytest.fixture
+async def impatient(web: Simulator, tmp_path: Path) -> AsyncIterator[GeminiWebSessions]:
+    """A factory whose sessions try to delete a chat again after milliseconds."""
+    factory = GeminiWebSessions(
+        tmp_path / "impatient",
+        ca_file=Path(web.ca_file),
+        activity="off",
+        forget_waits=(0.005, 0.005, 0.005),
+    )
+    yield factory
+    await factory.close()
+
+
+@pytest.fixture
 async def open_session(web: Simulator, sessions: GeminiWebSessions) -> AsyncIterator[Open]:
     """Opens sessions of the simulator's accounts by number and closes them afterwards."""
     opened: list[GeminiWebSession] = []

@@ -28,6 +28,7 @@ from tests.support.adapter import BOUNDS, Open, ask, journal, text_of, until
 ID = "account-1"
 DRAW = "Generate an image of a lighthouse"
 LOST = "a picture's full size cannot be had"
+STAYS = "a picture's chat may stay in the account's history"
 
 
 async def draw(session: GeminiWebSession, text: str = DRAW, **options: Any) -> list[UpstreamEvent]:
@@ -47,6 +48,10 @@ def sizes(events: list[UpstreamEvent]) -> list[tuple[int, int]]:
 
 def hops(web: Simulator) -> dict[str, int]:
     return {k.partition(":")[2]: n for k, n in journal(web, ID)["counts"].items() if k.startswith("image:")}
+
+
+def deletions(web: Simulator) -> int:
+    return int(journal(web, ID)["counts"].get("rpc:GzXR5e", 0))
 
 
 def chats(web: Simulator) -> list[Any]:
@@ -72,8 +77,10 @@ async def test_the_size_decides_the_way(
     """Up to 1024 the sized url, beyond that the original; never more is had than there is."""
     web.set_defaults(full_pixels=original)
     session = await open_session()
-    assert sizes(await draw(session, f"{DRAW}\nAspect ratio: {aspect}", pixels=pixels)) == [size]
+    events = await draw(session, f"{DRAW}\nAspect ratio: {aspect}", pixels=pixels)
+    assert sizes(events) == [size]
     way = "sized" if pixels == 1024 else "full"
+    assert [picture.preview for picture in pictures(events)] == [way == "sized"]
     assert hops(web) == {f"{way}-{n}": 1 for n in (1, 2, 3)}
     assert journal(web, ID)["counts"].get("rpc:c8o8Fe", 0) == (way == "full")
 
@@ -120,13 +127,15 @@ BROKEN_FULL = [
 async def test_without_the_full_size_the_preview_is_taken(
     web: Simulator, open_session: Open, bad: object
 ) -> None:
-    """Whatever befalls the full size, the picture comes in 2048 pixels, and the log says why."""
+    """Whatever befalls the full size, the picture comes in 2048 pixels; it says so itself, and the log says why."""
     web.set_defaults(full_pixels=4096, picture_format="jpeg")
     session = await open_session()
     web.set_fault(ID, bad)  # type: ignore[arg-type]
     bounds = Bounds(connect=5, first_content=5, silence=1.5, total=20)
     with capture_logs() as lines:
-        assert sizes(await draw(session, pixels=4096, bounds=bounds)) == [(2048, 2048)]
+        events = await draw(session, pixels=4096, bounds=bounds)
+    assert sizes(events) == [(2048, 2048)]
+    assert [picture.preview for picture in pictures(events)] == [True]
     (line,) = [line for line in lines if line["event"] == LOST]
     assert (line["account"], line["log_level"]) == (ID, "warning")
     assert "://" not in line["detail"]
@@ -426,9 +435,11 @@ async def _exhaust(events: Any) -> None:
 
 
 @pytest.mark.parametrize("bad", ["rpc_fail", "http_500", "drop_before_first", "expired"])
-async def test_a_deletion_that_fails_is_nobodys_trouble(web: Simulator, open_session: Open, bad: str) -> None:
-    """The answer stands, the session goes on, and a debug line tells."""
-    session = await open_session()
+async def test_a_deletion_that_fails_is_nobodys_trouble(
+    web: Simulator, open_session: Open, impatient: GeminiWebSessions, bad: str
+) -> None:
+    """The answer stands, the session goes on, and after four tries a warning tells that the chat stays."""
+    session = await open_session(factory=impatient)
     events = session.generate(Prompt(DRAW, temporary=False, forget=True, pixels=1024), BOUNDS)
     with capture_logs() as lines:
         seen = []
@@ -438,10 +449,59 @@ async def test_a_deletion_that_fails_is_nobodys_trouble(web: Simulator, open_ses
                 web.set_fault(ID, fault(bad) if bad == "expired" else fault(bad, on=("rpc:GzXR5e",)))
         assert isinstance(seen[-1], Done)
         await until(lambda: not session._forgetting)
-    if bad not in {"rpc_fail", "expired"}:  # a refusal inside a 200 is not looked at
-        assert [line["log_level"] for line in lines if line["event"] == "side call failed"] == ["debug"]
+    (line,) = [line for line in lines if line["log_level"] == "warning"]
+    assert (line["event"], line["account"]) == (STAYS, ID)
+    assert journal(web, ID)["counts"]["rpc:GzXR5e"] == 4
+    if bad in {"rpc_fail", "expired"}:  # else only the answer was lost
+        assert len(chats(web)) == 1
     web.set_fault(ID)
     assert text_of(await ask(session))
+
+
+@pytest.mark.parametrize("bad", ["rpc_fail", "http_500", "http_429", "drop_before_first"])
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_deletion_is_tried_again(
+    web: Simulator, open_session: Open, impatient: GeminiWebSessions, bad: str, times: int
+) -> None:
+    """Refused or lost up to three times, also inside a 200, it takes place all the same; nobody is told."""
+    session = await open_session(factory=impatient)
+    web.set_fault(ID, fault(bad, on=("rpc:GzXR5e",), times=times))
+    with capture_logs() as lines:
+        await draw(session, pixels=1024)
+        await until(lambda: not session._forgetting)
+    assert chats(web) == []
+    assert journal(web, ID)["counts"]["rpc:GzXR5e"] == times + 1
+    assert [line for line in lines if line["log_level"] == "warning"] == []
+
+
+async def test_a_deletion_does_not_hang_on_what_the_page_asks_afterwards(
+    web: Simulator, open_session: Open, impatient: GeminiWebSessions
+) -> None:
+    """The chat is gone by then."""
+    session = await open_session(factory=impatient)
+    web.set_fault(ID, fault("http_500", on=("rpc:qWymEb",)))
+    await draw(session, pixels=1024)
+    await until(lambda: not session._forgetting)
+    assert chats(web) == []
+    assert journal(web, ID)["counts"]["rpc:GzXR5e"] == 1
+
+
+async def test_closing_tries_a_deletion_once_more(web: Simulator, open_session: Open) -> None:
+    """At once rather than after its wait; then it is given up, and said so where the chat stays."""
+    for times, left in ((1, 0), (9, 1)):
+        session = await open_session()
+        web.set_fault(ID, fault("rpc_fail", on=("rpc:GzXR5e",), times=times))
+        before = deletions(web)
+        with capture_logs() as lines:
+            await draw(session, pixels=1024)
+            await until(lambda: deletions(web) % 2)
+            started = time.monotonic()
+            await session.close()
+            assert time.monotonic() - started < 2
+        assert deletions(web) == before + 2
+        assert len(chats(web)) == left
+        assert len([line for line in lines if line["event"] == STAYS]) == left
+        web.set_fault(ID)
 
 
 async def test_deleting_delays_no_answer_and_no_stop(

@@ -1,0 +1,93 @@
+"""How accounts are asked: whose turn it is, within which bounds, and what ends early."""
+
+from collections.abc import Collection, Sequence
+
+from core.chat import Ask
+from core.clock import Clock
+from core.errors import PoolBusy, UpstreamError, UpstreamUnstable
+from engine.attempt import Attempt
+from engine.prompt import Flat
+from engine.settings import EngineSettings
+from pool import Lease, Pool
+from pool.upstream import Bounds
+
+ENOUGH = 0.05
+"""Seconds of the deadline below which no further attempt is begun."""
+
+
+class Asking:
+    """Makes attempts. Whoever runs one says so, so that a stop reaches it."""
+
+    def __init__(self, pool: Pool, settings: EngineSettings, clock: Clock) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._now = clock.monotonic
+        self._running: set[Attempt] = set()
+
+    async def lease(
+        self,
+        ask: Ask,
+        lanes: Sequence[str],
+        exclude: frozenset[str],
+        deadline: float,
+        patience: float,
+        avoid: frozenset[str] = frozenset(),
+    ) -> Lease:
+        """The next account, counted as an attempt of the ask.
+
+        avoid: accounts that are taken only where no other is free within the time that a text waits for one, or half
+        of what is left.
+        Raises what `Pool.lease` raises.
+        """
+        before = self._now()
+        try:
+            if avoid:
+                bound = min(patience, self._settings.queue_timeout, (deadline - before) / 2)
+                try:
+                    return await self._take(ask, lanes, exclude | avoid, deadline, bound)
+                except PoolBusy:
+                    patience -= self._now() - before
+            return await self._take(ask, lanes, exclude, deadline, patience)
+        finally:
+            ask.trace.waited += self._now() - before
+
+    def attempt(self, ask: Ask, flat: Flat, lease: Lease, deadline: float) -> Attempt:
+        bounds = self._bounds(ask, deadline - self._now())
+        return Attempt(ask, flat, lease, bounds, self._now, self._settings.forget)
+
+    def begun(self, attempt: Attempt) -> None:
+        self._running.add(attempt)
+
+    def ended(self, attempt: Attempt) -> None:
+        self._running.discard(attempt)
+
+    def interrupt(self) -> None:
+        """End every running attempt with ShuttingDown."""
+        for attempt in set(self._running):
+            attempt.interrupt()
+
+    def cut_short(self, error: UpstreamError, attempt: Attempt, deadline: float) -> bool:
+        """It was our deadline that ended the attempt, not a bound that the account has broken."""
+        if self._now() <= deadline - ENOUGH:
+            return False
+        if not isinstance(error, UpstreamUnstable) or error.kind not in {"slow_first_content", "stalled"}:
+            return False
+        if attempt.begun or (attempt.held and error.kind == "stalled"):
+            return True
+        return attempt.bounds.first_content < self._first_content(attempt.ask)
+
+    async def _take(
+        self, ask: Ask, lanes: Sequence[str], exclude: Collection[str], deadline: float, patience: float
+    ) -> Lease:
+        lease = await self._pool.lease(lanes, exclude=exclude, deadline=deadline, patience=max(0.0, patience))
+        ask.trace.attempts += 1
+        return lease
+
+    def _bounds(self, ask: Ask, left: float) -> Bounds:
+        s = self._settings
+        silence = s.silence_timeout if ask.picture is None else max(s.silence_timeout, s.picture_timeout)
+        return Bounds(s.connect_timeout, min(self._first_content(ask), left), silence, left)
+
+    def _first_content(self, ask: Ask) -> float:
+        s = self._settings
+        return s.first_content_timeout if ask.picture is None else s.picture_timeout
