@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import zlib
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import NoReturn
 
 import certifi
@@ -17,6 +18,7 @@ from core.errors import InvalidRequest
 from core.pictures import sniff
 from fetch.addresses import Networks, literal
 from fetch.dial import Closed, Dialer, Resolver, Unreachable, resolve
+from fetch.slots import Room, Slots
 
 log = structlog.get_logger("gempool.fetch")
 
@@ -35,7 +37,9 @@ class FetchSettings(Struct, frozen=True, kw_only=True):
     """Times in seconds, sizes in bytes.
 
     enabled: False refuses every web address. allow: networks that are open besides the public internet.
-    timeout: for one picture as a whole, redirects included. at_once: fetches under way in all.
+    timeout: for one picture as a whole, redirects included. at_once: fetches under way in all, of which one caller
+    has `per_caller` at most. What is larger than `small` further needs one of the `large_at_once` slots, of which one
+    caller has half, so that no more than `at_once * small + large_at_once * max_bytes` are held.
     """
 
     enabled: bool = True
@@ -44,7 +48,10 @@ class FetchSettings(Struct, frozen=True, kw_only=True):
     connect_timeout: float = 4.0
     max_bytes: int = 20 * 1024 * 1024
     redirects: int = 5
-    at_once: int = 16
+    at_once: int = 128
+    per_caller: int = 32
+    small: int = 512 * 1024
+    large_at_once: int = 12
 
 
 class _Refused(Exception):
@@ -68,7 +75,9 @@ class Fetcher:
         self.settings = settings or FetchSettings()
         self._dialer = Dialer(resolver or resolve, self.settings.allow)
         self._tls = tls or ssl.create_default_context(cafile=certifi.where())
-        self._slots = asyncio.Semaphore(self.settings.at_once)
+        self._slots = Slots(self.settings.at_once, self.settings.per_caller)
+        large = self.settings.large_at_once
+        self._large = Slots(large, (large + 1) // 2)
         self._headers = [
             (b"Accept", b"image/*"),
             (b"Accept-Encoding", b"identity"),
@@ -76,9 +85,12 @@ class Fetcher:
             (b"Connection", b"close"),
         ]
 
-    async def picture(self, url: str, field: str) -> Blob:
+    async def picture(self, url: str, field: str, caller: str = "") -> Blob:
         """The picture at `url`, under the type that its bytes prove. Raises `InvalidRequest` naming `field`, the
-        caller's own, which tells neither an internal address nor anything that the other side wrote."""
+        caller's own, which tells neither an internal address nor anything that the other side wrote.
+
+        caller: whose share of the fetches it counts towards.
+        """
         if not self.settings.enabled:
             raise InvalidRequest(
                 f"'{field}' is a web address, and this gateway does not fetch those (server.fetch_remote is off)."
@@ -89,8 +101,13 @@ class Fetcher:
         try:
             target = parsed(url)
             host = target.host
-            async with self._slots, asyncio.timeout(self.settings.timeout):
-                data = await self._follow(target)
+            async with (
+                self._slots.taken(caller),
+                AsyncExitStack() as held,
+                asyncio.timeout(self.settings.timeout) as bound,
+            ):
+                room = Room(self._large, caller, self.settings.small, held, bound)
+                data = await self._follow(target, room)
         except _Refused as refused:
             why = str(refused)
         except Closed:
@@ -110,15 +127,15 @@ class Fetcher:
             param=field,
         )
 
-    async def _follow(self, target: httpx.URL) -> bytes:
+    async def _follow(self, target: httpx.URL, room: Room) -> bytes:
         for _ in range(self.settings.redirects + 1):
-            answer = await self._get(target)
+            answer = await self._get(target, room)
             if isinstance(answer, bytes):
                 return answer
             target = joined(target, answer)
         raise _Refused(f"redirects more than {self.settings.redirects} times. Send the final address")
 
-    async def _get(self, target: httpx.URL) -> bytes | str:
+    async def _get(self, target: httpx.URL, room: Room) -> bytes | str:
         """The picture, or where the answer redirects to."""
         extensions = {
             "timeout": {"connect": self.settings.connect_timeout},
@@ -137,14 +154,17 @@ class Fetcher:
                     return head[b"location"].decode(errors="replace")
                 if response.status != 200:
                     raise _Refused(f"was answered with HTTP status {response.status}. Check the address")
-                return await self._read(response, head)
+                return await self._read(response, head, room)
 
-    async def _read(self, response: httpcore.Response, head: dict[bytes, bytes]) -> bytes:
+    async def _read(self, response: httpcore.Response, head: dict[bytes, bytes], room: Room) -> bytes:
         limit = self.settings.max_bytes
         declared = head.get(b"content-length", b"")
         if declared.isdigit() and int(declared[:20]) > limit:
             _too_large(limit)
-        inflate = _inflater(head.get(b"content-encoding", b""), limit)
+        encoding = head.get(b"content-encoding", b"")
+        inflate = _inflater(encoding, limit)
+        if encoding:
+            await room.needed(limit)  # one piece may become as much
         data = bytearray()
         known = False
         async for piece in response.aiter_stream():
@@ -153,6 +173,7 @@ class Fetcher:
                 _too_large(limit)
             if not known and len(data) >= _HEAD:
                 known = _must_be_picture(data)
+            await room.needed(len(data))
         if not known:
             _must_be_picture(data)
         return bytes(data)

@@ -131,16 +131,17 @@ def check_encoding(content_encoding: bytes) -> None:
         )
 
 
-def check_type(content_type: bytes, content_encoding: bytes, body: bytes) -> None:
-    """Refuse what is clearly not JSON. A missing type is taken for JSON."""
+def check_type(content_type: bytes, content_encoding: bytes, body: bytes, *, or_form: bool = False) -> None:
+    """Refuse what is clearly not JSON. A missing type is taken for JSON. or_form: forms are taken as well, elsewhere."""
     check_encoding(content_encoding)
     media = content_type.decode("latin-1").partition(";")[0].strip().lower()
     if media in ("", "application/json", "text/json") or media.endswith("+json"):
         return
     if media in _LOOSE_TYPES and body.lstrip()[:1] == b"{":
         return
+    form = "a form (multipart/form-data), or " if or_form else ""
     raise UnsupportedMedia(
-        f"Content-Type '{media[:80]}' is not supported here. Send JSON with 'Content-Type: application/json'.",
+        f"Content-Type '{media[:80]}' is not supported here. Send {form}JSON with 'Content-Type: application/json'.",
         param="Content-Type",
     )
 

@@ -1,5 +1,6 @@
 """Requests for pictures, in no dialect: what is wanted, of which input pictures, and the asks that it becomes."""
 
+import re
 from typing import Any
 
 from msgspec import Struct
@@ -14,6 +15,7 @@ from routes.models import KnownModels, name_of
 
 MAX_PROMPT = 32_000
 """Characters of a picture's prompt, as OpenAI bounds it."""
+_OTHER_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]{0,20}://", re.ASCII)
 MASK_NOTE = (
     "The last attached picture is a mask of the first one. Change only what is transparent in the mask, and keep"
     " everything else as it is."
@@ -151,7 +153,9 @@ def inputs_of(
                 param=field,
             )
     pictures = _pictures(image, "image") + _pictures(images, "images")
-    return Inputs(pictures, None if mask is None else picture_of(mask, "mask"))
+    found = Inputs(pictures, None if mask is None else picture_of(mask, "mask"))
+    # A mask is one of another picture.
+    return found if mask is None else found.needed()
 
 
 def _pictures(given: GivenPictures | None, field: str) -> tuple[Blob | Remote, ...]:
@@ -186,6 +190,11 @@ def picture_of(given: GivenPicture, field: str) -> Blob | Remote:
 def _read(text: str, field: str) -> Blob | Remote:
     if remote.is_remote(text):
         return Remote(text.strip(), field)
+    if _OTHER_SCHEME.match(text):
+        raise InvalidRequest(
+            f"'{field}' is an address that is not fetched: only http and https addresses and data URLs are taken.",
+            param=field,
+        )
     return media.picture_from_text(text, field)
 
 
@@ -213,11 +222,12 @@ def _uploaded(field: multipart.Field) -> Blob | Remote:
 
 
 def texts_of_form(form: multipart.Form, wire: type[Struct]) -> dict[str, Any]:
-    """The form's other fields, as far as `wire` knows them. Those left empty are as if they were not there."""
+    """The form's other fields, as far as `wire` knows them, without blanks around what is no prompt. Those left empty
+    are as if they were not there."""
     return {
-        field.name: field.text
+        field.name: text
         for field in form
         if field.name in wire.__struct_fields__
         and not multipart.is_picture_name(field.name)
-        and (field.data or field.name == "prompt")
+        and ((text := field.text if field.name == "prompt" else field.text.strip()) or field.name == "prompt")
     }

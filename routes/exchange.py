@@ -147,8 +147,9 @@ class Exchange:
         trace = self.traces[index]
         trace.attempts = trace.attempts or finish.attempts
 
-    async def json(self, understand: Callable[[dict[str, Any]], T]) -> T:
-        """What `understand` (pure; it may run in a thread) makes of the body's JSON object."""
+    async def json(self, understand: Callable[[dict[str, Any]], T], *, or_form: bool = False) -> T:
+        """What `understand` (pure; it may run in a thread) makes of the body's JSON object. or_form: the route also
+        takes forms, which the refusal of another type says."""
         header = self.headers.get
         before = self.monotonic()
         try:
@@ -161,7 +162,8 @@ class Exchange:
         finally:
             self.read_seconds = self.monotonic() - before
         self._body_read = True
-        body.check_type(header(b"content-type", b""), header(b"content-encoding", b""), raw)
+        encoding = header(b"content-encoding", b"")
+        body.check_type(header(b"content-type", b""), encoding, raw, or_form=or_form)
         return await body.understood(raw, understand)
 
     async def form(self, understand: Callable[[Form], T]) -> T:

@@ -110,9 +110,11 @@ class FormReader:
 
     def _begin(self, segment: MultipartSegment) -> None:
         name = _name(segment)
-        if not name or len(name) > MAX_NAME:
+        if not name:
+            raise InvalidRequest("A field of the form has no name. Name each field.")
+        if len(name) > MAX_NAME:
             raise InvalidRequest(
-                f"A field of the form has no name, or one of more than {MAX_NAME} characters. Name each field."
+                f"The form's field '{name[:40]}...' has a name of more than {MAX_NAME} characters. Shorten it."
             )
         encoding = (segment.header("Content-Transfer-Encoding") or "").strip().lower()
         if encoding not in _PLAIN_ENCODINGS:
@@ -192,10 +194,12 @@ def _filename(segment: MultipartSegment) -> str | None:
 
 def _refusal(error: MultipartError) -> InvalidRequest | RequestTooLarge:
     if isinstance(error, ParserLimitReached):
-        return RequestTooLarge(
-            f"The form has more than {MAX_FIELDS} fields, or headers of more than {_HEADER_BYTES} bytes in one."
-            " Leave some out."
-        )
+        if "header" in str(error):
+            return RequestTooLarge(
+                f"A field of the form has headers of more than {_HEADER_BYTES} bytes, or more than eight of them."
+                " Shorten its name or its file's name."
+            )
+        return RequestTooLarge(f"The form has more than {MAX_FIELDS} fields. Leave some out.")
     return InvalidRequest(
         "The body is not valid multipart/form-data. Let your HTTP client build the form, its boundaries and its"
         " Content-Type header."

@@ -106,7 +106,8 @@ class GeminiHandlers:
     async def _predict(self, exchange: Exchange, model: str) -> None:
         def understood(spelled: dict[str, Any]) -> drawing.Order:
             with _as_spelled(spelled):
-                request = body.convert(camelized(spelled), wire.PredictRequest)
+                # Vertex's own examples write numbers as text, too.
+                request = body.convert(camelized(spelled), wire.PredictRequest, strict=False)
                 return pictures.prediction_of(request, model, exchange)
 
         order = await exchange.json(understood)

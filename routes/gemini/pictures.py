@@ -116,6 +116,9 @@ def edit_of(request: wire.EditRequest, tally: Tally) -> Edit:
             "'image' is missing. Add the picture to change: base64, a data URL or a web address.",
             param="image",
         )
+    if request.mask is not None:
+        prompt = f"{prompt}\n\n{drawing.MASK_NOTE}"
+        pictures += _pictures(request.mask, "mask", tally)
     wish = PictureWish(
         aspect=wishes.aspect_of(request.aspect_ratio, "aspectRatio"),
         pixels=wishes.pixels_of(request.image_size, "imageSize"),

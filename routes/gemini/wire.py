@@ -120,6 +120,7 @@ class EditRequest(Struct, rename="camel"):
     prompt: str
     image: GivenPictures | None = None
     images: GivenPictures | None = None
+    mask: str | GivenPicture | None = None
     aspect_ratio: str | None = None
     image_size: str | None = None
     candidate_count: int | None = None

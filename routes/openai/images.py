@@ -4,7 +4,7 @@ import functools
 from typing import Any
 
 from routes import asking, body, multipart, remote, sse
-from routes.drawing import Inputs, Order, asks_for, inputs_of, inputs_of_form, texts_of_form
+from routes.drawing import Order, asks_for, inputs_of, inputs_of_form, texts_of_form
 from routes.exchange import Exchange
 from routes.inline import encoded
 from routes.links import absolute
@@ -24,8 +24,10 @@ class ImageHandlers:
         self._models = models
 
     async def generations(self, exchange: Exchange) -> None:
+        """With `image` or `images` they are changed."""
+
         def understood(value: dict[str, Any]) -> tuple[Order, bool]:
-            return asked(body.convert(value, ImageRequest), exchange, Inputs())
+            return _asked(value, exchange)
 
         await self._draw(exchange, *await exchange.json(understood), "image_generation.completed")
 
@@ -33,9 +35,7 @@ class ImageHandlers:
         """A form as OpenAI's SDKs send it, or JSON."""
 
         def understood(value: dict[str, Any]) -> tuple[Order, bool]:
-            request = body.convert(value, EditRequest)
-            limit = exchange.settings.file_limit
-            return asked(request, exchange, inputs_of(request.image, request.images, request.mask, limit))
+            return _asked(value, exchange)
 
         def understood_form(form: multipart.Form) -> tuple[Order, bool]:
             request = body.convert(texts_of_form(form, ImageRequest), ImageRequest, strict=False)
@@ -44,7 +44,7 @@ class ImageHandlers:
         if multipart.is_form(exchange.headers.get(b"content-type", b"")):
             order, streamed = await exchange.form(understood_form)
         else:
-            order, streamed = await exchange.json(understood)
+            order, streamed = await exchange.json(understood, or_form=True)
         order.inputs.needed()
         await self._draw(exchange, order, streamed, "image_edit.completed")
 
@@ -58,3 +58,9 @@ class ImageHandlers:
             return
         answers = await asking.answers(exchange, self._chat, asks)
         await exchange.reply_in_pieces(encoded(response_of(answers, order, created, link)))
+
+
+def _asked(value: dict[str, Any], exchange: Exchange) -> tuple[Order, bool]:
+    request = body.convert(value, EditRequest)
+    limit = exchange.settings.file_limit
+    return asked(request, exchange, inputs_of(request.image, request.images, request.mask, limit))

@@ -18,7 +18,7 @@ TOKENS_PER_PICTURE = 258
 
 
 class ImageRequest(PictureRequest):
-    """The body of POST /v1/images/generations, and a form's text fields."""
+    """The text fields of a form."""
 
     n: int | None = None
     response_format: str | None = None
@@ -26,7 +26,7 @@ class ImageRequest(PictureRequest):
 
 
 class EditRequest(ImageRequest):
-    """The JSON body of POST /v1/images/edits."""
+    """The JSON body of POST /v1/images/generations and /v1/images/edits."""
 
     image: GivenPictures | None = None
     images: GivenPictures | None = None

@@ -49,7 +49,7 @@ class PictureHandlers:
         if multipart.is_form(exchange.headers.get(b"content-type", b"")):
             order = await exchange.form(understood_form)
         else:
-            order = await exchange.json(understood)
+            order = await exchange.json(understood, or_form=True)
         await self._draw(exchange, order)
 
     async def _draw(self, exchange: Exchange, order: Order) -> None:
@@ -72,10 +72,12 @@ def _shown(picture: Picture, exchange: Exchange, *, link: bool) -> str | Inline:
 
 
 def _order(request: wire.PicturesRequest, exchange: Exchange, inputs: Inputs) -> Order:
+    # OpenAI's name for it is taken as well.
+    n, field = (request.n, "n") if request.count is None else (request.count, "count")
     return order_of(
         request,
         exchange,
-        n=wishes.count_of(request.count, "count"),
+        n=wishes.count_of(n, field),
         link=wishes.wants_link(request.response_type, "response_type", RESPONSE_TYPES),
         inputs=inputs,
     )

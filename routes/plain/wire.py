@@ -23,6 +23,7 @@ class PicturesRequest(PictureRequest):
     """The body of POST /v1/generate-images and POST /v1/images/edit."""
 
     count: int | None = None
+    n: int | None = None
     response_type: str | None = None
     image: GivenPictures | None = None
     mask: GivenPicture | None = None

@@ -5,13 +5,14 @@ import gzip
 import ipaddress
 import ssl
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 import trustme
 
 from core.errors import InvalidRequest
 from fetch import Fetcher, FetchSettings, networks
+from fetch.slots import Slots
 from tests.support.web import Site, moved, response, site
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1" + bytes(9) + b"\0\0\0\x0cIDAT" + b"\0" * 20 + b"IEND"
@@ -386,6 +387,94 @@ async def test_fetches_under_way_are_bounded(web: Site) -> None:
     found = await asyncio.gather(*(fetching.picture(f"{web.url}/slow", FIELD) for _ in range(12)))
     assert [blob.data for blob in found] == [PNG] * 12
     assert most == 3
+
+
+async def test_one_callers_dead_addresses_do_not_hold_up_anothers(web: Site) -> None:
+    """Beyond its share a caller waits for itself, without a slot that others could use."""
+    hanging = 0
+    full, over = asyncio.Event(), asyncio.Event()
+
+    async def dead(writer: asyncio.StreamWriter) -> None:
+        nonlocal hanging
+        hanging += 1
+        if hanging == 2:
+            full.set()
+        await over.wait()
+        writer.write(response(PNG))
+        await writer.drain()
+
+    web.pages["/dead"] = dead
+    fetching = fetcher(at_once=3, per_caller=2)
+    waiting = [asyncio.create_task(fetching.picture(f"{web.url}/dead", FIELD, "a")) for _ in range(8)]
+    await full.wait()
+    for _ in range(5):
+        assert (await fetching.picture(f"{web.url}/a.png", FIELD, "b")).data == PNG
+    assert hanging == 2
+    assert not any(task.done() for task in waiting)
+    over.set()
+    assert [blob.data for blob in await asyncio.gather(*waiting)] == [PNG] * 8
+
+
+async def test_large_pictures_wait_for_one_another_and_small_ones_do_not(web: Site) -> None:
+    """What is held in memory is bounded, however many fetches are under way."""
+    sent = {"/1": 0, "/2": 0}
+    reached, over = asyncio.Event(), asyncio.Event()
+    large = PNG + bytes(3_000_000)
+
+    def slow(path: str) -> Callable[[asyncio.StreamWriter], Awaitable[None]]:
+        async def page(writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(large) + large[:2000])
+            await writer.drain()
+            sent[path] = 1
+            if all(sent.values()):
+                reached.set()
+            await over.wait()
+            writer.write(large[2000:])
+            await writer.drain()
+
+        return page
+
+    web.pages.update({path: slow(path) for path in sent})
+    fetching = fetcher(small=1000, large_at_once=1, timeout=5.0)
+    waiting = [asyncio.create_task(fetching.picture(f"{web.url}{path}", FIELD, path)) for path in sent]
+    await reached.wait()
+    for _ in range(3):
+        assert (await fetching.picture(f"{web.url}/a.png", FIELD)).data == PNG
+    over.set()
+    first, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    assert len(first) == 1
+    assert [blob.data for blob in await asyncio.gather(*waiting)] == [large] * 2
+
+
+async def test_the_time_stands_still_while_a_large_picture_waits_for_its_turn(web: Site) -> None:
+    """Its server has done nothing wrong."""
+    large = PNG + bytes(30_000)
+    web.pages["/large"] = response(large)
+    fetching = fetcher(small=1000, large_at_once=1, timeout=0.3)
+    over = asyncio.Event()
+
+    async def held(writer: asyncio.StreamWriter) -> None:
+        # Beyond what is small at once, then a little now and then until the bound on its time.
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + large)
+        await writer.drain()
+        await over.wait()
+
+    web.pages["/held"] = held
+    first = asyncio.create_task(refused(fetching, f"{web.url}/held"))
+    second = asyncio.create_task(fetching.picture(f"{web.url}/large", FIELD))
+    third = asyncio.create_task(fetching.picture(f"{web.url}/large", FIELD))
+    assert "within 0.3 seconds" in await first
+    assert (await second).data == (await third).data == large
+    over.set()
+
+
+async def test_nothing_is_kept_of_callers_who_have_gone() -> None:
+    """A share is there while it is used."""
+    slots = Slots(2, 1)
+    for caller in ("a", "b", "a"):
+        async with slots.taken(caller):
+            assert list(slots.callers) == [caller]
+    assert not slots.callers
 
 
 async def test_a_cancelled_fetch_closes_its_connection(web: Site) -> None:

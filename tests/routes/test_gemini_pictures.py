@@ -9,6 +9,7 @@ import pytest
 
 from core.chat import Blob, Delta, Finish, Picture, PictureWish, Text, Usage
 from core.errors import PromptRefused, UpstreamFailed
+from routes.drawing import MASK_NOTE
 from routes.wishes import ASPECTS
 from tests.fakes.edge import Edge
 from tests.fakes.service import Fail, Pause
@@ -266,6 +267,32 @@ def test_edit_image_takes_a_whole_request_and_several_pictures(drawing: Edge) ->
     assert whole.picture == PictureWish(pixels=1024)
     assert whole.messages[0].parts == (Text("hat"), Blob(PNG, "image/png"))
     assert short.messages[0].parts == (Text("both"), *[Blob(PNG, "image/png")] * 3)
+
+
+@pytest.mark.parametrize("mask", [PNG64, INPUT, {"mimeType": "image/png", "data": PNG64}])
+def test_edit_image_takes_a_mask(drawing: Edge, mask: Any) -> None:
+    """One more picture with a word about it, as in `/v1/images/edits`; alone it belongs to nothing."""
+    call(drawing, {"prompt": "hat", "image": PNG64, "mask": mask}, "editImage")
+    [ask] = drawing.chat.asks
+    assert ask.messages[0].parts == (Text(f"hat\n\n{MASK_NOTE}"), *[Blob(PNG, "image/png")] * 2)
+    alone = call(drawing, {"prompt": "hat", "mask": mask}, "editImage")
+    assert alone.status_code == 400
+    assert "'image' is missing" in alone.json()["error"]["message"]
+
+
+def test_predict_takes_numbers_as_text(drawing: Edge) -> None:
+    """As Vertex's own examples write them; what is no number is named."""
+
+    def predict(count: Any) -> httpx.Response:
+        return call(
+            drawing, {"instances": [{"prompt": "cat"}], "parameters": {"sampleCount": count}}, "predict"
+        )
+
+    assert len(predict("2").json()["predictions"]) == 2
+    for wrong in ("two", "", "11", []):
+        refused = predict(wrong)
+        assert refused.status_code == 400
+        assert "'parameters.sampleCount'" in refused.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("root", ["/v1beta", "/gemini/v1beta", "/gemini/v1", "/v1"])

@@ -379,6 +379,13 @@ def test_json_brings_pictures_in_every_form_that_clients_write(gate: Edge, given
         ({"image": 5}, "image", "expected"),
         ({"image": [5]}, "image[0]", "expected"),
         ({"image": "@@@"}, "image", "base64"),
+        ({"image": "file:///etc/passwd"}, "image", "only http and https addresses and data URLs are taken"),
+        ({"image": [" FTP://a.example/b.png"]}, "image[0]", "only http and https addresses and data URLs"),
+        (
+            {"images": [{"url": "s3://a/b.png"}]},
+            "images[0].url",
+            "only http and https addresses and data URLs",
+        ),
         ({"image": [B64, "data:image/png;base64"]}, "image[1]", "comma"),
         ({"image": base64.b64encode(b"hello, I am text").decode()}, "image", "no picture"),
         ({"image": base64.b64encode(PNG[:20]).decode()}, "image", "whole"),
@@ -422,6 +429,40 @@ def test_a_wrong_field_of_a_form_is_named(
     assert error["param"] == param
     assert remedy in error["message"]
     assert gate.chat.asks == []
+
+
+@pytest.mark.parametrize("path", [EDITS, "/v1/images/edit"])
+def test_another_type_of_body_is_told_both_that_are_taken(gate: Edge, path: str) -> None:
+    """A form and JSON."""
+    response = gate.http.post(path, content=b"x", headers={"content-type": "image/png"})
+    message = error_of(response, 415)["message"]
+    assert "Send a form (multipart/form-data), or JSON with 'Content-Type: application/json'" in message
+
+
+def test_blanks_around_a_forms_fields_do_not_matter(gate: Edge) -> None:
+    """As people type them; the prompt is left as it is."""
+    files = [("image", ("a.png", PNG))]
+    response = edit(
+        gate, files, prompt=" blue ", n=" 2 ", upscale=" true\n", size=" 1K", user=" ", output_format=" "
+    )
+    assert response.status_code == 200, response.text
+    assert len(gate.chat.asks) == 2
+    assert gate.chat.asks[0].messages[0].parts[0] == Text(" blue ")
+    assert gate.chat.asks[0].picture == PictureWish(pixels=1024, upscale=True)
+
+
+def test_a_generation_with_pictures_is_an_edit(gate: Edge) -> None:
+    """In `image`, `images` and `mask`, under the same rules; a mask alone belongs to nothing."""
+    for given in ({"image": B64}, {"images": [DATA_URL]}):
+        response = gate.http.post(GENERATIONS, json={"prompt": "blue", **given})
+        assert response.status_code == 200, response.text
+    masked = gate.http.post(GENERATIONS, json={"prompt": "blue", "image": B64, "mask": DATA_URL})
+    assert masked.json()["usage"]["input_tokens_details"]["image_tokens"] == 2 * 258
+    png = Blob(PNG, "image/png")
+    assert [asked.messages[0].parts[1:] for asked in gate.chat.asks] == [(png,), (png,), (png, png)]
+    refused = gate.http.post(GENERATIONS, json={"prompt": "blue", "mask": B64})
+    assert error_of(refused)["param"] == "image"
+    assert error_of(gate.http.post(GENERATIONS, json={"prompt": "a", "image": "@@@"}))["param"] == "image"
 
 
 def test_too_many_pictures_are_refused(gate: Edge) -> None:

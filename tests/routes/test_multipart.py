@@ -143,7 +143,7 @@ def test_a_form_needs_a_boundary(content_type: bytes, says: str) -> None:
         (form(b"Content-Disposition: attachment\r\n\r\na\r\n"), "not valid"),
         (form(b"Content-Disposition: form-data\r\n\r\na\r\n"), "no name"),
         (form(part("", b"a")), "no name"),
-        (form(part("x" * 201, b"a")), "no name"),
+        (form(part("x" * 201, b"a")), r"'x{40}\.\.\.' has a name of more than 200 characters\. Shorten it"),
         (form(part("image", b"a", "a.png", "image/png\r\nContent-Length: 99")), "not valid"),
     ],
 )
@@ -165,6 +165,8 @@ def test_forms_are_bounded() -> None:
         read(form(part("prompt", b"x" * (multipart.MAX_TEXT + 1))))
     with pytest.raises(RequestTooLarge, match="headers of more than"):
         read(form(b"Content-Disposition: form-data; name=a; x=" + b"y" * 5000 + b"\r\n\r\n\r\n"))
+    with pytest.raises(RequestTooLarge, match="Shorten its name or its file's name"):
+        read(form(part("image", b"x", "a" * 5000 + ".png")))
     with pytest.raises(RequestTooLarge, match="headers"):
         read(form(b"X-A: b\r\n" * 9 + part("a", b"")))
     long = b"x" * (multipart.MAX_TEXT + 1)

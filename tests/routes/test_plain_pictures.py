@@ -33,6 +33,13 @@ def test_a_prompt_becomes_pictures(gate: Edge) -> None:
     assert len(gate.chat.asks) == 3
 
 
+def test_the_number_may_be_called_n(gate: Edge) -> None:
+    """As OpenAI calls it; `count` goes first, and the error names what was written."""
+    assert len(post(gate, GENERATE, n=2).json()["images"]) == 2
+    assert len(post(gate, GENERATE, n=2, count=1).json()["images"]) == 1
+    assert post(gate, GENERATE, n=11).json()["error"]["param"] == "n"
+
+
 def test_links_are_absolute_and_a_picture_without_one_is_not_lost(gate: Edge) -> None:
     """`response_type` url; where nothing was stored it is the data URL."""
     [url] = post(gate, GENERATE, response_type="url").json()["images"]
