@@ -4,6 +4,7 @@ import asyncio
 import io
 from datetime import timedelta
 from urllib.parse import quote, urlsplit
+from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
@@ -78,19 +79,23 @@ class S3:
 
     def _put(self, name: str, data: bytes, content_type: str) -> str:
         try:
-            self._client.put_object(
+            kept = self._client.put_object(
                 self._bucket, name, io.BytesIO(data), len(data), content_type=content_type
             )
+            if not kept.etag:
+                raise InvalidResponseError(200, None, None)
             if self._public_url:
                 return f"{self._public_url}/{quote(name)}"
             return self._client.presigned_get_object(self._bucket, name, expires=self._link_ttl)
-        except (MinioException, urllib3.exceptions.HTTPError, ValueError) as error:
+        except (
+            Exception
+        ) as error:  # border: an answer that is no S3's makes the SDK raise whatever it stumbles over
             raise StorageError(self._explained(error)) from error
 
     def _check(self) -> None:
         try:
             found = self._client.bucket_exists(self._bucket)
-        except (MinioException, urllib3.exceptions.HTTPError, ValueError) as error:
+        except Exception as error:  # border, as above
             raise StorageError(self._explained(error)) from error
         if not found:
             raise StorageError(f"The object store at {self._endpoint} has no bucket {self._bucket!r}.")
@@ -101,9 +106,11 @@ class S3:
         if isinstance(error, S3Error):
             remedy = _REMEDIES.get(error.code or "", "look at its log")
             return f"{where} has refused bucket {self._bucket!r} ({error.code}): {remedy}."
-        if isinstance(error, InvalidResponseError):
+        if isinstance(error, (InvalidResponseError, ParseError)):
             return f"{where} has not answered like S3: look at S3_ENDPOINT, and at a proxy before it."
         if isinstance(error, ValueError):
             return f"{where} cannot be asked: {error}."
+        if not isinstance(error, (MinioException, urllib3.exceptions.HTTPError)):
+            return f"{where} has not answered like S3 ({type(error).__name__}): look at S3_ENDPOINT."
         cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
         return f"{where} cannot be reached ({type(cause).__name__}): is it running, is S3_ENDPOINT right?"

@@ -1,7 +1,8 @@
 """What a picture file says about its origin: IPTC's DigitalSourceType in its XMP, put in without decoding a pixel.
 
-PNG, JPEG and WebP. A file that has an XMP packet keeps it, with the property added. A packet that cannot be extended
-without doubt (extended XMP, an unknown form, a value that is there already) is left as it is.
+PNG, JPEG and WebP. A file that has an XMP packet keeps it, with the property added, or with its value mended where it
+names another origin than AI. A packet that cannot be extended without doubt (extended XMP, an unknown form or encoding,
+one of more than LONGEST bytes) is left as it is.
 """
 
 import re
@@ -14,13 +15,19 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_KEY = b"XML:com.adobe.xmp"
 _JPEG_KEY = b"http://ns.adobe.com/xap/1.0/\x00"
 _JPEG_MORE = b"http://ns.adobe.com/xmp/extension/\x00"
+LONGEST = 16 * 1024 * 1024
+"""Bytes of a compressed packet that are unpacked at most."""
 _HAS_TYPE = re.compile(rb"DigitalSourceType")
+_VALUE = re.compile(rb"(DigitalSourceType\s*(?:=\s*[\"']|>))([^\"'<>]*)")
+_EMPTY_RDF = re.compile(rb"(<rdf:RDF\b[^<>]*?)(?:/>|>\s*</rdf:RDF\s*>)")
 _DESCRIPTION = re.compile(rb"<rdf:Description\b([^<>]*?)(/?)>")
+_OWN = (
+    f'<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="{_NAMESPACE}" Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPE}"/>'
+).encode()
 _PACKET = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    f'<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="{_NAMESPACE}" Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPE}"/>'
-    '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+    f'{_OWN.decode()}</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 ).encode()
 _LONGEST_SEGMENT = 65533
 
@@ -45,12 +52,21 @@ def declare(data: bytes) -> bytes:
 
 
 def merged(packet: bytes) -> bytes | None:
-    """An XMP packet with the property added, or None where it has one or is of a form that is not known."""
-    if _HAS_TYPE.search(packet) or b"<rdf:RDF" not in packet or b"\x00" in packet:
+    """An XMP packet with the property added or mended, or None where it is right or of a form that is not known."""
+    if b"<rdf:RDF" not in packet or b"\x00" in packet:
         return None
+    if _HAS_TYPE.search(packet):
+        value = _VALUE.search(packet)
+        if value is None or b"rainedAlgorithmicMedia" in value[2]:
+            return None
+        return packet[: value.start(2)] + SOURCE_TYPE.encode() + packet[value.end(2) :]
     found = _DESCRIPTION.search(packet)
     if found is None:
-        return None
+        return (
+            _EMPTY_RDF.sub(rb"\1>" + _OWN + b"</rdf:RDF>", packet, count=1)
+            if _EMPTY_RDF.search(packet)
+            else None
+        )
     attributes = found[1]
     addition = f' Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPE}"'.encode()
     declared = re.search(rb'xmlns:Iptc4xmpExt\s*=\s*["\']([^"\']*)', packet)
@@ -84,10 +100,16 @@ def _in_png(data: bytes) -> bytes:
 
 def _png_merged(data: bytes, at: int, end: int, body: bytes) -> bytes:
     compressed = body[len(_PNG_KEY) + 1] == 1
-    head = body.index(b"\x00", body.index(b"\x00", len(_PNG_KEY) + 3) + 1) + 1
+    language = body.find(b"\x00", len(_PNG_KEY) + 3)
+    head = body.find(b"\x00", language + 1) + 1
+    if language < 0 or not head:
+        return data
     packet = body[head:]
     if compressed:
-        packet = zlib.decompressobj().decompress(packet, 1 << 20)
+        unpacker = zlib.decompressobj()
+        packet = unpacker.decompress(packet, LONGEST)
+        if not unpacker.eof:
+            return data
     new = merged(packet)
     if new is None:
         return data
@@ -108,6 +130,9 @@ def _in_jpeg(data: bytes) -> bytes:
     at = place = 2
     while data[at] == 0xFF and data[at + 1] not in (0xDA, 0xD9):
         marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1  # any number of FF may fill the space before a marker
+            continue
         (length,) = struct.unpack_from(">H", data, at + 2)
         end = at + 2 + length
         body = data[at + 4 : end]

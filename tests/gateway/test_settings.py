@@ -384,3 +384,22 @@ def test_no_text_makes_the_reader_stumble(text: str) -> None:
             load({variable(key): text})
         except SettingsError as refused:
             assert variable(key) in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("S3_ENDPOINT", "http://s3.example.com:99999", "S3_ENDPOINT: its port"),
+        ("S3_ENDPOINT", "http://s3.example.com:port", "S3_ENDPOINT: its port"),
+        ("S3_ENDPOINT", "http://s3.example.com?a=b", "S3_ENDPOINT: an endpoint has no path"),
+        ("S3_ENDPOINT", "http://user:hunter2@s3.example.com", "S3_ENDPOINT: its value (not shown)"),
+        ("S3_BUCKET", "B_AD bucket", "S3_BUCKET"),
+        ("S3_BUCKET", "ab", "S3_BUCKET"),
+        ("GEMPOOL__STORAGE__REGION", "bad region!", "storage.region"),
+    ],
+)
+def test_what_no_object_store_can_have_is_refused_at_the_start(name: str, value: str, why: str) -> None:
+    """The variable is named, and a password in an address is not repeated."""
+    said = problems(S3 | {name: value})
+    assert why in said
+    assert "hunter2" not in said

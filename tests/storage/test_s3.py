@@ -1,5 +1,8 @@
 """The S3 store against a real server."""
 
+import asyncio
+import contextlib
+import re
 import socket
 import time
 from pathlib import Path
@@ -125,6 +128,37 @@ async def test_a_failed_store_loses_no_picture(s3: str, tmp_path: Path) -> None:
     assert kept.kind == "s3"
     assert (await read(kept.link)).content == PNG
     assert value("s3", "ok") == 1
+
+
+ANSWERS = {
+    "an error that is cut off": b"HTTP/1.1 403 Forbidden\r\ncontent-type: application/xml\r\ncontent-length: 16\r\n\r\n<Error><Code>Acc",
+    "no tag of what was kept": b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+    "a page": b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=list(ANSWERS))
+@pytest.mark.parametrize("size", [1000, 6_000_000])
+async def test_whatever_a_store_answers_the_picture_is_kept(tmp_path: Path, answer: bytes, size: int) -> None:
+    """Something that is no S3 stands at the address: the folder has the picture."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            await reader.readexactly(int(length[1]) if length else 0)
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        local = Local(tmp_path, SystemClock())
+        shelf = Shelf(store(f"http://127.0.0.1:{port}"), local, Metrics(), SystemClock())
+        stored = await shelf.keep(PNG[:8] + bytes(size), "image/png", "fox")
+        assert stored.kind == "local"
+        assert await local.find(stored.name) is not None
 
 
 async def test_nowhere_to_keep_it(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """What files say about their origin, put in without touching their pixels."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -47,11 +49,61 @@ def test_a_packet_that_is_there_is_extended(format: str, options: dict[str, obje
     assert declare(said) is said
 
 
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"<rdf:RDF><rdf:Description x:DigitalSourceType='http://cv.iptc.org/x/digitalCapture'/></rdf:RDF>",
+        b"<rdf:RDF><rdf:Description><x:DigitalSourceType>digitalCapture</x:DigitalSourceType></rdf:Description></rdf:RDF>",
+        b"<rdf:RDF xmlns:rdf='r'/>",
+        b"<rdf:RDF xmlns:rdf='r'>\n </rdf:RDF>",
+    ],
+)
+def test_a_packet_that_says_another_origin_or_nothing_is_mended(packet: bytes) -> None:
+    """Once: a second call finds it right."""
+    mended = merged(packet)
+    assert mended is not None
+    assert SOURCE_TYPE.encode() in mended
+    assert b"digitalCapture" not in mended
+    assert mended.count(b"</rdf:RDF>") == 1
+    assert merged(mended) is None
+
+
 def test_unknown_packets_are_kept() -> None:
-    """A value that is there, or a form that is not known, is not overwritten."""
-    assert merged(b"<rdf:RDF><rdf:Description x:DigitalSourceType='other'/></rdf:RDF>") is None
+    """What is right already, or of a form that is not known, is not overwritten."""
+    right = b"http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+    assert merged(b"<rdf:RDF><rdf:Description x:DigitalSourceType='" + right + b"'/></rdf:RDF>") is None
     assert merged(b"no packet") is None
     assert merged(OTHER.decode().encode("utf-16")) is None
+
+
+def png_with(body: bytes) -> bytes:
+    """A picture whose text chunk is `body`."""
+    plain = samples.encode(samples.texture("flat", 3, 20, 20), "PNG")
+    chunk = struct.pack(">I", len(body)) + b"iTXt" + body + struct.pack(">I", zlib.crc32(b"iTXt" + body))
+    return plain[:33] + chunk + plain[33:]
+
+
+def test_a_large_compressed_packet_is_kept_whole() -> None:
+    """With the source type added; a text chunk without its ends is left as it is."""
+    packet = OTHER.replace(b"<dc:format>x", b"<dc:format>" + b"x" * 1_600_000)
+    said = declare(png_with(b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(packet)))
+    assert said[33:].startswith(said[33:37] + b"iTXtXML:com.adobe.xmp\0\1\0\0\0")
+    (length,) = struct.unpack_from(">I", said, 33)
+    whole = zlib.decompress(said[33 + 8 + 22 : 33 + 8 + length])
+    at = whole.index(b" xmlns:Iptc4xmpExt=")
+    addition = len(whole) - len(packet)
+    assert whole[:at] + whole[at + addition :] == packet
+    assert SOURCE_TYPE.encode() in whole[at : at + addition]
+    for broken in (b"XML:com.adobe.xmp\0", b"XML:com.adobe.xmp\0\0\0en", b"XML:com.adobe.xmp\0\0\0en\0x"):
+        assert declare(png_with(broken)) == png_with(broken)
+
+
+def test_space_before_a_jpeg_s_marker_is_passed_over() -> None:
+    """Any number of FF may stand there; the origin is said all the same."""
+    plain = samples.encode(samples.texture("flat", 3, 20, 20), "JPEG")
+    said = declare(plain[:2] + b"\xff\xff" + plain[2:])
+    with Image.open(io.BytesIO(said)) as picture:
+        assert SOURCE_TYPE in repr(picture.info["xmp"])
 
 
 @given(st.sampled_from(FORMATS), st.integers(0, 400), st.binary(max_size=30))
