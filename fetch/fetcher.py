@@ -218,7 +218,7 @@ def _checked(url: httpx.URL) -> httpx.URL:
 def _must_be_picture(data: bytes | bytearray) -> bool:
     if not (sniff(bytes(data[:_HEAD])) or "").startswith("image/"):
         raise _Refused(
-            "is no picture that can be read (PNG, JPEG, WebP, GIF, HEIC or AVIF). Check the address"
+            "is no picture that can be read (PNG, JPEG, WebP, GIF, HEIC, AVIF, BMP or TIFF). Check the address"
         )
     return True
 
