@@ -41,7 +41,9 @@ class Originals:
         self._accounting = accounting
         self._now = clock.monotonic
         self._resting = Resting(clock)
-        self._nobody_better_until = 0.0
+        self._copies_until = 0.0
+        self._copies_of = 0
+        self._copiers: set[tuple[str, str]] = set()
 
     def avoided(self, lanes: Collection[str]) -> frozenset[str]:
         """Accounts that lately gave copies where others gave originals."""
@@ -56,7 +58,13 @@ class Originals:
         exclude: accounts that are not to be asked, besides the one that was.
         """
         short = _falls_short(kept)
-        if short is None or self._now() < self._nobody_better_until or self._now() > deadline - ENOUGH:
+        if short is None:
+            self._seen(kept)
+            return kept
+        if self._now() < self._copies_until:
+            self._copiers.add((kept.lease.account, kept.lease.lane))
+            return kept
+        if self._now() > deadline - ENOUGH:
             return kept
         ask, first = kept.ask, kept.lease
         self._accounting.settle(kept, None)
@@ -83,7 +91,9 @@ class Originals:
                 seconds=REST,
             )
             return further
-        self._nobody_better_until = self._now() + REST
+        self._copies_until = self._now() + REST
+        self._copies_of = max(_rank(kept.pictures)[0], _rank(further.pictures)[0])
+        self._copiers = {(a.lease.account, a.lease.lane) for a in (kept, further) if _copies(a)}
         log.warning(
             "a second account gives no larger pictures; copies are taken",
             accounts=[first.account, lease.account],
@@ -93,6 +103,24 @@ class Originals:
             return further
         self._accounting.settle(further, None)
         return kept
+
+    def _seen(self, attempt: Attempt) -> None:
+        """An original that is larger than the copies were shows that the web app is well: those who gave them are
+        avoided after all."""
+        if not self._copiers or _copies(attempt) or _rank(attempt.pictures)[0] <= self._copies_of:
+            return
+        if self._now() < self._copies_until:
+            self._copiers.discard((attempt.lease.account, attempt.lease.lane))
+            for account, lane in self._copiers:
+                self._resting.rest(account, lane, REST, NoFullSize.reason)
+            log.warning(
+                "accounts give no pictures in full size and are avoided",
+                accounts=sorted(account for account, _ in self._copiers),
+                instead=attempt.lease.account,
+                seconds=REST,
+            )
+        self._copies_until = 0.0
+        self._copiers.clear()
 
     async def _run(self, attempt: Attempt, deadline: float) -> GatewayError | None:
         """To its end; what went wrong is returned once the account has been handed back with it."""

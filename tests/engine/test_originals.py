@@ -201,6 +201,15 @@ async def test_where_no_account_gives_originals_copies_are_taken_as_they_come(ga
     assert len(gallery.asked()) == 4
 
 
+async def test_one_original_shows_that_the_web_app_is_well(gallery: Gallery) -> None:
+    """Two accounts of three give copies. Once the third has given an original, those two are avoided."""
+    engine, _ = await gallery.open(3)
+    gallery.give(a0=COPY, a1=COPY, a2=FULL)
+    sides = [await side(engine) for _ in range(12)]
+    assert sides[3:] == [4096] * 9
+    assert len(gallery.asked()) <= 12 + 1
+
+
 @pytest.mark.parametrize(
     ("first", "second", "wins"),
     [(SMALLER, COPY, 2048), (COPY, SMALLER, 2048), (COPY, SMALL_ORIGINAL, 2048), (SMALLER, EVEN, 2048)],
