@@ -14,11 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from watermark.star import Stars, coverage
+from watermark.star import Outline, Stars, coverage
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
 TEXTURES = ("fractal", "smooth", "edges", "flat", "bright", "dark", "grainy", "text", "colour")
+
+
+@dataclass(frozen=True)
+class Slot:
+    kind: str
+    size: int
+    margin: int
 
 
 def texture(kind: str, seed: int, height: int, width: int) -> Bytes:
@@ -85,6 +92,46 @@ def soft(size: int) -> Floats:
     return star if size == 96 else np.asarray(cv2.resize(star, (size, size), interpolation=cv2.INTER_AREA))
 
 
+def renditions() -> dict[str, tuple[Slot, Floats]]:
+    """Maps of V2 that may be the true ones, since no file of it was at hand; the shapes were not used in the making of
+    the family that is fitted, but for the crisp ones."""
+    outline = Outline(62.1, 62.04, 2.13, 48.4)
+
+    def enlarged(peak: float, blur: float, amount: float, most: float = 9) -> Floats:
+        soft = cv2.GaussianBlur(coverage(96, outline, pad=8).astype(np.float64), (0, 0), blur)
+        star = soft + amount * (soft - cv2.GaussianBlur(soft, (0, 0), 2.24))
+        return np.asarray(np.clip(star, 0, most)[8:-8, 8:-8] * peak)
+
+    def resized(star: Floats, size: int, filter: int) -> Floats:
+        around = np.pad(star, 8)
+        side = len(around) * size // len(star)
+        edge = (side - size) // 2
+        whole = cv2.resize(around, (side, side), interpolation=filter)
+        return np.asarray(np.maximum(whole, 0)[edge : edge + size, edge : edge + size])
+
+    small, large = coverage(48).astype(np.float64), coverage(96).astype(np.float64)
+    clipped = enlarged(76.1 / 255, 1.16, 0.51, 1)
+    maps = {
+        "96, clipped": clipped,
+        "96, crisp, peak 0.3": large * 0.3,
+        "96, crisp, peak 77/255": large * 77 / 255,
+        "96, enlarged (cubic)": resized(small * 0.3, 96, cv2.INTER_CUBIC),
+        "96, enlarged (Lanczos)": resized(small * 0.3, 96, cv2.INTER_LANCZOS4),
+        "96, peak 0.285, blur 1.4": enlarged(0.285, 1.4, 0.51),
+        "96, peak 0.325, blur 0.8": enlarged(0.325, 0.8, 0.51),
+        "48, peak 77/255": small * 77 / 255,
+        "48, reduced": resized(large * 0.3, 48, cv2.INTER_AREA),
+        "48, clipped, reduced": resized(clipped, 48, cv2.INTER_AREA),
+        "48, peak 0.285": small * 0.285,
+        "36, crisp, peak 0.3": coverage(36) * 0.3,
+        "36, clipped, reduced": resized(clipped, 36, cv2.INTER_AREA),
+        "36, reduced (cubic)": resized(small * 0.3, 36, cv2.INTER_CUBIC),
+        "36, peak 0.325, blur 1.4": resized(enlarged(0.325, 1.4, 0.51), 36, cv2.INTER_AREA),
+    }
+    margins = {96: 192, 48: 96, 36: 70}
+    return {name: (Slot("v2", len(a), margins[len(a)]), a.astype(np.float64)) for name, a in maps.items()}
+
+
 def alpha(kind: str, size: int) -> Floats:
     """kind: v1, strong, double (one of its two stamps), v2 (sharp at 48 px, soft else)."""
     if kind == "v2" and size != 48:
@@ -92,9 +139,16 @@ def alpha(kind: str, size: int) -> Floats:
     return coverage(size).astype(np.float64) * {"v1": 0.5, "double": 0.5, "strong": 0.7, "v2": 0.3}[kind]
 
 
-def stamp(picture: Bytes, kind: str, size: int, margin: tuple[int, int], half_up: bool = True) -> Bytes:
-    """margin: from the right, from the bottom. half_up: how halves are rounded; else to even."""
-    a = alpha(kind, size)[..., None]
+def stamp(
+    picture: Bytes,
+    kind: str,
+    size: int,
+    margin: tuple[int, int],
+    half_up: bool = True,
+    star: Floats | None = None,
+) -> Bytes:
+    """margin: from the right, from the bottom. half_up: how halves are rounded; else to even. star: another map."""
+    a = (alpha(kind, size) if star is None else star)[..., None]
     marked = picture.copy()
     top, left = picture.shape[0] - margin[1] - size, picture.shape[1] - margin[0] - size
     for _ in range(2 if kind == "double" else 1):
@@ -120,13 +174,6 @@ def box_psnr(original: Bytes, cleaned: Bytes, size: int, margin: tuple[int, int]
     columns = slice(original.shape[1] - margin[0] - size, original.shape[1] - margin[0])
     error = np.mean((original[rows, columns].astype(float) - cleaned[rows, columns]) ** 2)
     return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))
-
-
-@dataclass(frozen=True)
-class Slot:
-    kind: str
-    size: int
-    margin: int
 
 
 SLOTS = (

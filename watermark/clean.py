@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watermark.coding import Coding, even
+from watermark.family import families
 from watermark.find import Candidate, Finder
 from watermark.planes import lift, lifted_box
-from watermark.remove import Remover
+from watermark.remove import Remover, by_formula
 from watermark.star import Mark, Stars
 from watermark.template import Template
 from watermark.view import LOSSLESS, LOSSY, REACH, View, light_of
@@ -69,11 +70,12 @@ class Cleaner:
     def __init__(self, stars: Stars | None = None) -> None:
         scouts: dict[int, Template] = {}
         templates = []
-        for mark in (stars or Stars()).marks:
+        stars = stars or Stars()
+        for mark in stars.marks:
             template = Template(mark, scouts.get(mark.size))
             scouts.setdefault(mark.size, template)
             templates.append(template)
-        self.finder = Finder(tuple(templates))
+        self.finder = Finder(tuple(templates), families(stars))
         self._removers = {id(template): Remover(template.mark) for template in templates}
 
     def pixels(self, bgr: Bytes, lossy: bool = False) -> CleanedPixels:
@@ -113,12 +115,17 @@ class Cleaner:
         top, left = bgr.shape[0] - corner.shape[0] + found.top, bgr.shape[1] - corner.shape[1] + found.left
         if coding is None:
             rows, columns = slice(found.top, found.top + mark.size), slice(found.left, found.left + mark.size)
-            box = self._removers[id(found.template)].exactly(corner[rows, columns])
+            box = self._exactly(found, corner[rows, columns])
         else:
             box = lifted_box(bgr, mark, top, left, coding)
         if self.finder.remains(view, found, light_of(box, view.rigour)):
             return None, replace(verdict, found=False, reason="not_sure")
         return Patch(top, left, box, mark), verdict
+
+    def _exactly(self, found: Candidate, box: Bytes) -> Bytes:
+        if found.fitted:
+            return by_formula(found.template.mark, box)
+        return self._removers[id(found.template)].exactly(box)
 
     def planes(
         self, light: Bytes, corner: Bytes, coding: Coding, colours: Callable[[], list[Bytes]]

@@ -6,13 +6,14 @@ texture around it stands out. The places where the app stamps are screened first
 of the corner. What remains must pass all tests of `_objection`, or nothing was found.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from watermark.family import Family
 from watermark.star import Floats
 from watermark.template import PAD, Evidence, Template, halved, pairs
 from watermark.view import FIELD, LOSSLESS, Field, View, padded
@@ -21,6 +22,9 @@ Bytes = NDArray[np.uint8]
 
 _SEEN = FIELD + PAD
 _SLOTS = {48: (32, 96), 96: (64, 192)}
+_FITTED = 0.1
+# So much must stand out that its very shape can be told.
+_FITTED_SCORE = 20.0
 # Of previews, 192 pixels scaled with the picture: known only about.
 _PREVIEW_MARGINS = range(60, 81)
 
@@ -35,12 +39,19 @@ class Candidate:
     evidence: Evidence
     searched: bool
     objection: str = ""
+    fitted: bool = False
+
+    @property
+    def rank(self) -> float:
+        """The least is taken; what was fitted was, since nothing that is known explains the picture as well."""
+        return self.evidence.residue - (_FITTED if self.fitted else 0)
 
 
 class Finder:
     """Looks for marks; made once, since the templates cost more than a search."""
 
-    def __init__(self, templates: tuple[Template, ...]) -> None:
+    def __init__(self, templates: tuple[Template, ...], families: Mapping[int, Family]) -> None:
+        self._families = families
         self._by_size = {
             size: tuple(t for t in templates if t.mark.size == size)
             for size in sorted({t.mark.size for t in templates})
@@ -60,9 +71,7 @@ class Finder:
             best: Candidate | None = None
             for candidate in candidates:
                 near = near or abs(candidate.evidence.strength - 1) < 0.5
-                if not candidate.objection and (
-                    best is None or candidate.evidence.residue < best.evidence.residue
-                ):
+                if not candidate.objection and (best is None or candidate.rank < best.rank):
                     best = candidate
             if best is not None:
                 return best, near
@@ -103,11 +112,22 @@ class Finder:
         group = self._by_size[size]
         box = padded(view.grey, top, left, size)
         first = group[0].weigh(box, view.rigour.floor)
+        near_v2 = False
         for template in group:
             if not 0.6 < first.strength / template.scouted < 1.67:
                 continue
             evidence = first if template is group[0] else template.weigh(box, view.rigour.floor)
             found = Candidate(template, top, left, evidence, searched)
+            yield replace(found, objection=_objection(found, view))
+            near_v2 = near_v2 or (template.mark.kind == "v2" and evidence.score >= view.rigour.score)
+        # Coding with loss softens steps: what would be fitted there is the coding.
+        fits = near_v2 and not view.rigour.subsampled
+        mark = self._families[size].fit(box, view.rigour.floor) if fits else None
+        if mark is not None:
+            template = Template(mark)
+            found = Candidate(
+                template, top, left, template.weigh(box, view.rigour.floor), searched, fitted=True
+            )
             yield replace(found, objection=_objection(found, view))
 
     def _search(self, view: View) -> list[tuple[int, int, int]]:
@@ -143,18 +163,21 @@ def _objection(found: Candidate, view: View) -> str:
     """Why this is not the logo, '' where nothing speaks against it."""
     corner, rigour = view.corner, view.rigour
     evidence, mark = found.evidence, found.template.mark
-    if evidence.score < (rigour.searched if found.searched else rigour.score):
+    least = _FITTED_SCORE if found.fitted else rigour.searched if found.searched else rigour.score
+    if evidence.score < least:
         return "faint"
     strength, weight = evidence.strength, evidence.weight
     if rigour.subsampled:
         # Coding with loss takes from the finest steps first, and leaves those of half the resolution as they are.
         grey = padded(view.grey, found.top, found.left, mark.size)
         strength, weight = found.template.half_strength(grey, 255, rigour.floor / 4)
-    if abs(strength - 1) > rigour.tolerance + 3 / weight:
+    # What was fitted to the picture has its strength; another shows that it is no star of this kind.
+    tolerance, doubt = (rigour.tolerance / 2, 1) if found.fitted else (rigour.tolerance, 3)
+    if abs(strength - 1) > tolerance + doubt / weight:
         return "strength"
     # Each direction of each quadrant speaks for itself: a logo is whole and symmetric.
     errors = np.sqrt(np.maximum(evidence.weights, 1e-9))
-    if np.any(np.abs(evidence.sectors - 1) > 0.12 + rigour.tolerance + 6 / errors):
+    if np.any(np.abs(evidence.sectors - 1) > 0.12 + tolerance + 6 / errors):
         return "sectors"
     box = corner[found.top : found.top + mark.size, found.left : found.left + mark.size]
     under = found.template.white - box.min(2)
@@ -169,7 +192,7 @@ def _objection(found: Candidate, view: View) -> str:
         return "half explained"
     if mark.kind == "v2":
         grey = padded(view.grey, found.top, found.left, mark.size)
-        fading, weight = found.template.fading(grey, evidence.trust)
+        fading, weight = found.template.fading(grey, evidence.trust, found.fitted)
         if fading > 1.2 and (fading - 1) * weight > 5:
             return "another white"
     if not _channels_agree(found, view):

@@ -79,6 +79,13 @@ class Remover:
         return self._up if outstanding < _UP else self._either
 
 
+def by_formula(mark: Mark, box: Bytes) -> Bytes:
+    """The originals where the map is that of this picture alone, and no table of it exists."""
+    alpha = mark.alpha[..., None]
+    value = np.clip((box - 255 * alpha) / (1 - alpha), 0, 255)
+    return np.where(alpha > 0, np.rint(value).astype(np.uint8), box)
+
+
 def _agreed(middle: Floats, room: Floats, variance: Floats) -> Floats:
     """The originals that agree best with their neighbours, within their room."""
     low, high = middle - room, middle + room

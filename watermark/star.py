@@ -55,11 +55,11 @@ def _inside(x: Floats, y: Floats, o: Outline) -> NDArray[np.bool_]:
     return np.where(along <= root, outside, (along - root) ** 2 + across**2 <= o.tip**2)
 
 
-def _soft96() -> Floats:
-    sharp = coverage(96, _SOFT, pad=8)
-    blurred = cv2.GaussianBlur(sharp, (0, 0), 1.16)
-    sharpened = blurred + 0.51 * (blurred - cv2.GaussianBlur(blurred, (0, 0), 2.24))
-    return np.asarray(np.maximum(sharpened[8:-8, 8:-8], 0) * np.float32(_SOFT_PEAK), np.float32)
+def sharpened(blur: float = 1.16, amount: float = 0.51) -> Floats:
+    """The large V2 star as it was published: blurred, and sharpened so that its rim overshoots 1."""
+    blurred = cv2.GaussianBlur(coverage(96, _SOFT, pad=8), (0, 0), blur)
+    sharper = blurred + amount * (blurred - cv2.GaussianBlur(blurred, (0, 0), 2.24))
+    return np.asarray(np.maximum(sharper[8:-8, 8:-8], 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ class Stars:
 
     def __init__(self, maps: Mapping[int, Floats] | None = None) -> None:
         sharp = {size: (maps or {}).get(size, coverage(size)) for size in (48, 96)}
+        self.sharp: Mapping[int, Floats] = sharp
         marks: list[Mark] = []
         for size in (48, 96):
             once = sharp[size].astype(np.float64) * V1_PEAK
@@ -97,7 +98,7 @@ class Stars:
                 Mark("strong", size, sharp[size].astype(np.float64) * STRONG_PEAK, 1, True),
                 Mark("double", size, once, 2, True),
             ]
-        soft = _soft96()
+        soft = sharpened() * np.float32(_SOFT_PEAK)
         marks += [
             Mark("v2", 48, sharp[48].astype(np.float64) * V2_PEAK, 1, True),
             Mark("v2", 96, sharp[96].astype(np.float64) * V2_PEAK, 1, True),

@@ -39,6 +39,7 @@ class Template:
         self._half = side // 2
         mean, step = pairs(np.pad(mark.alpha, PAD))
         self._gain = 1 / (1 - mean)
+        self._step = step
         self._told = step * self._gain**2
         self._noise = self._gain**2
         self._edge = np.nonzero((np.abs(step) > 0.02).any(0))
@@ -88,15 +89,19 @@ class Template:
         norm = dot(weighted, told) + 1e-9
         return dot(weighted, step * self._gain) / norm, norm**0.5
 
-    def fading(self, grey: Floats, trust: Floats) -> tuple[float, float]:
+    def fading(self, grey: Floats, trust: Floats, on_ground: bool) -> tuple[float, float]:
         """By how much the star's step shrinks where the ground is brighter, 1 as for white, and that figure's weight.
 
         A star of another grey and another peak may be as bright as the logo on average, but not on every ground.
+        on_ground: by the ground as it is without the star, so that an outline that is a little off does not tell.
         """
         mean, step = pairs(grey)
-        square = self._told**2 * trust
-        middle = dot(square, mean) / (float(square.sum()) + 1e-9)
-        level, slope = self._told * (255 - middle), self._told * (middle - mean)
+        room, raised = 255 - mean, self._told
+        if on_ground:
+            room, raised = room * self._gain, self._step * self._gain
+        square = raised**2 * trust
+        middle = dot(square, room) / (float(square.sum()) + 1e-9)
+        level, slope = raised * middle, raised * (room - middle)
         seen = step * self._gain
         with_slope, with_level = slope * trust, level * trust
         both = dot(with_level, slope)
