@@ -185,7 +185,9 @@ def _objection(found: Candidate, view: View) -> str:
     if float((under > allowed).mean()) > (0 if rigour is LOSSLESS and mark.exact else 0.02):
         return "too dark"
     right = corner.shape[1] - found.left - mark.size
-    stamped = not rigour.subsampled and right == {48: 96, 96: 192}.get(mark.size, right)
+    stamped = right == {48: 96, 96: 192}.get(mark.size, right)
+    if rigour.subsampled:
+        stamped = stamped and mark.size != 36 and abs(strength - 1) <= 0.03 + 1 / weight
     explained = evidence.before - evidence.residue
     if mark.kind == "v2" and not stamped and evidence.score > 60 and explained < rigour.explained:
         # A strong step that is only half explained: a star of another white and another peak.
