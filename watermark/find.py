@@ -25,6 +25,11 @@ _SLOTS = {48: (32, 96), 96: (64, 192)}
 _FITTED = 0.1
 # So much must stand out that its very shape can be told.
 _FITTED_SCORE = 20.0
+# Share of the star's pixels that may be pure white.
+_WHITE = 0.9
+# By how much the steps at the star's edge may exceed those around it after removal, as logarithms of variances: no made or
+# real picture with a logo reached 2.0 (36 px: 2.5).
+_OUTLINE, _OUTLINE_SMALL = 2.1, 2.6
 # Of previews, 192 pixels scaled with the picture: known only about.
 _PREVIEW_MARGINS = range(60, 81)
 
@@ -180,6 +185,15 @@ def _objection(found: Candidate, view: View) -> str:
     if np.any(np.abs(evidence.sectors - 1) > 0.12 + tolerance + 6 / errors):
         return "sectors"
     box = corner[found.top : found.top + mark.size, found.left : found.left + mark.size]
+    if (
+        float((box.min(2) >= (254 if rigour is LOSSLESS else 248))[mark.alpha > mark.alpha.max() / 2].mean())
+        > _WHITE
+    ):
+        # On white there is no logo to see: this is a shape of pure white.
+        return "white"
+    if found.fitted and found.searched:
+        # Without a place of the app's and without a star that is known nothing is left to go by.
+        return "unknown star"
     under = found.template.white - box.min(2)
     allowed = rigour.below if mark.exact else rigour.below + 3
     if float((under > allowed).mean()) > (0 if rigour is LOSSLESS and mark.exact else 0.02):
@@ -197,6 +211,12 @@ def _objection(found: Candidate, view: View) -> str:
         fading, weight = found.template.fading(grey, evidence.trust, found.fitted)
         if fading > 1.2 and (fading - 1) * weight > 5:
             return "another white"
+    left, rough = evidence.outline()
+    most = _OUTLINE_SMALL if mark.size == 36 else _OUTLINE
+    # Coding with loss leaves an outline of its own.
+    if not rigour.subsampled and (left > most or (evidence.score < 30 and rough > 0.5)):
+        # The place must look like what is around it once the logo is off; here an outline of another shape is left.
+        return "another outline"
     if not _channels_agree(found, view):
         return "colour"
     if evidence.residue > evidence.before - 0.1:

@@ -17,7 +17,8 @@ class Evidence:
 
     sectors, weights: the same for the pairs of each direction in each quadrant; the error of a sector is weight**-0.5.
     weight: what the score would be at strength 1. before, residue: log variance of the steps at the star's edge, as it
-    stands and after removal. trust: of each pair, the inverse of its variance.
+    stands and after removal; around: the variances of the other pairs after removal. trust: of each pair, the
+    inverse of its variance.
     """
 
     strength: float
@@ -27,7 +28,14 @@ class Evidence:
     weights: NDArray[np.float64]
     before: float
     residue: float
+    around: Floats = field(repr=False)
     trust: Floats = field(repr=False)
+
+    def outline(self) -> tuple[float, float]:
+        """By how much the steps at the edge exceed the others after removal: their mean, and all but a quarter of them.
+        Logarithms of variances; about 0 where nothing is left of a mark."""
+        around = np.log(self.around)
+        return self.residue - float(around.mean()), self.residue - float(np.quantile(around, 0.75))
 
 
 class Template:
@@ -43,6 +51,7 @@ class Template:
         self._told = step * self._gain**2
         self._noise = self._gain**2
         self._edge = np.nonzero((np.abs(step) > 0.02).any(0))
+        self._plain = np.nonzero((np.abs(step) <= 0.004).all(0))
         half_mean, half_step = pairs(halved(np.pad(mark.alpha, PAD)))
         self._half_gain = 1 / (1 - half_mean)
         self._half_told = half_step * self._half_gain**2
@@ -78,6 +87,7 @@ class Template:
             weights=with_told,
             before=float(np.log(before[self._edge] + ground).mean()),
             residue=float(np.log(after[self._edge] + ground).mean()),
+            around=after[self._plain] + least[0][self._plain],
             trust=trust,
         )
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
 
 from benchmarks import watermark_samples as samples
 from watermark import clean_pixels
@@ -34,6 +35,34 @@ def test_every_stamp_is_found_and_undone(slot: samples.Slot, texture: str, half_
     assert clean_pixels(result.pixels).pixels is result.pixels
     error = np.abs(result.pixels.astype(int) - clean).max()
     assert error <= {"v1": 1, "v2": 1, "strong": 2, "double": 6}[slot.kind]
+
+
+def shape(kind: str, size: int) -> NDArray[np.float64]:
+    """Coverage of a white shape that is not the logo, 0 to 1."""
+    grid = (np.arange(size * 4) - (size * 4 - 1) / 2) / (size * 2)
+    x, y = np.abs(grid[None, :]), np.abs(grid[:, None])
+    inside = {
+        "diamond": x + y <= 1,
+        "astroid": x ** (2 / 3) + y ** (2 / 3) <= 1,
+        "circle": x * x + y * y <= 1,
+    }[kind]
+    return inside.reshape(size, 4, size, 4).mean((1, 3))
+
+
+@pytest.mark.parametrize("texture", samples.TEXTURES)
+@pytest.mark.parametrize(("size", "margin"), [(36, 70), (48, 32), (48, 96), (96, 64)])
+@pytest.mark.parametrize("kind", ["diamond", "astroid", "circle"])
+@pytest.mark.parametrize("opacity", [0.7, 1.0])
+def test_other_white_shapes_in_the_logo_s_place_stay(
+    texture: str, size: int, margin: int, kind: str, opacity: float
+) -> None:
+    """An opaque one hides what is under it, another leaves an outline of its own: not one pixel is changed."""
+    picture = samples.texture(texture, 12, 300, 310)
+    box = picture[300 - margin - size : 300 - margin, 310 - margin - size : 310 - margin]
+    cover = opacity * shape(kind, size)[..., None]
+    box[:] = np.floor((1 - cover) * box + cover * 255 + 0.5)
+    result = clean_pixels(picture)
+    assert result.pixels is picture, result.verdict
 
 
 @pytest.mark.parametrize(("kind", "goal"), [("v1", 55.0), ("strong", 51.0), ("double", 48.0), ("v2", 56.0)])
