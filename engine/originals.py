@@ -1,6 +1,6 @@
 """A second account for a picture whose original could not be had from the first.
 
-What the web app gives instead is a scaled copy, smaller than asked. It is kept while one further account is asked, and
+What the web app gives instead is a scaled copy. It is kept while one further account is asked, and
 handed out where that one does no better: no request fails for this.
 """
 
@@ -25,7 +25,7 @@ as they come after none did."""
 
 
 class NoFullSize(UpstreamUnstable):
-    """A picture came as a copy that is smaller than asked. No failure of the account; text is not touched by it."""
+    """A picture came as a copy instead of what the model made. No failure of the account; text is not touched by it."""
 
     reason = "no_full_size"
 
@@ -105,9 +105,9 @@ class Originals:
         return kept
 
     def _seen(self, attempt: Attempt) -> None:
-        """An original that is larger than the copies were shows that the web app is well: those who gave them are
+        """An original that is no smaller than the copies were shows that the web app is well: those who gave them are
         avoided after all."""
-        if not self._copiers or _copies(attempt) or _rank(attempt.pictures)[0] <= self._copies_of:
+        if not self._copiers or _copies(attempt) or _rank(attempt.pictures)[0] < self._copies_of:
             return
         if self._now() < self._copies_until:
             self._copiers.discard((attempt.lease.account, attempt.lease.lane))
@@ -157,7 +157,8 @@ class Originals:
 def _falls_short(attempt: Attempt) -> NoFullSize | None:
     """Why another account might do better, None where the pictures are what was asked for."""
     wish, copies = attempt.ask.picture, _copies(attempt)
-    if wish is None or not copies or min(copies) >= wish.pixels:
+    # Large enough or not: a copy is scaled and coded with loss, and the logo is not found in it for sure.
+    if wish is None or not copies:
         return None
     return NoFullSize(min(copies), wish.pixels)
 

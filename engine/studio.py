@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import cv2
+import numpy as np
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,7 +20,7 @@ from core.chat import Picture, PictureWish
 from core.metrics import Metrics
 from core.pictures import measure
 from storage import Shelf, StorageError
-from watermark import MAX_PIXELS, Stars, clean_bytes, declare, reformat
+from watermark import MAX_PIXELS, Stars, clean_bytes, clean_pixels, declare, reformat
 
 log = structlog.get_logger("gempool.studio")
 
@@ -97,12 +98,19 @@ class Studio:
             return finished
         return replace(finished, link=stored.link)
 
+    async def prepare(self) -> None:
+        """Make what the first picture would wait for, about a second of work."""
+        if self._settings.enabled:
+            loop = asyncio.get_running_loop()
+            blank = np.full((512, 512, 3), 90, np.uint8)
+            await loop.run_in_executor(self._threads, clean_pixels, blank, self._stars)
+
     async def close(self) -> None:
         """Wait for the picture that is being worked on."""
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
 
     def _work(self, picture: Picture, wish: PictureWish) -> _Worked:
-        worked = self._cleaned(picture.data, wish)
+        worked = self._cleaned(picture, wish)
         self._metrics.watermark.labels(worked.verdict).inc()
         side = max(picture.width, picture.height)
         if wish.upscale and 0 < side < wish.pixels:
@@ -118,15 +126,17 @@ class Studio:
         self._step(worked, "declaring", declare)
         return worked
 
-    def _cleaned(self, data: bytes, wish: PictureWish) -> _Worked:
+    def _cleaned(self, picture: Picture, wish: PictureWish) -> _Worked:
         if wish.keep_watermark or not self._settings.enabled:
-            return _Worked(data, _KEPT)
-        worked = _Worked(data, _FAILED)
+            return _Worked(picture.data, _KEPT)
+        worked = _Worked(picture.data, _FAILED)
         started = time.perf_counter()
 
         def clean(data: bytes) -> bytes:
             cleaned = clean_bytes(data, self._stars, self._settings.max_pixels)
             reason = cleaned.verdict.reason
+            if picture.preview and reason == "no_logo":
+                reason = "not_sure"  # a logo that was scaled with its picture is rarely found
             worked.verdict = reason if reason in _VERDICTS else "other"
             return cleaned.data
 

@@ -24,7 +24,8 @@ class Pictures(Struct, frozen=True):
     studio: Studio
 
     async def look_after(self) -> None:
-        """Say at once where pictures could not be kept, then keep the folder within its bounds until cancelled."""
+        """Be ready for the first picture and say where pictures could not be kept, then keep the folder within its bounds until cancelled."""
+        await self.studio.prepare()
         checks = await asyncio.gather(
             *(store.check() for store in dict.fromkeys((self.store, self.local))), return_exceptions=True
         )

@@ -6,7 +6,7 @@ clients most keep the text alone, so a picture that is to be changed in the next
 
 import re
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -42,7 +42,8 @@ def pictures_of(messages: list[ChatMessage], tally: Tally) -> dict[int, tuple[Bl
         if message.role != "assistant":
             continue
         at = f"messages[{i}]"
-        urls = _without_data(message)
+        urls = _rewritten(message, _without_data)
+        names = _rewritten(message, _without_links)
         if found or _has_parts(message):
             found = found or {i: ()}
             continue
@@ -52,7 +53,7 @@ def pictures_of(messages: list[ChatMessage], tally: Tally) -> dict[int, tuple[Bl
             picture for url in written if (picture := _picture(url, f"{at}.images")) is not None
         ]
         if not pictures:
-            pictures += [kept(name, f"{at}.content") for name in _links(message)]
+            pictures += [kept(name, f"{at}.content") for name in names]
         if pictures:
             found[i] = tuple(dict.fromkeys(pictures))
             for _ in found[i]:
@@ -83,35 +84,32 @@ def _picture(url: str, at: str) -> Blob | None:
     return None
 
 
-def _links(message: ChatMessage) -> Iterator[str]:
-    """Names of our own stored pictures that the text shows, whichever of our addresses the links begin with: nobody
-    else's file has such a name, and one that is not stored here is left as text."""
-    for text in _texts(message):
-        for match in _LINK.finditer(text):
-            if valid(name := urllib.parse.unquote(match[1])):
-                yield name
-
-
-def _texts(message: ChatMessage) -> Iterator[str]:
+def _rewritten(message: ChatMessage, rewrite: Callable[[str, list[str]], str]) -> list[str]:
+    """What `rewrite` takes out of the message's texts."""
+    found: list[str] = []
     if isinstance(message.content, str):
-        yield message.content
-    else:
-        yield from (part.text for part in message.content or () if part.text)
-
-
-def _without_data(message: ChatMessage) -> list[str]:
-    """The data URLs of pictures in the message's text, each of which is replaced by a note."""
-    urls: list[str] = []
-    if isinstance(message.content, str):
-        message.content = _replaced(message.content, urls)
+        message.content = rewrite(message.content, found)
     else:
         for part in message.content or ():
             if part.text:
-                part.text = _replaced(part.text, urls)
-    return urls
+                part.text = rewrite(part.text, found)
+    return found
 
 
-def _replaced(text: str, urls: list[str]) -> str:
+def _without_links(text: str, names: list[str]) -> str:
+    """Each link to a stored picture of ours becomes a note, whichever of our addresses it begins with: nobody else's file
+    has such a name. The model would repeat it, and whoever has the link can read the picture."""
+
+    def note(match: re.Match[str]) -> str:
+        if not valid(name := urllib.parse.unquote(match[1])):
+            return match[0]
+        names.append(name)
+        return NOTE
+
+    return _LINK.sub(note, text)
+
+
+def _without_data(text: str, urls: list[str]) -> str:
     pieces: list[str] = []
     done = at = 0
     while (start := text.find("data:image/", at)) >= 0:

@@ -29,7 +29,7 @@ class PictureHandlers:
         def understood(value: dict[str, Any]) -> Order:
             request = body.convert(value, wire.PicturesRequest)
             limit = exchange.settings.file_limit
-            return _order(request, exchange, inputs_of(request.image, None, request.mask, limit))
+            return _order(request, exchange, inputs_of(request.image, request.images, request.mask, limit))
 
         await self._draw(exchange, await exchange.json(understood))
 
@@ -39,7 +39,9 @@ class PictureHandlers:
         def understood(value: dict[str, Any]) -> Order:
             request = body.convert(value, wire.PicturesRequest)
             limit = exchange.settings.file_limit
-            return _order(request, exchange, inputs_of(request.image, None, request.mask, limit).needed())
+            return _order(
+                request, exchange, inputs_of(request.image, request.images, request.mask, limit).needed()
+            )
 
         def understood_form(form: multipart.Form) -> Order:
             texts = texts_of_form(form, wire.PicturesRequest)

@@ -26,6 +26,7 @@ class PicturesRequest(PictureRequest):
     n: int | None = None
     response_type: str | None = None
     image: GivenPictures | None = None
+    images: GivenPictures | None = None
     mask: GivenPicture | None = None
 
 

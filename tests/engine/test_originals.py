@@ -130,14 +130,21 @@ async def test_another_accounts_original_is_handed_out(gallery: Gallery, stream:
     await until(lambda: at_rest(engine))
 
 
-async def test_a_copy_that_is_as_large_as_asked_is_enough(gallery: Gallery) -> None:
-    """A 2K picture that comes in 2048 pixels costs one prompt; so does an original that is smaller than asked."""
+@pytest.mark.parametrize("wished", [1024, 2048, 4096])
+async def test_a_copy_is_no_original_however_large(gallery: Gallery, wished: int) -> None:
+    """It is scaled, and the logo with it: another account is asked for what the model made."""
     engine, _ = await gallery.open(2)
-    gallery.give(a0=COPY, a1=COPY)
-    assert await side(engine, 2048) == 2048
+    gallery.give(a0=COPY, a1=FULL)
+    assert await side(engine, wished) == 4096  # not reduced here: no studio
+    assert sorted(gallery.asked()) == ["a0", "a1"]
+
+
+async def test_an_original_that_is_smaller_than_asked_is_enough(gallery: Gallery) -> None:
+    """No other account would give more: one prompt."""
+    engine, _ = await gallery.open(2)
     gallery.give(a0=SMALL_ORIGINAL, a1=SMALL_ORIGINAL)
     assert await side(engine, 4096) == 1024
-    assert len(gallery.asked()) == 2
+    assert len(gallery.asked()) == 1
 
 
 async def test_an_account_that_gives_copies_is_avoided_for_a_while(gallery: Gallery) -> None:

@@ -99,15 +99,16 @@ def test_what_stands_in_images_is_the_picture(gate: Edge, given: Any) -> None:
     "host", ["https://pictures.example", "http://127.0.0.1:1", "http://gateway:8000/behind/a/proxy", ""]
 )
 def test_a_link_to_our_own_file_is_the_picture(gate: Edge, folder: Path, host: str) -> None:
-    """Whichever of our addresses it was made with: nobody can know the name who has not been given it."""
+    """Whichever of our addresses it was made with: nobody can know the name who has not been given it, and the model is
+    not."""
     text = f"Here.\n\n![a kite]({host}/files/{quote(shelved(folder))})"
-    assert parts(gate, said(text)) == (Text(text), Blob(PNG, "image/png"))
+    assert parts(gate, said(text)) == (Text("Here.\n\n[picture]"), Blob(PNG, "image/png"))
 
 
 def test_an_answer_as_it_came_is_one_upload(gate: Edge, folder: Path) -> None:
     """Its link and what stands in `images` are the same picture."""
     text = f"![a kite](https://pictures.example/files/{quote(shelved(folder))})"
-    assert parts(gate, said(text, images=images(DATA))) == (Text(text), Blob(PNG, "image/png"))
+    assert parts(gate, said(text, images=images(DATA))) == (Text("[picture]"), Blob(PNG, "image/png"))
 
 
 @pytest.mark.parametrize(
@@ -117,12 +118,17 @@ def test_an_answer_as_it_came_is_one_upload(gate: Edge, folder: Path) -> None:
         "https://elsewhere.example/kite.png",
         "http://169.254.169.254/files/x",
         "/files/..%2F..%2Fetc%2Fpasswd",
-        f"https://pictures.example/files/{name_of('swept', 'image/png', 0.0)}",
     ],
 )
 def test_other_links_are_left_as_text(gate: Edge, link: str) -> None:
-    """A foreign one is not fetched, and one whose picture has been swept does not end the chat."""
+    """A foreign one is not fetched."""
     assert parts(gate, said(f"See ![it]({link})")) == (Text(f"See ![it]({link})"),)
+
+
+def test_a_picture_that_has_been_swept_ends_no_chat(gate: Edge) -> None:
+    """What is left of it is the note that there was one."""
+    link = f"https://pictures.example/files/{name_of('swept', 'image/png', 0.0)}"
+    assert parts(gate, said(f"See ![it]({link})")) == (Text("See [picture]"),)
 
 
 def test_the_last_answer_with_pictures_counts(gate: Edge, folder: Path) -> None:
