@@ -42,7 +42,7 @@ class Asking:
         before = self._now()
         try:
             if avoid:
-                bound = min(patience, self._settings.queue_timeout, (deadline - before) / 2)
+                bound = min(patience, self.patience(deadline))
                 try:
                     return await self._take(ask, lanes, exclude | avoid, deadline, bound)
                 except PoolBusy:
@@ -50,6 +50,10 @@ class Asking:
             return await self._take(ask, lanes, exclude, deadline, patience)
         finally:
             ask.trace.waited += self._now() - before
+
+    def patience(self, deadline: float) -> float:
+        """Seconds to wait for an account where one can do without: as long as a text waits, or half of what is left."""
+        return min(self._settings.queue_timeout, (deadline - self._now()) / 2)
 
     def attempt(self, ask: Ask, flat: Flat, lease: Lease, deadline: float) -> Attempt:
         bounds = self._bounds(ask, deadline - self._now())

@@ -69,8 +69,9 @@ class Originals:
         ask, first = kept.ask, kept.lease
         self._accounting.settle(kept, None)
         exclude |= self.avoided(lanes) | {first.account}
+        patience = self._asking.patience(deadline)
         try:
-            lease = await self._asking.lease(ask, lanes, exclude, deadline, patience=0.0)
+            lease = await self._asking.lease(ask, lanes, exclude, deadline, patience)
         except GatewayError as error:
             self._taken(ask, first.account, error.code)
             return kept
