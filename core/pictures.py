@@ -18,6 +18,11 @@ _BRANDS = {
     b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic", b"hevc": "image/heic",
     b"mif1": "image/heif", b"msf1": "image/heif",
 }  # fmt: skip
+EXTENSIONS = {
+    "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif", "image/avif": "avif",
+    "image/heic": "heic", "image/heif": "heif", "image/bmp": "bmp", "image/tiff": "tiff",
+}  # fmt: skip
+"""How the files of each type's pictures end."""
 _SEGMENTS = 10_000
 """Segments of a JPEG, boxes or tags before a picture's size; real files have dozens, and a made-up one shall not cost
 seconds."""

@@ -13,6 +13,7 @@ from core.secret import Secret
 from gateway.modeltable import MODELS, SHIPPED_MODELS, Model
 from gateway.values import (
     BOOLEAN,
+    ENDPOINT,
     FILE,
     NETWORKS,
     ORIGINS,
@@ -26,6 +27,7 @@ from gateway.values import (
     Rate,
     choice,
     duration,
+    matching,
     secret_url,
     size,
     whole,
@@ -37,6 +39,14 @@ DAY = 24 * HOUR
 LogFormat: TypeAlias = Literal["auto", "json", "text"]
 Activity: TypeAlias = Literal["background", "each", "off"]
 BarkMode: TypeAlias = Literal["gcm", "cbc"]
+BUCKET = matching(
+    "a bucket's name",
+    "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+    "It has 3 to 63 lower case letters, digits, dots and hyphens, and begins and ends with a letter or digit.",
+)
+REGION = matching(
+    "a region", "[A-Za-z0-9_-]{1,63}", "It has letters, digits, _ and -, as in us-east-1 or auto."
+)
 StorageKind: TypeAlias = Literal["auto", "local", "s3"]
 
 
@@ -308,7 +318,7 @@ class StorageSettings(Struct, frozen=True):
         float,
         Setting(duration(1, 7 * DAY), "How long signed links work, where `S3_PUBLIC_URL` is not set."),
     ] = DAY
-    region: Annotated[str, Setting(TEXT, "The object store's region.")] = "us-east-1"
+    region: Annotated[str, Setting(REGION, "The object store's region.")] = "us-east-1"
     timeout: Annotated[
         float, Setting(duration(0.1), "Bound for connecting to the object store and for each silence of it.")
     ] = 10.0
@@ -346,11 +356,11 @@ class S3Settings(Struct, frozen=True):
 
     endpoint: Annotated[
         str,
-        Setting(WEB_URL, "Address of the object store, as in `https://s3.example.com`.", env="S3_ENDPOINT"),
+        Setting(ENDPOINT, "Address of the object store, as in `https://s3.example.com`.", env="S3_ENDPOINT"),
     ] = ""
     access_key: Annotated[Secret, Setting(SECRET, "Its access key.", env="S3_ACCESS_KEY")] = Secret("")
     secret_key: Annotated[Secret, Setting(SECRET, "Its secret key.", env="S3_SECRET_KEY")] = Secret("")
-    bucket: Annotated[str, Setting(TEXT, "The bucket for pictures.", env="S3_BUCKET")] = ""
+    bucket: Annotated[str, Setting(BUCKET, "The bucket for pictures.", env="S3_BUCKET")] = ""
     public_url: Annotated[
         str,
         Setting(

@@ -7,11 +7,9 @@ environment counts as not set. Secrets come from the environment only.
 
 import ipaddress
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
-from urllib.parse import urlsplit
 
 from msgspec import Struct, field
 
@@ -50,10 +48,6 @@ FILE_SECTIONS: Mapping[str, type[Struct]] = {
 }
 SECTIONS: Mapping[str, type[Struct]] = {"s3": S3Settings, "bark": BarkSettings, **FILE_SECTIONS}
 DEFAULT_CONFIG_FILE = Path("config/gateway.yaml")
-
-
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_REGION = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
 class SettingsError(Exception):
@@ -244,9 +238,8 @@ def _config_file(environ: Mapping[str, str], options: dict[str, Given]) -> tuple
 
 
 def _wrong(given: Given, setting: Setting, error: ValueError) -> str:
-    """A parser's plain ValueError may carry a reason; it is not told of a secret, for it may quote it. An address with a
-    user in it may hold a password wherever it was written."""
-    if setting.kind.secret or "@" in str(given.raw):
+    """A parser's plain ValueError may carry a reason; it is not told of a secret, for it may quote it."""
+    if setting.kind.secret:
         fault = f"its value (not shown) is not {setting.kind.name}"
     elif type(error) is ValueError and str(error):
         fault = f"{given.raw!r} will not do, {error}"
@@ -320,30 +313,4 @@ def _storage_problems(settings: Settings) -> list[str]:
             problems.append(
                 f"The object store needs {', '.join(missing)} in the environment. Set them, or storage.kind: local."
             )
-    problems += [f"S3_ENDPOINT: {why}" for why in _endpoint_problems(s3.endpoint)]
-    if s3.bucket and not _BUCKET.fullmatch(s3.bucket):
-        problems.append(
-            "S3_BUCKET: a bucket's name has 3 to 63 lower case letters, digits, dots and hyphens, and begins and"
-            " ends with a letter or digit."
-        )
-    if not _REGION.fullmatch(settings.storage.region):
-        problems.append("storage.region: a region is letters, digits, '_' and '-', as in us-east-1 or auto.")
     return problems
-
-
-def _endpoint_problems(endpoint: str) -> list[str]:
-    """What is wrong with it, without quoting it: somebody may have put a password in."""
-    if not endpoint:
-        return []
-    try:
-        address = urlsplit(endpoint)
-        port = address.port
-    except ValueError:
-        return ["its port is no number up to 65535. Write it as in https://s3.example.com:9000."]
-    if address.path.strip("/") or address.query or address.fragment:
-        return [
-            "an endpoint has no path. Write it as in https://s3.example.com, and the bucket in S3_BUCKET."
-        ]
-    if port == 0:
-        return ["its port is 0. Write it as in https://s3.example.com:9000."]
-    return []

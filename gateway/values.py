@@ -233,6 +233,26 @@ def _parse_web_url(raw: object) -> str:
     return text
 
 
+def _parse_endpoint(raw: object) -> str:
+    text = _parse_web_url(raw)
+    parts = urlsplit(text)
+    if parts.port == 0 or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError
+    return text
+
+
+def matching(name: str, pattern: str, remedy: str) -> Kind[str]:
+    """Text that matches the regular expression as a whole."""
+
+    def parse(raw: object) -> str:
+        text = _parse_text(raw)
+        if not re.fullmatch(pattern, text):
+            raise ValueError
+        return text
+
+    return Kind(name, remedy, parse, str)
+
+
 def _each(parse: Callable[[str], str]) -> Callable[[object], tuple[str, ...]]:
     return lambda raw: tuple(parse(word) for word in parse_list(raw))
 
@@ -257,7 +277,19 @@ BOOLEAN: Kind[bool] = Kind(
 RATE: Kind[Rate] = Kind("a rate", "Write a count and a time, as in 60/hour or 1/5s.", parse_rate, show_rate)
 TEXT: Kind[str] = Kind("text", "Write some text.", _parse_text, str)
 WEB_URL: Kind[str] = Kind(
-    "a web address", "Write it as in https://gateway.example.com, without a user.", _parse_web_url, str
+    "a web address",
+    "Write it as in https://gateway.example.com, without a user.",
+    _parse_web_url,
+    str,
+    secret=True,  # not in itself; but a wrong one may have been written with a password
+)
+ENDPOINT: Kind[str] = Kind(
+    "the address of a server",
+    "Write it as in https://s3.example.com or http://minio:9000, without a user and a path; the bucket has a"
+    " name of its own.",
+    _parse_endpoint,
+    str,
+    secret=True,
 )
 PATH: Kind[Path] = Kind("a path", "Write a path.", lambda raw: Path(_parse_text(raw)).expanduser(), str)
 FILE: Kind[Any] = Kind("a readable file", "Name a file that exists.", _parse_file, str)

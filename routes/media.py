@@ -8,7 +8,7 @@ import urllib.parse
 from core.chat import Blob
 from core.errors import InvalidRequest, UnsupportedMedia
 from core.pictures import dimensions, sniff
-from routes.wholeness import is_whole
+from core.wholeness import is_whole
 
 MAX_PIXELS = 100_000_000
 _PICTURES = "Send PNG, JPEG, WebP, GIF, HEIC, AVIF, BMP or TIFF."

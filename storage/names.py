@@ -5,16 +5,14 @@ import secrets
 import unicodedata
 from datetime import UTC, datetime
 
-EXTENSIONS = {
-    "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif",
-    "image/avif": "avif", "image/heic": "heic", "image/heif": "heif", "image/bmp": "bmp", "image/tiff": "tiff",
-}  # fmt: skip
+from core.pictures import EXTENSIONS
+
 CONTENT_TYPES = {extension: mime for mime, extension in EXTENSIONS.items()}
 
 _WORDS = 6
 _KEYWORD_BYTES = 60
 _NAME = re.compile(
-    r"\d{8}T\d{6}Z_[^\x00-\x20/\\<>:\"|?*_.]{1,60}_[0-9a-f]{32}\.(?:png|jpg|webp|gif|avif|heic|heif|bmp|tiff)"
+    r"\d{8}T\d{6}Z_[^\x00-\x20/\\<>:\"|?*_.]{1,60}_[0-9a-f]{32}\.(?:" + "|".join(CONTENT_TYPES) + ")"
 )
 
 

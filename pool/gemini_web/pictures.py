@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from core.chat import Picture
 from core.errors import AccountThrottled, GatewayError, UpstreamError, UpstreamUnstable
 from core.pictures import sniff
+from core.wholeness import is_whole
 from pool.gemini_web.faults import translate
 from pool.gemini_web.library import Client
 from pool.gemini_web.transfer import Body, Request, stop
@@ -37,8 +38,6 @@ _HOSTS = ("googleusercontent.com", "google.com")
 """A picture's way may lead to these domains and no others."""
 _LONGEST_URL = 8192
 _SIZE = re.compile(r"=s\d+(?:-\w+)*$")
-_TAIL = 64 * 1024
-"""Where the end of a JPEG is looked for: some programs write a little more behind it."""
 
 
 async def fetch_pictures(
@@ -131,25 +130,6 @@ class _Download:
             return transfer.result(), body.whole()
         finally:
             await stop(transfer)
-
-
-def is_whole(data: bytes, mime: str) -> bool:
-    """False where the file says of itself that something of it is missing."""
-    match mime:
-        case "image/png":
-            at = 8
-            while at + 12 <= len(data):
-                kind = data[at + 4 : at + 8]
-                at += 12 + int.from_bytes(data[at : at + 4])
-                if kind == b"IEND":
-                    return at <= len(data)
-            return False
-        case "image/jpeg":
-            return data.rfind(b"\xff\xd9", -_TAIL) >= 0
-        case "image/webp":
-            return len(data) >= 8 + int.from_bytes(data[4:8], "little")
-        case _:
-            return True
 
 
 def _of_status(status: int) -> UpstreamError:

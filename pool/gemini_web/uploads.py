@@ -3,19 +3,9 @@
 import mimetypes
 
 from core.chat import Blob
+from core.pictures import EXTENSIONS
 
-_ENDINGS = {
-    "application/pdf": ".pdf",
-    "image/avif": ".avif",
-    "image/bmp": ".bmp",
-    "image/gif": ".gif",
-    "image/heic": ".heic",
-    "image/heif": ".heif",
-    "image/jpeg": ".jpg",
-    "image/png": ".png",
-    "image/tiff": ".tiff",
-    "image/webp": ".webp",
-}
+_ENDINGS = {"application/pdf": ".pdf"} | {mime: f".{ending}" for mime, ending in EXTENSIONS.items()}
 for _mime, _ending in _ENDINGS.items():
     # The library asks this table for the type of an ending; what of it is known depends on the machine.
     mimetypes.add_type(_mime, _ending)

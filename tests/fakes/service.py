@@ -11,6 +11,7 @@ from core.chat import Answer, Ask, Delta, Event, Finish, ModelInfo, Picture, Usa
 from core.errors import GatewayError, UnknownModel
 from core.tokens import estimate
 from engine.service import Status
+from tests.support.files import PNG
 
 
 class Pause(Struct, frozen=True):
@@ -53,16 +54,6 @@ def echo(ask: Ask) -> list[Step]:
     steps: list[Step] = [Delta(word if i == 0 else " " + word) for i, word in enumerate(words)]
     prompt = sum(estimate(message.text) for message in ask.messages)
     return [*steps, Finish(Usage(prompt, estimate(text)), "gemini-flash")]
-
-
-PNG = (
-    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1"
-    + bytes(9)
-    + b"\0\0\0\x0cIDAT"
-    + b"\0" * 16
-    + b"IEND\xaeB`\x82"
-)
-"""As much of a picture as the edge looks at."""
 
 
 def draw(ask: Ask) -> list[Step]:

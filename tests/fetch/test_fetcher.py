@@ -13,9 +13,9 @@ import trustme
 from core.errors import InvalidRequest
 from fetch import Fetcher, FetchSettings, networks
 from fetch.slots import Slots
+from tests.support.files import PNG
 from tests.support.web import Site, moved, response, site
 
-PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1" + bytes(9) + b"\0\0\0\x0cIDAT" + b"\0" * 20 + b"IEND"
 FIELD = "messages[0].content[1].image_url.url"
 HERE = networks(["127.0.0.0/8"])
 

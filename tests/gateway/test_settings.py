@@ -329,7 +329,9 @@ def test_an_object_store_that_is_not_used_is_told() -> None:
     assert not load({}).stores_in_s3
 
 
-@pytest.mark.parametrize("endpoint", ["minio:9000", "https://s3.example.com/pictures"])
+@pytest.mark.parametrize(
+    "endpoint", ["minio:9000", "https://s3.example.com/pictures", "http://s3.example.com:0"]
+)
 def test_an_endpoint_is_an_address_without_a_path(endpoint: str) -> None:
     """Anything else is refused at the start, not at the first picture."""
     assert "S3_ENDPOINT" in problems(S3 | {"S3_ENDPOINT": endpoint})
@@ -389,13 +391,25 @@ def test_no_text_makes_the_reader_stumble(text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [
-        ("S3_ENDPOINT", "http://s3.example.com:99999", "S3_ENDPOINT: its port"),
-        ("S3_ENDPOINT", "http://s3.example.com:port", "S3_ENDPOINT: its port"),
-        ("S3_ENDPOINT", "http://s3.example.com?a=b", "S3_ENDPOINT: an endpoint has no path"),
+        (
+            "S3_ENDPOINT",
+            "http://s3.example.com:99999",
+            "S3_ENDPOINT: its value (not shown) is not the address of a server",
+        ),
+        (
+            "S3_ENDPOINT",
+            "http://s3.example.com:port",
+            "S3_ENDPOINT: its value (not shown) is not the address of a server",
+        ),
+        ("S3_ENDPOINT", "http://s3.example.com?a=b", "without a user and a path"),
         ("S3_ENDPOINT", "http://user:hunter2@s3.example.com", "S3_ENDPOINT: its value (not shown)"),
-        ("S3_BUCKET", "B_AD bucket", "S3_BUCKET"),
-        ("S3_BUCKET", "ab", "S3_BUCKET"),
-        ("GEMPOOL__STORAGE__REGION", "bad region!", "storage.region"),
+        ("S3_BUCKET", "B_AD bucket", "S3_BUCKET: 'B_AD bucket' is not a bucket's name"),
+        ("S3_BUCKET", "ab", "S3_BUCKET: 'ab' is not a bucket's name"),
+        (
+            "GEMPOOL__STORAGE__REGION",
+            "bad region!",
+            "GEMPOOL__STORAGE__REGION: 'bad region!' is not a region",
+        ),
     ],
 )
 def test_what_no_object_store_can_have_is_refused_at_the_start(name: str, value: str, why: str) -> None:

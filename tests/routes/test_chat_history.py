@@ -13,7 +13,7 @@ from core.clock import SystemClock
 from routes import EdgeSettings
 from storage import Local, name_of
 from tests.fakes.edge import Edge, edge
-from tests.fakes.service import PNG
+from tests.support.files import PNG
 
 OTHER = PNG.replace(b"\0" * 16, b"\1" * 16)
 DATA = "data:image/png;base64," + base64.b64encode(PNG).decode()

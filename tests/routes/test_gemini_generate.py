@@ -9,14 +9,8 @@ import pytest
 
 from core.chat import Blob, Delta, Finish, Picture, Text, ToolCall, Usage
 from tests.fakes.edge import Edge
+from tests.support.files import PNG
 
-PNG = (
-    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1"
-    + bytes(9)
-    + b"\0\0\0\x0cIDAT"
-    + b"\xfb\xff\xfe" * 5
-    + b"IEND"
-)
 END = Finish(Usage(3, 4, 5), "gemini-flash")
 ROOTS = ["/v1beta", "/gemini/v1beta", "/gemini/v1", "/v1"]
 KEY = {"x-goog-api-key": "any"}

@@ -13,14 +13,8 @@ from routes.drawing import MASK_NOTE
 from routes.wishes import ASPECTS
 from tests.fakes.edge import Edge
 from tests.fakes.service import Fail, Pause
+from tests.support.files import PNG
 
-PNG = (
-    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1"
-    + bytes(9)
-    + b"\0\0\0\x0cIDAT"
-    + b"\xfb\xff\xfe" * 5
-    + b"IEND"
-)
 PNG64 = base64.b64encode(PNG).decode()
 LARGE = PNG + bytes(range(256)) * 8192
 END = Finish(Usage(3, 4), "gemini-pro")

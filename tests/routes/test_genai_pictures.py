@@ -11,14 +11,8 @@ from core.errors import PromptRefused
 from routes import EdgeSettings
 from tests.fakes.edge import Edge, edge
 from tests.fakes.service import Fail, Pause
+from tests.support.files import PNG
 
-PNG = (
-    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1"
-    + bytes(9)
-    + b"\0\0\0\x0cIDAT"
-    + b"\xfb\xff\xfe" * 7
-    + b"IEND"
-)
 LARGE = PNG + bytes(range(256)) * 8192
 END = Finish(Usage(3, 4), "gemini-pro")
 MODEL = "gemini-3-pro-image-preview"

@@ -6,7 +6,7 @@ from core.chat import Blob, Text
 from fetch import Fetcher, FetchSettings, networks
 from routes.drawing import MASK_NOTE
 from tests.fakes.edge import edge
-from tests.fakes.service import PNG
+from tests.support.files import PNG
 from tests.support.web import response, site
 
 

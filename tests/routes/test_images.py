@@ -13,7 +13,8 @@ from core.errors import NoAccount, PromptRefused
 from routes.drawing import MASK_NOTE
 from tests.fakes.edge import Edge
 from tests.fakes.server import until
-from tests.fakes.service import PNG, Fail, Pause, Step
+from tests.fakes.service import Fail, Pause, Step
+from tests.support.files import PNG
 
 GENERATIONS = "/v1/images/generations"
 EDITS = "/v1/images/edits"

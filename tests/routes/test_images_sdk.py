@@ -11,7 +11,8 @@ import pytest
 from core.chat import Blob, PictureWish
 from core.errors import PromptRefused
 from tests.fakes.edge import Edge, edge
-from tests.fakes.service import PNG, Fail
+from tests.fakes.service import Fail
+from tests.support.files import PNG
 
 MODEL = "gemini-3-pro-image-preview"
 

@@ -18,6 +18,7 @@ from core.chat import Blob
 from core.errors import InvalidRequest, RequestTooLarge, UnsupportedMedia
 from core.pictures import dimensions
 from routes import media
+from tests.support.files import png
 
 FIELD = "images[0]"
 
@@ -208,23 +209,12 @@ def test_the_source_of_a_drawing_may_be_sent_as_text() -> None:
     assert media.checked(b"<svg/>", "text/plain", FIELD) == Blob(b"<svg/>", "text/plain")
 
 
-def bomb(width: int, height: int) -> bytes:
-    return (
-        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
-        + struct.pack(">II", width, height)
-        + bytes(9)
-        + b"\0\0\0\1IDAT"
-        + bytes(9)
-        + b"IEND"
-    )
-
-
 def test_pixels_are_bounded_by_the_header_alone() -> None:
     """A small file of a huge picture is refused before anybody decodes it."""
-    assert media.picture_from_bytes(bomb(10_000, 10_000), FIELD).mime == "image/png"
+    assert media.picture_from_bytes(png(10_000, 10_000), FIELD).mime == "image/png"
     for width, height in ((10_001, 10_000), (2**31 - 1, 2**31 - 1)):
         with pytest.raises(InvalidRequest, match="Scale it down"):
-            media.picture_from_bytes(bomb(width, height), FIELD)
+            media.picture_from_bytes(png(width, height), FIELD)
 
 
 BOMBS = {
@@ -235,7 +225,7 @@ BOMBS = {
     "avif": lambda w, h: samples()["avif"].replace(struct.pack(">II", 40, 30), struct.pack(">II", w, h)),
     "jpeg": lambda w, h: samples()["jpeg"].replace(struct.pack(">HH", 30, 40), struct.pack(">HH", h, w)),
     "gif": lambda w, h: b"GIF89a" + struct.pack("<HH", w, h) + samples()["gif"][10:],
-    "png": bomb,
+    "png": png,
 }
 
 
@@ -271,7 +261,7 @@ def retagged(tiff: bytes, width: int, height: int) -> bytes:
         (box(b"ftyp", b"avif" + bytes(4)) + box(b"mdat", bytes(100)), "cut off"),
         (heic(40, 30)[: -8 - 100], "cut off"),
         (box(b"ftyp", b"heic") + box(b"meta", bytes(4)) + box(b"mdat", b"x"), "tells no size"),
-        (bomb(4, 4).replace(b"IDAT", b"tEXt"), "cut off"),
+        (png(4, 4).replace(b"IDAT", b"tEXt"), "cut off"),
         (b"II*\0" + struct.pack("<I", 5000) + bytes(4000), "cut off"),
         (b"MM\0*" + struct.pack(">I", 8) + bytes(40), "tells no size"),
         (b"II*\0" + bytes(100), "cut off"),

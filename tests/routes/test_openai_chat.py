@@ -9,8 +9,8 @@ import pytest
 
 from core.chat import Blob, Delta, Finish, FinishReason, Picture, PictureWish, Text, ToolCall, Usage
 from tests.fakes.edge import Edge
+from tests.support.files import PNG
 
-PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1" + bytes(9) + b"\0\0\0\x0cIDAT" + b"\0" * 16 + b"IEND"
 PNG_URL = "data:image/png;base64," + base64.b64encode(PNG).decode()
 END = Finish(Usage(3, 4, 5), "gemini-flash")
 

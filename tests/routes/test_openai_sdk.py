@@ -10,8 +10,8 @@ from core.chat import Blob, Delta, Finish, Picture, Usage
 from core.errors import NoAccount, PoolBusy, PromptRefused
 from tests.fakes.edge import Edge, edge
 from tests.fakes.service import Fail, Pause
+from tests.support.files import PNG
 
-PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1" + bytes(9) + b"\0\0\0\x0cIDAT" + b"\0" * 16 + b"IEND"
 END = Finish(Usage(3, 4, 5), "gemini-flash")
 HELLO = [{"role": "user", "content": "hi"}]
 MODEL = "gemini-2.5-pro"

@@ -9,7 +9,8 @@ import pytest
 from core.chat import Blob, Delta, Finish, Picture, PictureWish, Text, Usage
 from core.errors import PromptRefused
 from tests.fakes.edge import Edge
-from tests.fakes.service import PNG, Fail
+from tests.fakes.service import Fail
+from tests.support.files import PNG
 
 GENERATE = "/v1/generate-images"
 EDIT = "/v1/images/edit"

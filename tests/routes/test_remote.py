@@ -15,9 +15,9 @@ from fetch import Fetcher, FetchSettings, networks
 from routes import EdgeSettings
 from storage import Local, name_of
 from tests.fakes.edge import Edge, edge
+from tests.support.files import PNG
 from tests.support.web import Site, moved, response, site
 
-PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1" + bytes(9) + b"\0\0\0\x0cIDAT" + b"\0" * 20 + b"IEND"
 CHAT = "/v1/chat/completions"
 GENERATE = "/v1beta/models/gemini-2.5-pro:generateContent"
 EDIT = "/v1beta/models/gemini-2.5-flash-image:editImage"

@@ -14,7 +14,8 @@ from core.chat import Delta, Event, Finish, Picture, Usage
 from core.errors import GatewayError, NoAccount, PoolBusy
 from tests.fakes.edge import Edge
 from tests.fakes.server import until
-from tests.fakes.service import PNG, Fail, Pause, Step
+from tests.fakes.service import Fail, Pause, Step
+from tests.support.files import PNG
 
 CHAT = "/v1/chat/completions"
 SSE = "/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse"

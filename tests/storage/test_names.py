@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.pictures import EXTENSIONS
 from storage import name_of, valid
-from storage.names import EXTENSIONS, keyword_of
+from storage.names import keyword_of
 
 
 @given(st.text(), st.sampled_from(sorted(EXTENSIONS)), st.floats(0, 4e9))

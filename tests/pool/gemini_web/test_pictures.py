@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from core.chat import Blob, Delta, Picture
 from core.errors import AccountThrottled, UpstreamError, UpstreamUnstable
 from core.pictures import measure
 from pool.gemini_web import GeminiWebSessions
-from pool.gemini_web.pictures import fetch_pictures, is_whole
+from pool.gemini_web.pictures import fetch_pictures
 from pool.gemini_web.session import GeminiWebSession
 from pool.gemini_web.transfer import Body, Request
 from pool.upstream import Bounds, Done, Prompt, UpstreamEvent
@@ -617,16 +615,3 @@ async def test_an_edit_returns_a_changed_picture(web: Simulator, open_session: O
     (record,) = journal(web, ID)["recent_prompts"]
     (sent,) = record["uploads"]
     assert (sent["name"], sent["content_type"], sent["size"]) == ("sea.png", "image/png", len(given))
-
-
-FILES = {kind: Painter().file(Look(3, 64, 64, "none", kind), 0) for kind in ("png", "jpeg", "webp")}  # type: ignore[arg-type]
-
-
-@given(st.sampled_from(sorted(FILES)), st.data())
-def test_a_file_that_lacks_its_end_is_not_whole(kind: str, data: st.DataObject) -> None:
-    """Wherever it was cut off; with a little more behind its end it is whole all the same."""
-    file = FILES[kind]
-    cut = data.draw(st.integers(16, len(file) - 1))
-    assert is_whole(file, f"image/{kind}")
-    assert is_whole(file + b"\0" * data.draw(st.integers(0, 100)), f"image/{kind}")
-    assert not is_whole(file[:cut], f"image/{kind}")

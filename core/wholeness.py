@@ -22,17 +22,15 @@ def is_whole(data: bytes, mime: str) -> bool:
 
 
 def _png_ends(data: bytes) -> bool:
-    return data.rfind(b"IEND") > 0 and _has_pixels(data)
-
-
-def _has_pixels(data: bytes) -> bool:
-    at = 8
+    at, pixels = 8, False
     for _ in range(_STEPS):
-        if data[at + 4 : at + 8] == b"IDAT":
-            return True
-        if at + 8 > len(data):
-            break
+        kind = data[at + 4 : at + 8]
         at += 12 + int.from_bytes(data[at : at + 4])
+        if len(kind) < 4 or at > len(data):
+            return False
+        pixels = pixels or kind == b"IDAT"
+        if kind == b"IEND":
+            return pixels
     return False
 
 
