@@ -10,7 +10,7 @@ import structlog
 from core.errors import GatewayError, UpstreamError
 from core.tasks import Tasks
 from pool.gemini_web import faults
-from pool.gemini_web.library import Client
+from pool.gemini_web.client import Client
 
 log = structlog.get_logger("gempool.gemini_web")
 

@@ -18,7 +18,7 @@ from core.errors import GatewayError, SessionExpired, UpstreamUnstable
 from core.secret import Secret
 from core.tasks import Tasks
 from pool.gemini_web import faults
-from pool.gemini_web.library import Client, RpcFailed
+from pool.gemini_web.client import Client, RpcFailed
 from pool.gemini_web.session import Activity, GeminiWebSession
 from pool.gemini_web.transfer import Request, Wire
 from pool.upstream import Credentials, Session

@@ -25,7 +25,7 @@ from core.errors import (
     UpstreamUnstable,
     UsageLimitReached,
 )
-from pool.gemini_web.library import LibraryChanged, RpcFailed, RpcRefused
+from pool.gemini_web.client import LibraryChanged, RpcFailed, RpcRefused
 
 _NETWORK_CLASSES = (
     curl.ConnectTimeout,

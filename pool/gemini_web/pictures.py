@@ -20,8 +20,8 @@ from core.chat import Picture
 from core.errors import AccountThrottled, GatewayError, UpstreamError, UpstreamUnstable
 from core.pictures import sniff
 from core.wholeness import is_whole
+from pool.gemini_web.client import Client
 from pool.gemini_web.faults import translate
-from pool.gemini_web.library import Client
 from pool.gemini_web.transfer import Body, Request, stop
 
 log = structlog.get_logger("gempool.gemini_web")

@@ -24,8 +24,8 @@ from core.tasks import Tasks
 from pool.answer import Refused
 from pool.frames import FramingError
 from pool.gemini_web import faults
+from pool.gemini_web.client import Client
 from pool.gemini_web.deletions import Deletions
-from pool.gemini_web.library import Client
 from pool.gemini_web.pictures import fetch_pictures
 from pool.gemini_web.reading import Reading
 from pool.gemini_web.transfer import Request, stop

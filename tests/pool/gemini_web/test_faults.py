@@ -29,7 +29,7 @@ from core.errors import (
     UsageLimitReached,
 )
 from pool.gemini_web import faults
-from pool.gemini_web.library import LibraryChanged, RpcFailed
+from pool.gemini_web.client import LibraryChanged, RpcFailed
 
 LIBRARY: dict[type[Exception], tuple[type[GatewayError], Scope]] = {
     library.AuthError: (SessionExpired, Scope.ACCOUNT),
