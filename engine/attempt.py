@@ -15,10 +15,6 @@ from engine.prompt import Flat
 from pool import Lease
 from pool.upstream import Bounds, Done, Prompt
 
-ORIGINAL = 2048
-"""From this long side on the adapter downloads what the model made rather than a preview of it. A preview is scaled and
-coded with loss, so that the logo cannot be taken off it cleanly; the studio reduces what is more than was asked for."""
-
 
 class Attempt:
     """`run` hands out the text; what else the answer holds stands here once `run` has ended.
@@ -114,7 +110,9 @@ class Attempt:
             model=model,
             thinking=ask.thinking,
             temporary=False,  # the full-size download needs a chat that the account has
-            pixels=max(ORIGINAL, ask.picture.pixels),
+            # Copies are scaled and coded with loss, so that the logo cannot be taken off them cleanly; the studio
+            # reduces what is more than was asked for.
+            originals=True,
             forget=self._forget,
             stream=False,
         )

@@ -34,8 +34,8 @@ class Prompt(Struct, frozen=True):
     """One prompt for one account. `model` is a name that the account's session resolved, or None for
     the account's default. A temporary chat leaves nothing in the account's history.
 
-    pixels: the long side that the answer's pictures are wanted in; beyond 1024 they come by the full-size download,
-    which needs a chat that is not temporary. forget: delete the chat afterwards, in the background.
+    originals: the answer's pictures are wanted as the model made them, which needs a chat that is not temporary.
+    Otherwise, and where one cannot be had, copies come that are scaled to 2048 pixels at most. forget: delete the chat afterwards, in the background.
     """
 
     text: str
@@ -43,7 +43,7 @@ class Prompt(Struct, frozen=True):
     model: str | None = None
     thinking: bool = False
     temporary: bool = True
-    pixels: int = 2048
+    originals: bool = False
     forget: bool = False
     stream: bool = True
     """False: the caller wants the whole answer, so one delta at the end is enough."""

@@ -28,7 +28,7 @@ log = structlog.get_logger("gempool.gemini_web")
 
 LARGEST = 64 * 1024 * 1024
 """Bytes of the largest picture that is taken."""
-_PREVIEW, _FALLBACK = 1024, 2048
+_COPY = 2048
 _FULL_SHARE = 0.6
 """The part of the time left that the full size may take before the smaller one is asked for."""
 _SILENCE = 30.0
@@ -41,18 +41,16 @@ _SIZE = re.compile(r"=s\d+(?:-\w+)*$")
 
 
 async def fetch_pictures(
-    client: Client, images: list[Any], *, account: str, pixels: int, full: bool, left: float, silence: float
+    client: Client, images: list[Any], *, account: str, originals: bool, left: float, silence: float
 ) -> list[Picture]:
     """The generated pictures in order, fetched side by side. Raises `UpstreamError` where one cannot be had:
     a picture is never left out without a word. What comes as a scaled copy says so (`Picture.preview`).
 
-    images: the library's `GeneratedImage`s. pixels: the long side that is wanted. full: the chat is one whose
-    pictures may be had in full size. left, silence: seconds for all, and between two pieces of one.
+    images: the library's `GeneratedImage`s. originals: what the model made is wanted, and the chat is one that it may be
+    had from. left, silence: seconds for all, and between two pieces of one.
     """
     download = _Download(client, account, asyncio.get_running_loop().time() + left, silence)
-    fetches = [
-        asyncio.ensure_future(download.picture(image, pixels, full and pixels > _PREVIEW)) for image in images
-    ]
+    fetches = [asyncio.ensure_future(download.picture(image, originals)) for image in images]
     if not fetches:
         return []
     try:
@@ -73,9 +71,9 @@ class _Download:
         self._silence = min(silence, _SILENCE)
         self._loop = asyncio.get_running_loop()
 
-    async def picture(self, image: Any, pixels: int, full: bool) -> Picture:
+    async def picture(self, image: Any, original: bool) -> Picture:
         alt = str(image.alt or "")
-        if full:
+        if original:
             try:
                 async with asyncio.timeout((self._until - self._loop.time()) * _FULL_SHARE):
                     return await self._full(image, alt)
@@ -83,8 +81,7 @@ class _Download:
                 why = translate(error)
                 detail = str(why) if isinstance(why, UpstreamError) else type(error).__name__
                 log.warning("a picture's full size cannot be had", account=self._account, detail=detail)
-        side = _PREVIEW if pixels <= _PREVIEW else _FALLBACK
-        copy = await self._walk(_SIZE.sub("", str(image.url)) + f"=s{side}-rj", alt)
+        copy = await self._walk(_SIZE.sub("", str(image.url)) + f"=s{_COPY}-rj", alt)
         return replace(copy, preview=True)
 
     async def _full(self, image: Any, alt: str) -> Picture:

@@ -221,8 +221,7 @@ class GeminiWebSession:
             self._client,
             made,
             account=self._account,
-            pixels=prompt.pixels,
-            full=not prompt.temporary,
+            originals=prompt.originals and not prompt.temporary,
             left=left,
             silence=bounds.silence,
         )

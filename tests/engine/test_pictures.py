@@ -133,8 +133,8 @@ async def test_the_prompt_asks_for_a_chat_that_full_size_works_in(atelier: Ateli
     keeping, _ = await atelier.open(1, EngineSettings(forget=False))
     await keeping.answer(wished())
     (_, first, bounds), (_, second, _), (_, third, _) = atelier.web.asked
-    assert (first.temporary, first.forget, first.pixels, first.stream) == (False, True, 4096, False)
-    assert third.pixels == 2048  # the original, though 1024 were wished: the logo is found in originals
+    assert (first.temporary, first.forget, first.originals, first.stream) == (False, True, True, False)
+    assert third.originals  # though 1024 were wished: the logo is found in originals
     assert "Generate an image" in first.text
     assert first.text.endswith("Aspect ratio: 16:9.\nResolution: 4K.")
     assert (bounds.first_content, bounds.silence) == (180.0, 180.0)

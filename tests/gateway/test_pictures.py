@@ -80,7 +80,7 @@ def test_a_link_is_made_without_any_setting(start: Start, tmp_path: Path, web: F
     assert [path.read_bytes() for path in (tmp_path / "data" / "pictures").iterdir()] == [stored.content]
     assert item["watermark"] == "removed"
     ((_, prompt, bounds),) = web.asked
-    assert (prompt.pixels, prompt.forget, bounds.silence) == (2048, True, 180.0)
+    assert (prompt.originals, prompt.forget, bounds.silence) == (True, True, 180.0)
     assert httpx.get(f"{url}/health").json()["watermark_removal"] is True
     for line in (
         'gempool_pictures_total{outcome="ok"} 1.0',
@@ -105,7 +105,7 @@ def test_settings_reach_what_they_are_about(start: Start, tmp_path: Path, web: F
     assert len(list((tmp_path / "shared").iterdir())) == 1
     assert item["watermark"] == "kept"
     ((_, prompt, bounds),) = web.asked
-    assert (prompt.pixels, prompt.forget, bounds.first_content) == (4096, False, 99.0)
+    assert (prompt.originals, prompt.forget, bounds.first_content) == (True, False, 99.0)
     assert httpx.get(f"{url}/health").json()["watermark_removal"] is False
 
 

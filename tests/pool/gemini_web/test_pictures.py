@@ -31,7 +31,7 @@ STAYS = "a picture's chat may stay in the account's history"
 
 async def draw(session: GeminiWebSession, text: str = DRAW, **options: Any) -> list[UpstreamEvent]:
     """A picture request as the engine makes it."""
-    return await ask(session, text, **{"temporary": False, "forget": True, "pixels": 2048, **options})
+    return await ask(session, text, **{"temporary": False, "forget": True, "originals": True, **options})
 
 
 def pictures(events: list[UpstreamEvent]) -> list[Picture]:
@@ -57,39 +57,39 @@ def chats(web: Simulator) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("pixels", "original", "aspect", "size"),
+    ("originals", "made", "aspect", "size"),
     [
-        (1024, 1024, "1:1", (1024, 1024)),
-        (1024, 2048, "1:1", (1024, 1024)),
-        (1024, 2048, "16:9", (1024, 572)),
-        (2048, 2048, "1:1", (2048, 2048)),
-        (2048, 2048, "16:9", (2752, 1536)),
-        (4096, 4096, "1:1", (4096, 4096)),
-        (4096, 2048, "1:1", (2048, 2048)),
-        (2048, 1024, "9:16", (768, 1376)),
+        (False, 1024, "1:1", (1024, 1024)),
+        (False, 4096, "1:1", (2048, 2048)),
+        (False, 2048, "16:9", (2048, 1143)),
+        (True, 1024, "1:1", (1024, 1024)),
+        (True, 2048, "1:1", (2048, 2048)),
+        (True, 2048, "16:9", (2752, 1536)),
+        (True, 4096, "1:1", (4096, 4096)),
+        (True, 1024, "9:16", (768, 1376)),
     ],
 )
-async def test_the_size_decides_the_way(
-    web: Simulator, open_session: Open, pixels: int, original: int, aspect: str, size: tuple[int, int]
+async def test_originals_come_by_their_own_way(
+    web: Simulator, open_session: Open, originals: bool, made: int, aspect: str, size: tuple[int, int]
 ) -> None:
-    """Up to 1024 the sized url, beyond that the original; never more is had than there is."""
-    web.set_defaults(full_pixels=original)
+    """What the model made, or the sized url's copy of it; never more is had than there is."""
+    web.set_defaults(full_pixels=made)
     session = await open_session()
-    events = await draw(session, f"{DRAW}\nAspect ratio: {aspect}", pixels=pixels)
+    events = await draw(session, f"{DRAW}\nAspect ratio: {aspect}", originals=originals)
     assert sizes(events) == [size]
-    way = "sized" if pixels == 1024 else "full"
+    way = "full" if originals else "sized"
     assert [picture.preview for picture in pictures(events)] == [way == "sized"]
     assert hops(web) == {f"{way}-{n}": 1 for n in (1, 2, 3)}
     assert journal(web, ID)["counts"].get("rpc:c8o8Fe", 0) == (way == "full")
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_temporary_chat_gives_previews(web: Simulator, open_session: Open, stream: bool) -> None:
+async def test_a_temporary_chat_gives_copies(web: Simulator, open_session: Open, stream: bool) -> None:
     """Its pictures have no full size, so none is asked for; 2048 is what the sized url gives at most."""
     web.set_defaults(full_pixels=4096)
     session = await open_session()
-    for pixels, side in ((1024, 1024), (2048, 2048), (4096, 2048)):
-        assert sizes(await ask(session, DRAW, pixels=pixels, stream=stream)) == [(side, side)]
+    for originals in (False, True):
+        assert sizes(await ask(session, DRAW, originals=originals, stream=stream)) == [(2048, 2048)]
     assert "rpc:c8o8Fe" not in journal(web, ID)["counts"]
 
 
@@ -131,7 +131,7 @@ async def test_without_the_full_size_the_preview_is_taken(
     web.set_fault(ID, bad)  # type: ignore[arg-type]
     bounds = Bounds(connect=5, first_content=5, silence=1.5, total=20)
     with capture_logs() as lines:
-        events = await draw(session, pixels=4096, bounds=bounds)
+        events = await draw(session, bounds=bounds)
     assert sizes(events) == [(2048, 2048)]
     assert [picture.preview for picture in pictures(events)] == [True]
     (line,) = [line for line in lines if line["event"] == LOST]
@@ -162,11 +162,12 @@ async def test_a_picture_that_cannot_be_had_is_a_failure(
     web: Simulator, open_session: Open, bad: object, error: type[UpstreamError], kind: str | None
 ) -> None:
     """Never an answer without it, and never proof that the cookies are dead; its chat is deleted all the same."""
+    web.set_defaults(full_pixels=1024)
     session = await open_session()
     web.set_fault(ID, bad)  # type: ignore[arg-type]
     bounds = Bounds(connect=5, first_content=5, silence=0.4, total=20)
     with pytest.raises(UpstreamError) as raised:
-        await draw(session, pixels=1024, bounds=bounds)
+        await draw(session, originals=False, bounds=bounds)
     assert type(raised.value) is error
     assert getattr(raised.value, "kind", None) == kind
     await until(lambda: chats(web) == [])
@@ -194,6 +195,7 @@ async def test_the_full_size_leaves_time_for_the_preview(web: Simulator, open_se
 
 async def test_an_address_that_is_not_googles_is_not_asked(web: Simulator, open_session: Open) -> None:
     """Other hosts, ports and schemes, and what cannot be read as an address."""
+    web.set_defaults(full_pixels=1024)
     session = await open_session()
 
     class Image:
@@ -209,7 +211,7 @@ async def test_an_address_that_is_not_googles_is_not_asked(web: Simulator, open_
     ):  # fmt: skip
         with pytest.raises(UpstreamUnstable) as error:
             await fetch_pictures(
-                session._client, [Image(url)], account=ID, pixels=1024, full=False, left=5, silence=5
+                session._client, [Image(url)], account=ID, originals=False, left=5, silence=5
             )
         assert error.value.kind == "garbage"
     assert hops(web) == {}
@@ -217,8 +219,9 @@ async def test_an_address_that_is_not_googles_is_not_asked(web: Simulator, open_
 
 async def test_a_body_without_end_is_cut_off(web: Simulator, open_session: Open) -> None:
     """Beyond its limit a body ends the transfer and is not kept."""
+    web.set_defaults(full_pixels=1024)
     session = await open_session()
-    await draw(session, pixels=1024, forget=False)
+    await draw(session, originals=False, forget=False)
     (known,) = web.world.pictures._pictures.values()
     url = f"https://lh3.googleusercontent.com/gg-dl/{known.token}"
     body = Body(100_000)
@@ -251,7 +254,7 @@ async def test_a_download_leaves_room_on_the_line(web: Simulator, open_session: 
     """However fast the line is, a large picture arrives over many turns of the loop."""
     web.set_defaults(full_pixels=4096)
     session = await open_session()
-    await draw(session, pixels=1024, forget=False)
+    await draw(session, originals=False, forget=False)
     (known,) = web.world.pictures._pictures.values()
     size = len(web.world.pictures.painter.file(known.look, 0))
     url = f"https://lh3.googleusercontent.com/rd-gg/{known.token}=d-I"
@@ -286,6 +289,7 @@ async def test_several_pictures_come_in_their_order(web: Simulator, open_session
 async def test_one_of_several_that_fails_ends_the_others(web: Simulator, open_session: Open) -> None:
     """Nothing goes on downloading for an answer that is lost."""
     web.queue_reply(Script(text="Four of them", images=4))
+    web.set_defaults(full_pixels=1024)
     session = await open_session()
     web.set_fault(
         ID,
@@ -293,7 +297,7 @@ async def test_one_of_several_that_fails_ends_the_others(web: Simulator, open_se
         fault("slow_body", seconds=20, on=("image:sized-3",)),
     )
     with pytest.raises(UpstreamUnstable):
-        await draw(session, pixels=1024)
+        await draw(session, originals=False)
     await until(lambda: session._client.wire is not None and not session._client.wire.in_flight)
 
 
@@ -361,10 +365,11 @@ async def test_thoughts_keep_a_long_generation_alive(
     web.queue_reply(
         Script(text="done", thoughts="thinking of it " * 40, frames=24, frame_delay=0.12, images=1)
     )
+    web.set_defaults(full_pixels=1024)
     session = await open_session()
     started = time.monotonic()
     bounds = Bounds(connect=5, first_content=0.4, silence=0.4, total=20)
-    assert len(pictures(await draw(session, stream=stream, bounds=bounds, pixels=1024))) == 1
+    assert len(pictures(await draw(session, stream=stream, bounds=bounds, originals=False))) == 1
     assert time.monotonic() - started > 0.8
 
 
@@ -374,9 +379,10 @@ async def test_an_answer_that_repeats_itself_is_alive(
 ) -> None:
     """Frames without anything new, over several times the silence that is borne, as while a picture is made."""
     web.queue_reply(Script(texts=("Making it",) * 12, frame_delay=0.12, images=1))
+    web.set_defaults(full_pixels=1024)
     session = await open_session()
     bounds = Bounds(connect=5, first_content=0.4, silence=0.4, total=20)
-    events = await draw(session, stream=stream, bounds=bounds, pixels=1024)
+    events = await draw(session, stream=stream, bounds=bounds, originals=False)
     assert (len(pictures(events)), text_of(events).strip()) == (1, "Making it")
 
 
@@ -393,9 +399,10 @@ async def test_the_chat_of_a_picture_is_deleted_afterwards(web: Simulator, open_
 
 async def test_a_chat_that_is_to_stay_stays(web: Simulator, open_session: Open) -> None:
     """Without `forget` it is in the account's history; a temporary one never was."""
+    web.set_defaults(full_pixels=1024)
     session = await open_session()
-    await draw(session, pixels=1024, forget=False)
-    await draw(session, pixels=1024, temporary=True)
+    await draw(session, originals=False, forget=False)
+    await draw(session, originals=False, temporary=True)
     assert len(chats(web)) == 1
     assert "rpc:GzXR5e" not in journal(web, ID)["counts"]
 
@@ -414,7 +421,7 @@ async def test_a_chat_whose_answer_failed_is_deleted_too(
             await draw(session, bounds=bounds, stream=stream)
     else:
         web.set_fault(ID, fault("slow_body", seconds=20, on=("image:full-3",)))
-        prompt = Prompt(DRAW, temporary=False, forget=True, stream=stream)
+        prompt = Prompt(DRAW, temporary=False, originals=True, forget=True, stream=stream)
         events = session.generate(prompt, BOUNDS)
         reading = asyncio.ensure_future(_exhaust(events))
         await until(lambda: "full-3" in hops(web))
@@ -437,8 +444,9 @@ async def test_a_deletion_that_fails_is_nobodys_trouble(
     web: Simulator, open_session: Open, impatient: GeminiWebSessions, bad: str
 ) -> None:
     """The answer stands, the session goes on, and after four tries a warning tells that the chat stays."""
+    web.set_defaults(full_pixels=1024)
     session = await open_session(factory=impatient)
-    events = session.generate(Prompt(DRAW, temporary=False, forget=True, pixels=1024), BOUNDS)
+    events = session.generate(Prompt(DRAW, temporary=False, forget=True, originals=False), BOUNDS)
     with capture_logs() as lines:
         seen = []
         async for event in events:
@@ -462,10 +470,11 @@ async def test_a_deletion_is_tried_again(
     web: Simulator, open_session: Open, impatient: GeminiWebSessions, bad: str, times: int
 ) -> None:
     """Refused or lost up to three times, also inside a 200, it takes place all the same; nobody is told."""
+    web.set_defaults(full_pixels=1024)
     session = await open_session(factory=impatient)
     web.set_fault(ID, fault(bad, on=("rpc:GzXR5e",), times=times))
     with capture_logs() as lines:
-        await draw(session, pixels=1024)
+        await draw(session, originals=False)
         await until(lambda: not session._forgetting)
     assert chats(web) == []
     assert journal(web, ID)["counts"]["rpc:GzXR5e"] == times + 1
@@ -476,9 +485,10 @@ async def test_a_deletion_does_not_hang_on_what_the_page_asks_afterwards(
     web: Simulator, open_session: Open, impatient: GeminiWebSessions
 ) -> None:
     """The chat is gone by then."""
+    web.set_defaults(full_pixels=1024)
     session = await open_session(factory=impatient)
     web.set_fault(ID, fault("http_500", on=("rpc:qWymEb",)))
-    await draw(session, pixels=1024)
+    await draw(session, originals=False)
     await until(lambda: not session._forgetting)
     assert chats(web) == []
     assert journal(web, ID)["counts"]["rpc:GzXR5e"] == 1
@@ -486,12 +496,13 @@ async def test_a_deletion_does_not_hang_on_what_the_page_asks_afterwards(
 
 async def test_closing_tries_a_deletion_once_more(web: Simulator, open_session: Open) -> None:
     """At once rather than after its wait; then it is given up, and said so where the chat stays."""
+    web.set_defaults(full_pixels=1024)
     for times, left in ((1, 0), (9, 1)):
         session = await open_session()
         web.set_fault(ID, fault("rpc_fail", on=("rpc:GzXR5e",), times=times))
         before = deletions(web)
         with capture_logs() as lines:
-            await draw(session, pixels=1024)
+            await draw(session, originals=False)
             await until(lambda: deletions(web) % 2)
             started = time.monotonic()
             await session.close()
@@ -506,16 +517,17 @@ async def test_deleting_delays_no_answer_and_no_stop(
     web: Simulator, sessions: GeminiWebSessions, open_session: Open
 ) -> None:
     """The end of the answer does not wait for it; closing does, but not for long."""
+    web.set_defaults(full_pixels=1024)
     session = await open_session()
     web.set_fault(ID, fault("latency", seconds=0.5, on=("rpc:GzXR5e",)))
     started = time.monotonic()
-    await draw(session, pixels=1024)
+    await draw(session, originals=False)
     assert time.monotonic() - started < 0.5
     await session.close()
     assert chats(web) == []
     session = await open_session()
     web.set_fault(ID, fault("latency", seconds=30, on=("rpc:GzXR5e",)))
-    await draw(session, pixels=1024)
+    await draw(session, originals=False)
     started = time.monotonic()
     await session.close()
     await sessions.close()
@@ -526,9 +538,10 @@ async def test_the_factory_waits_for_deletions(
     web: Simulator, sessions: GeminiWebSessions, open_session: Open
 ) -> None:
     """A stop of the gateway leaves no chat behind that was being deleted."""
+    web.set_defaults(full_pixels=1024)
     session = await open_session()
     web.set_fault(ID, fault("latency", seconds=0.3, on=("rpc:GzXR5e",)))
-    await draw(session, pixels=1024)
+    await draw(session, originals=False)
     assert len(chats(web)) == 1
     await sessions.close()
     assert chats(web) == []
@@ -549,7 +562,7 @@ async def test_a_download_leaves_the_neighbours_alone(
         with pytest.raises(UpstreamError):
             await draw(session, bounds=Bounds(connect=5, first_content=5, silence=0.2, total=20))
     else:
-        assert sizes(await draw(session, pixels=4096)) == [(4096, 4096)]
+        assert sizes(await draw(session)) == [(4096, 4096)]
     web.set_fault(ID)
     web.set_defaults(frames=12, words=60, frame_delay=0.0)
     assert text_of(await stream) == text_of(await ask(session, "neighbour"))
@@ -580,9 +593,10 @@ async def test_leaving_stops_a_download_at_once(web: Simulator, open_session: Op
 
 async def test_21_a_session_that_is_closed_ends_its_downloads(web: Simulator, open_session: Open) -> None:
     """The picture belongs to the session, so it is lost with it, and said to be; so is an answer that runs."""
+    web.set_defaults(full_pixels=1024)
     session = await open_session()
     web.set_fault(ID, fault("slow_body", seconds=20, on=("image:sized-3",)))
-    reading = asyncio.ensure_future(draw(session, pixels=1024))
+    reading = asyncio.ensure_future(draw(session, originals=False))
     await until(lambda: "sized-3" in hops(web))
     web.set_fault(ID, fault("latency", seconds=20, on=("generate",)))
     asking = asyncio.ensure_future(ask(session))
@@ -599,9 +613,10 @@ async def test_22_nothing_is_written_to_disk(
 ) -> None:
     """The library's `save` would; and the proxy's address is private, over which it follows no redirect."""
     monkeypatch.chdir(tmp_path)
+    web.set_defaults(full_pixels=1024)
     session = await open_session()
-    await draw(session, pixels=1024)
-    await draw(session, pixels=2048)
+    await draw(session, originals=False)
+    await draw(session)
     assert os.listdir(tmp_path) == ["private"]
 
 
