@@ -4,8 +4,9 @@
 on these alone.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, field
 
@@ -79,6 +80,54 @@ class PictureWish(Struct, frozen=True, gc=False):
     link: bool = False
 
 
+class Tool(Struct, frozen=True):
+    """A function that the model may call. `parameters` is the JSON Schema of its arguments, an object; None where it
+    takes none. Other families' schema dialects are translated before they come here."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] | None = None
+
+
+class Toolbox(Struct, frozen=True):
+    """The functions on offer. A request that forbids calls has none of these.
+
+    required: the answer must call at least one. allowed: the only ones that may be called, empty for all; one name in a
+    required box is a named choice. parallel: several calls may stand in one answer.
+    """
+
+    tools: tuple[Tool, ...]
+    required: bool = False
+    allowed: frozenset[str] = frozenset()
+    parallel: bool = True
+
+
+class Shape(Struct, frozen=True):
+    """The answer's text must be one JSON value and nothing else. schema: the JSON Schema that it keeps; None for any
+    object. name, description: the caller's own words for it."""
+
+    schema: Mapping[str, Any] | None = None
+    name: str = ""
+    description: str = ""
+
+
+ConversationMode: TypeAlias = Literal["temporary", "sticky"]
+"""`temporary` sends the whole history each time and leaves nothing in the account's; `sticky` goes on in one chat."""
+
+
+class Place(Struct, frozen=True):
+    """Where a conversation stands upstream: a chat of one account, and the turn of it that was the last.
+
+    context: what the web app itself wants to see again, '' where it gave nothing.
+    """
+
+    account: str
+    cid: str
+    rid: str
+    rcid: str
+    context: str = ""
+
+
 class Trace(Struct, gc=False):
     """What became of one ask so far. The engine writes it as it goes, so that it also outlives a failure.
 
@@ -95,6 +144,8 @@ class Ask(Struct, frozen=True):
     `stream` says that the caller reads the answer as it grows; the engine and the adapter then hand out
     deltas, and otherwise may skip the work of finding them. `picture`: the answer must hold a generated
     picture; None where text was asked for (a picture that the model makes all the same is handed out too).
+    toolbox, shape: what the answer is made to look like; with both it is calls, or JSON. conversation: '' leaves it to
+    the operator.
     """
 
     model: str
@@ -102,6 +153,9 @@ class Ask(Struct, frozen=True):
     thinking: bool = False
     stream: bool = False
     picture: PictureWish | None = None
+    toolbox: Toolbox | None = None
+    shape: Shape | None = None
+    conversation: ConversationMode | Literal[""] = ""
     request_id: str = ""
     caller: str = ""
     trace: Trace = field(default_factory=Trace)
@@ -153,21 +207,26 @@ class FinishReason(StrEnum):
     STOP = "stop"
     TOOL_CALLS = "tool_calls"
     CONTENT_FILTER = "content_filter"
+    REFUSAL = "refusal"
+    """The model gave words where JSON of a schema was asked for, also when it was asked again; they are the text."""
 
 
 class Finish(Struct, frozen=True, gc=False):
     """The last event of every answer that ended well.
 
-    `model` is the upstream's name of the model that answered, `attempts` counts accounts tried.
+    `model` is the upstream's name of the model that answered, `attempts` counts accounts tried. place: where the
+    conversation can go on, None for a temporary chat.
     """
 
     usage: Usage
     model: str
     attempts: int = 1
     reason: FinishReason = FinishReason.STOP
+    place: Place | None = None
 
 
-Event: TypeAlias = Delta | Picture | Finish
+Event: TypeAlias = Delta | ToolCall | Picture | Finish
+"""A `ToolCall` comes whole, its name one of the toolbox's and its arguments a JSON object that keeps its schema."""
 
 
 class Answer(Struct, frozen=True):
@@ -177,6 +236,7 @@ class Answer(Struct, frozen=True):
     thoughts: str
     pictures: tuple[Picture, ...]
     finish: Finish
+    calls: tuple[ToolCall, ...] = ()
 
 
 class ModelInfo(Struct, frozen=True, gc=False):

@@ -7,7 +7,7 @@ on at once and without a word. Afterwards it is the caller's to know.
 import asyncio
 from collections.abc import AsyncGenerator, Sequence, Set
 
-from core.chat import Answer, Ask, Delta, Event, Finish, ModelInfo, Picture, PictureWish
+from core.chat import Answer, Ask, Delta, Event, Finish, ModelInfo, Picture, PictureWish, ToolCall
 from core.clock import Clock
 from core.errors import (
     CallerError,
@@ -179,6 +179,7 @@ class Engine:
         texts: list[str] = []
         thoughts: list[str] = []
         pictures: list[Picture] = []
+        calls: list[ToolCall] = []
         finish: Finish | None = None
         events = self.stream(ask)
         try:
@@ -188,12 +189,14 @@ class Engine:
                     thoughts.append(event.thoughts)
                 elif isinstance(event, Picture):
                     pictures.append(event)
+                elif isinstance(event, ToolCall):
+                    calls.append(event)
                 else:
                     finish = event
         finally:
             await events.aclose()
         assert finish is not None  # noqa: S101  `stream` ends with a Finish or raises
-        return Answer("".join(texts), "".join(thoughts), tuple(pictures), finish)
+        return Answer("".join(texts), "".join(thoughts), tuple(pictures), finish, tuple(calls))
 
     async def check_model(self, model: str) -> None:
         await self._pool.lanes_for(model)

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from core.chat import Answer, Ask, Event, ModelInfo
+from core.chat import Answer, Ask, Event, Message, ModelInfo
 from core.secret import Secret
 
 
@@ -32,7 +32,7 @@ class ChatService(Protocol):
     """Answers in no dialect. Every method raises `core.errors.GatewayError`s only."""
 
     def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
-        """The answer as it grows: `Delta`s and `Picture`s, then one `Finish`.
+        """The answer as it grows: `Delta`s, `ToolCall`s and `Picture`s, then one `Finish`.
 
         Nothing is yielded before the first real content, and until then accounts are changed without
         a word; afterwards a failure is raised from the generator. Closing it stops the upstream
@@ -53,6 +53,22 @@ class ChatService(Protocol):
 
         within: seconds after which, where the store has not answered, the last known status is told.
         """
+
+
+class ResponseStore(Protocol):
+    """Conversations that callers go on with by the id of their last response. Shared by all replicas; they expire.
+
+    Every method raises `core.errors.StoreUnavailable` only, where nothing else is said.
+    """
+
+    async def load(self, id: str, caller: str) -> tuple[Message, ...] | None:
+        """The whole conversation that ends with response `id`, oldest message first; None where there is none: it never
+        was kept, has expired, or is another caller's."""
+
+    async def save(self, id: str, caller: str, previous: str, messages: tuple[Message, ...]) -> None:
+        """Keep what response `id` added (what was asked and what was answered) to the conversation that ended with
+        `previous`, '' for a new one. What is too large to be kept is left out with a log line, so that a later `load`
+        finds nothing."""
 
 
 class ModelCooldown(Struct, frozen=True):

@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
-from core.chat import Blob, Delta, Picture
+from core.chat import Blob, Delta, Picture, Place
 from core.secret import Secret
 
 
@@ -45,6 +45,8 @@ class Prompt(Struct, frozen=True):
     temporary: bool = True
     originals: bool = False
     forget: bool = False
+    place: Place | None = None
+    """Go on in this chat of the account's; the text is then what is new in it."""
     stream: bool = True
     """False: the caller wants the whole answer, so one delta at the end is enough."""
 
@@ -62,13 +64,14 @@ class Offered(Struct, frozen=True):
 class Done(Struct, frozen=True, gc=False):
     """Ends every answer that is whole. The ids name the chat that it stands in; `rewritten` says that the
     upstream changed text which had been handed out already. web_pictures: how many pictures the model found on
-    the web; they are not handed out."""
+    the web; they are not handed out. context: the web app's own mark of a chat that is kept, '' for others."""
 
     cid: str = ""
     rid: str = ""
     rcid: str = ""
     rewritten: bool = False
     web_pictures: int = 0
+    context: str = ""
 
 
 UpstreamEvent: TypeAlias = Delta | Picture | Done

@@ -2,15 +2,25 @@
 
 from msgspec.structs import replace
 
-from core.chat import Answer, Ask, Trace
+from core.chat import Answer, Ask, ModelInfo, Trace
 from engine.service import ChatService
 from routes.exchange import Exchange
+from routes.models import KnownModels
 from routes.presence import Presence, all_of
+
+
+async def admitted(exchange: Exchange, models: KnownModels, model: str) -> ModelInfo:
+    """What is known of the model that the caller is about to ask, once the caller may ask it now.
+
+    Every route that makes the engine work calls this once, when the request has been understood and before anything is
+    done for it.
+    """
+    exchange.model = model
+    return await models.known(model)
 
 
 def choices(exchange: Exchange, ask: Ask, n: int) -> list[Ask]:
     """The ask once for each of `n` choices, each with a trace that the exchange reports."""
-    exchange.model = ask.model
     exchange.traces = [ask.trace, *(Trace() for _ in range(n - 1))]
     return [ask, *(replace(ask, trace=trace) for trace in exchange.traces[1:])]
 

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from core.chat import Ask, Blob, Message, PictureWish, Remote, Text
+from core.chat import Ask, Blob, Message, ModelInfo, PictureWish, Remote, Text
 from core.errors import InvalidRequest, RequestTooLarge
 from core.pictures import sniff
 from routes import asking, media, multipart, remote, wishes
@@ -106,6 +106,7 @@ async def asks_for(
     exchange: Exchange, order: Order, models: KnownModels, source: remote.Source, *, stream: bool = False
 ) -> list[Ask]:
     """One ask for each picture, with all input pictures at hand. Raises what fetching them raises."""
+    model = await asking.admitted(exchange, models, order.model)
     prompt = order.prompt
     parts: list[Blob | Remote] = [*order.inputs.pictures]
     if order.inputs.mask is not None:
@@ -116,16 +117,16 @@ async def asks_for(
         model=order.model,
         messages=messages,
         stream=stream,
-        picture=await sized(order.wish, order.model, models),
+        picture=sized(order.wish, model),
         request_id=exchange.id,
         caller=exchange.caller_name,
     )
     return asking.choices(exchange, ask, order.n)
 
 
-async def sized(wish: PictureWish, model: str, models: KnownModels) -> PictureWish:
+def sized(wish: PictureWish, model: ModelInfo) -> PictureWish:
     """The wish, with the model's own size where it names none."""
-    return wish if wish.pixels else replace(wish, pixels=await models.pixels_of(model))
+    return wish if wish.pixels else replace(wish, pixels=model.pixels)
 
 
 def checked_prompt(prompt: str, field: str = "prompt") -> str:

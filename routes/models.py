@@ -48,10 +48,6 @@ class KnownModels:
         await self._refresh()
         return self._infos.get(model) or _only_named(model)
 
-    async def pixels_of(self, model: str) -> int:
-        """The long side of the model's pictures where a request names no size."""
-        return (await self.known(model)).pixels
-
     async def _refresh(self) -> None:
         now = self._clock.monotonic()
         if self._as_of is None or now - self._as_of > REFRESH_AFTER:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from access import Keys
 from core.clock import Clock
 from core.metrics import Metrics
-from engine.service import ChatService, CookieService
+from engine.service import ChatService, CookieService, ResponseStore
 from fetch import Fetcher
 from storage import Local
 
@@ -57,6 +57,7 @@ class RouteServices(Struct, frozen=True, kw_only=True):
     `started` is wall clock seconds. `health_facts` adds to `/health`; callers without a key see only its
     numbers and yes or no. `cookies`: None leaves the routes under `/api/cookies` out. `files`: the pictures under
     `/files/`; None leaves that route out. `fetch`: None refuses pictures that are named by their web address.
+    `responses`: None refuses `previous_response_id`.
     """
 
     chat: ChatService
@@ -69,4 +70,5 @@ class RouteServices(Struct, frozen=True, kw_only=True):
     cookies: CookieService | None = None
     files: Local | None = None
     fetch: Fetcher | None = None
+    responses: ResponseStore | None = None
     health_facts: Callable[[], Mapping[str, object]] = no_facts

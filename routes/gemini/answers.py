@@ -1,6 +1,8 @@
 """The engine's answers in Gemini's wire format. Pure."""
 
-from core.chat import Answer, Delta, FinishReason, ModelInfo, Picture, Usage
+import msgspec
+
+from core.chat import Answer, Delta, FinishReason, ModelInfo, Picture, ToolCall, Usage
 from routes.gemini import wire
 from routes.inline import Inline
 
@@ -13,6 +15,7 @@ FINISH = {
     FinishReason.STOP: "STOP",
     FinishReason.TOOL_CALLS: "STOP",
     FinishReason.CONTENT_FILTER: "SAFETY",
+    FinishReason.REFUSAL: "OTHER",
 }
 
 
@@ -34,10 +37,11 @@ def candidate_of(index: int, answer: Answer, *, show_thoughts: bool) -> wire.Can
     if show_thoughts and answer.thoughts:
         parts.append(wire.PartOut(text=answer.thoughts, thought=True))
     pictures = [picture_part(picture) for picture in answer.pictures]
-    if answer.text or not pictures:
+    calls = [call_part(call) for call in answer.calls]
+    if answer.text or not (pictures or calls):
         parts.append(wire.PartOut(text=answer.text))
     return wire.Candidate(
-        content=wire.ContentOut(parts=parts + pictures),
+        content=wire.ContentOut(parts=parts + pictures + calls),
         index=index,
         finish_reason=FINISH[answer.finish.reason],
     )
@@ -50,6 +54,11 @@ def delta_parts(delta: Delta, *, show_thoughts: bool) -> list[wire.PartOut]:
     if delta.text:
         parts.append(wire.PartOut(text=delta.text))
     return parts
+
+
+def call_part(call: ToolCall) -> wire.PartOut:
+    args = msgspec.json.decode(call.arguments)
+    return wire.PartOut(function_call=wire.FunctionCallPart(name=call.name, args=args, id=call.id))
 
 
 def picture_part(picture: Picture) -> wire.PartOut:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from core.chat import Delta, Event, Picture, Usage
+from core.chat import Delta, Event, Picture, ToolCall, Usage
 from routes.gemini import answers, wire
 from routes.inline import Pieces, encoded
 from routes.sse import EVENT_STREAM, frame, framed, on_one_line
@@ -26,6 +26,8 @@ class _Chunks:
             return self._json(index, parts) if parts else b""
         if isinstance(event, Picture):
             return encoded(self._response(index, [answers.picture_part(event)]))
+        if isinstance(event, ToolCall):
+            return self._json(index, [answers.call_part(event)])
         self._usages.append(event.usage)
         self._running -= 1
         response = self._response(index, [wire.PartOut(text="")])

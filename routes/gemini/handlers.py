@@ -119,7 +119,8 @@ class GeminiHandlers:
     async def _asks(
         self, exchange: Exchange, model: str, request: "Understood", *, stream: bool = False
     ) -> list[Ask]:
-        wish = pictures.wish_for(request.terms, await self._models.known(model), exchange)
+        info = await asking.admitted(exchange, self._models, model)
+        wish = pictures.wish_for(request.terms, info, exchange)
         ask = Ask(
             model=model,
             messages=await remote.fetched(exchange, self._source, request.messages),

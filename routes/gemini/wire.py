@@ -164,6 +164,7 @@ class PartOut(Struct, rename="camel"):
     text: str | UnsetType = UNSET
     thought: bool | UnsetType = UNSET
     inline_data: InlineDataOut | UnsetType = UNSET
+    function_call: FunctionCallPart | UnsetType = UNSET
 
 
 class ContentOut(Struct):

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from core.chat import Delta, Event, Picture, Usage
+from core.chat import Delta, Event, Picture, ToolCall, Usage
 from routes.inline import Pieces, encoded
 from routes.markdown import picture_text
-from routes.openai.translate import image_of, usage_of
+from routes.openai.translate import call_chunk, finish_of, image_of, usage_of
 from routes.openai.wire import Chunk, ChunkChoice, ChunkDelta
 from routes.sse import EVENT_STREAM, frame, framed
 
@@ -39,6 +39,7 @@ class ChunkFraming:
         self._absolute = absolute
         self._begun = [False] * n
         self._said = [False] * n
+        self._calls = [0] * n
         self._usages: list[Usage] = []
         self._encode = msgspec.json.Encoder().encode
 
@@ -58,9 +59,12 @@ class ChunkFraming:
             if text := picture_text(event, self._absolute, after=self._said[index]):
                 delta.content = text
                 self._said[index] = True
+        elif isinstance(event, ToolCall):
+            delta.tool_calls = [call_chunk(self._calls[index], event)]
+            self._calls[index] += 1
         else:
             self._usages.append(event.usage)
-            finish_reason = event.reason.value
+            finish_reason = finish_of(event.reason)
         if not self._begun[index]:
             self._begun[index] = True
             delta.role = "assistant"

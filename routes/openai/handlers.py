@@ -37,7 +37,7 @@ class OpenAIHandlers:
         n = translate.choices_of(request)
         streamed = bool(request.stream)
         model = name_of(request.model, self._default_model)
-        picture = self._picture_of(request, exchange, await self._models.known(model))
+        picture = self._picture_of(request, exchange, await asking.admitted(exchange, self._models, model))
         ask = Ask(
             model=model,
             messages=await remote.fetched(exchange, self._source, messages),

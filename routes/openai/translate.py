@@ -8,6 +8,7 @@ import msgspec
 from core.chat import (
     Answer,
     Blob,
+    FinishReason,
     Message,
     ModelInfo,
     Part,
@@ -31,9 +32,12 @@ from routes.openai.wire import (
     CompletionDetails,
     ContentPart,
     FunctionCall,
+    FunctionOut,
     ImageConfig,
     ImageOut,
     ImageUrlOut,
+    ToolCallChunk,
+    ToolCallOut,
     UsageOut,
 )
 from routes.remote import is_remote
@@ -273,7 +277,21 @@ def choice_of(index: int, answer: Answer, absolute: Callable[[str], str]) -> Cho
         message.reasoning_content = answer.thoughts
     if images := [image_of(picture) for picture in answer.pictures]:
         message.images = images
-    return Choice(index=index, message=message, finish_reason=answer.finish.reason.value)
+    if answer.calls:
+        message.tool_calls = [
+            ToolCallOut(call.id, FunctionOut(call.arguments, call.name)) for call in answer.calls
+        ]
+    return Choice(index=index, message=message, finish_reason=finish_of(answer.finish.reason))
+
+
+def call_chunk(index: int, call: ToolCall) -> ToolCallChunk:
+    """A whole call in one chunk of a stream; `index` is its place among the answer's calls."""
+    return ToolCallChunk(index, FunctionOut(call.arguments, call.name), id=call.id, type="function")
+
+
+def finish_of(reason: FinishReason) -> str:
+    """A refusal stands in a field of its own, and ends as any answer."""
+    return FinishReason.STOP.value if reason is FinishReason.REFUSAL else reason.value
 
 
 def image_of(picture: Picture) -> ImageOut:

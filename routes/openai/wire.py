@@ -89,12 +89,33 @@ class ImageOut(Struct):
     type: Literal["image_url"] = "image_url"
 
 
+class FunctionOut(Struct):
+    arguments: str
+    name: str | UnsetType = UNSET
+
+
+class ToolCallOut(Struct):
+    id: str
+    function: FunctionOut
+    type: Literal["function"] = "function"
+
+
+class ToolCallChunk(Struct):
+    """id, type and name come with a call's first chunk."""
+
+    index: int
+    function: FunctionOut
+    id: str | UnsetType = UNSET
+    type: Literal["function"] | UnsetType = UNSET
+
+
 class AssistantMessage(Struct):
     content: str | None
+    tool_calls: list[ToolCallOut] | UnsetType = UNSET
     reasoning_content: str | UnsetType = UNSET
     images: list[ImageOut] | UnsetType = UNSET
     role: Literal["assistant"] = "assistant"
-    refusal: None = None
+    refusal: str | None = None
 
 
 class Choice(Struct):
@@ -129,6 +150,8 @@ class ChunkDelta(Struct):
     content: str | UnsetType = UNSET
     reasoning_content: str | UnsetType = UNSET
     images: list[ImageOut] | UnsetType = UNSET
+    tool_calls: list[ToolCallChunk] | UnsetType = UNSET
+    refusal: str | UnsetType = UNSET
 
 
 class ChunkChoice(Struct):

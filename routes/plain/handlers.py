@@ -31,7 +31,8 @@ class PlainHandlers:
         request = await exchange.json(self._understood)
         if not request.prompt.strip():
             raise InvalidRequest("'prompt' is empty. Write what the model should answer.", param="prompt")
-        model = await self._models.known(name_of(request.model, self._default_model))
+        name = name_of(request.model, self._default_model)
+        model = await asking.admitted(exchange, self._models, name)
         keep = wishes.keeps_watermark(exchange, None)
         wish = PictureWish(pixels=model.pixels, keep_watermark=keep, link=True)
         ask = Ask(

@@ -46,8 +46,8 @@ async def test_only_public_names_are_labels() -> None:
 async def test_a_model_says_how_large_its_pictures_are() -> None:
     """The table decides; text models and names that nobody knows have the smallest."""
     models = KnownModels(FakeChat(), SystemClock())
-    assert await models.pixels_of(IMAGE) == 2048
-    assert await models.pixels_of("gemini-2.5-pro") == 1024
-    assert await models.pixels_of("gpt-9") == 1024
+    assert (await models.known(IMAGE)).pixels == 2048
+    assert (await models.known("gemini-2.5-pro")).pixels == 1024
+    assert (await models.known("gpt-9")).pixels == 1024
     with pytest.raises(UnknownModel):
         await models.find("gpt-9")
