@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from core.chat import Answer, Ask, Delta, Event, Finish, ModelInfo, Picture, Usage
+from core.chat import Answer, Ask, Delta, Event, Finish, ModelInfo, Picture, ToolCall, Usage
 from core.errors import GatewayError, UnknownModel
 from core.tokens import estimate
 from engine.service import Status
@@ -116,7 +116,9 @@ class FakeChat:
             self.closed += not whole
 
     async def answer(self, ask: Ask) -> Answer:
-        text, thoughts, pictures = "", "", []
+        text, thoughts = "", ""
+        pictures: list[Picture] = []
+        calls: list[ToolCall] = []
         async with aclosing(self.stream(ask)) as events:
             async for event in events:
                 if isinstance(event, Delta):
@@ -124,8 +126,10 @@ class FakeChat:
                     thoughts += event.thoughts
                 elif isinstance(event, Picture):
                     pictures.append(event)
+                elif isinstance(event, ToolCall):
+                    calls.append(event)
                 else:
-                    return Answer(text, thoughts, tuple(pictures), event)
+                    return Answer(text, thoughts, tuple(pictures), event, tuple(calls))
         raise AssertionError("a script must end with Finish or Fail")
 
     async def check_model(self, model: str) -> None:
