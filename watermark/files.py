@@ -2,7 +2,6 @@
 
 import io
 import struct
-from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +13,11 @@ from PIL import Image, JpegImagePlugin
 from core.pictures import measure
 from watermark.clean import LEAST_SIDE, MOST_LOGOS, Cleaner, Patch, Verdict, cleaner_of
 from watermark.coding import Coding, of_jpeg, of_webp
+from watermark.jpeg import HALVED, WHOLE, fill, half_planes, light_and_colour, with_size, with_whole_blocks
 from watermark.png import Png, Unreadable
 from watermark.star import Stars
 from watermark.view import REACH
 
-_WHOLE, _HALVED = 0, 2
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_LONGEST = 65535
 _SMALL = 1_000_000
 _UNTRUE = "the first header does not tell its true size"
 MAX_PIXELS = 64_000_000
@@ -116,27 +113,27 @@ def _jpeg(data: bytes, cleaner: Cleaner, max_pixels: int) -> CleanedBytes:
         _bounded(image, max_pixels)
         if not isinstance(image, JpegImagePlugin.JpegImageFile) or image.format != "JPEG":
             raise Unreadable("unsupported", f"{image.format}, several pictures in one file")
-        sampling = JpegImagePlugin.get_sampling(image) if image.mode == "RGB" else _WHOLE
+        sampling = JpegImagePlugin.get_sampling(image) if image.mode == "RGB" else WHOLE
         if image.mode not in ("RGB", "L") or image.info.get("adobe_transform") == 0:
             raise Unreadable("unsupported", f"JPEG in {image.mode}, not coded as light and colour")
-        if sampling not in (_WHOLE, _HALVED):
+        if sampling not in (WHOLE, HALVED):
             raise Unreadable("unsupported", "JPEG that keeps colour at another size than whole or half")
         # Light and colour as they were coded, and the unseen rest of the last blocks, so that what does not change is
         # coded again as it was.
         width, height = image.size
-        whole = data if image.info.get("progressive") else _with_whole_blocks(data, sampling)
-        pixels = _ycc(whole)
+        whole = data if image.info.get("progressive") else with_whole_blocks(data, sampling)
+        pixels = light_and_colour(whole)
         true = pixels[:height, :width]
-        coding = of_jpeg(image.quantization, sampling == _HALVED)
+        coding = of_jpeg(image.quantization, sampling == HALVED)
         halves: list[NDArray[np.uint8]] = []
 
         def colours() -> list[NDArray[np.uint8]]:
             if pixels.ndim == 2:
                 return []
-            if sampling == _WHOLE:
+            if sampling == WHOLE:
                 return [true[..., 1], true[..., 2]]
             if not halves:
-                halves.extend(_half_planes(whole))
+                halves.extend(half_planes(whole))
             return [half[: -(-height // 2), : -(-width // 2)] for half in halves]
 
         verdicts: list[Verdict] = []
@@ -149,8 +146,8 @@ def _jpeg(data: bytes, cleaner: Cleaner, max_pixels: int) -> CleanedBytes:
             for half, plane in zip(halves, new[1:], strict=False):
                 half[: plane.shape[0], : plane.shape[1]] = plane
             # Only light where colour is kept apart: `halves` then holds the colour.
-            _filled(true, new[:1] if halves else new)
-            _filled(pixels, [pixels[..., 0], *halves] if halves else [])
+            fill(true, new[:1] if halves else new)
+            fill(pixels, [pixels[..., 0], *halves] if halves else [])
         if not verdicts[0].found:
             return CleanedBytes(data, verdicts[0])
         options: dict[str, Any] = {
@@ -164,59 +161,7 @@ def _jpeg(data: bytes, cleaner: Cleaner, max_pixels: int) -> CleanedBytes:
         # draft() made this image YCbCr, or left it L.
         written = Image.fromarray(pixels, "L" if pixels.ndim == 2 else "YCbCr")
         result = _saved(written, image, "JPEG", options)
-        return CleanedBytes(_with_size(result, width, height), verdicts[0])
-
-
-def _ycc(data: bytes) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-        image.draft("YCbCr", image.size)
-        return np.array(image)
-
-
-def _with_whole_blocks(data: bytes, sampling: int) -> bytes:
-    """The file, saying that it ends where its last blocks end, so that a decoder shows all that they hold."""
-    unit = 16 if sampling == _HALVED else 8
-    at = _frame(data)
-    height, width = (-(-size // unit) * unit for size in struct.unpack_from(">HH", data, at))
-    # Scans of single components end with the component, not with the last block of all.
-    together = data[at + 4] == data[_marker(data, at + 5 + 3 * data[at + 4], (0xDA,)) + 4]
-    return _with_size(data, width, height) if together and max(width, height) <= _LONGEST else data
-
-
-def _with_size(data: bytes, width: int, height: int) -> bytes:
-    at = _frame(data)
-    return data[:at] + struct.pack(">HH", height, width) + data[at + 4 :]
-
-
-def _frame(data: bytes) -> int:
-    """Where height and width stand in the frame's header (T.81, B.2.2); the number of components follows."""
-    return _marker(data, 2, _FRAMES) + 5
-
-
-def _marker(data: bytes, at: int, wanted: Container[int]) -> int:
-    """Where the first of these markers stands, from the marker at `at` on."""
-    while data[at] == 0xFF and data[at + 1] not in wanted:
-        # Bytes of filling may stand before a marker.
-        at += 1 if data[at + 1] == 0xFF else 2 + int(struct.unpack_from(">H", data, at + 2)[0])
-    if data[at] != 0xFF:
-        raise Unreadable("broken", "a header is missing")
-    return at
-
-
-def _filled(pixels: NDArray[np.uint8], planes: list[NDArray[np.uint8]]) -> None:
-    """Colour of half the size goes into blocks of four, whose mean, which is what is coded, it then is."""
-    height, width = pixels.shape[:2]
-    for channel, plane in enumerate(planes):
-        whole = plane if plane.shape == (height, width) else plane.repeat(2, 0).repeat(2, 1)
-        pixels.reshape(height, width, -1)[..., channel] = whole[:height, :width]
-
-
-def _half_planes(data: bytes) -> list[NDArray[np.uint8]]:
-    """Cb and Cr at their own size: at half its size a picture is decoded without interpolating its colour."""
-    with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-        image.draft("YCbCr", (image.width // 2, image.height // 2))
-        half = np.array(image)
-    return [half[..., 1], half[..., 2]]
+        return CleanedBytes(with_size(result, width, height), verdicts[0])
 
 
 def _seen(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
