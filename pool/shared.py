@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from core.errors import StoreUnavailable
-from pool.wire import Address, ServerError, Wire, WireError
+from core.wire import Address, ServerError, Wire, WireError, unavailable
 
 log = structlog.get_logger("gempool.pool")
 
@@ -109,6 +109,4 @@ def _ms(seconds: float) -> int:
 
 def _unavailable(command: str, error: Exception) -> StoreUnavailable:
     log.warning("store command failed", operation=command, error=type(error).__name__, detail=str(error))
-    return StoreUnavailable(
-        "The gateway cannot reach its store. Please try again in a moment.", retry_after=2.0
-    )
+    return unavailable()

@@ -5,7 +5,7 @@ commands only.
 """
 
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -16,16 +16,16 @@ from msgspec import Struct
 
 from core.errors import StoreUnavailable
 from core.metrics import Metrics
+from core.wire import Address, Script, ServerError, Wire, WireError, unavailable
 from pool.account import AccountConfig, Cooldown, Effect, Policy, Record
-from pool.wire import Address, ServerError, Wire, WireError
 
 log = structlog.get_logger("gempool.pool")
 
 _LUA = Path(__file__).parent / "lua"
 
 
-def _source(name: str, *parts: str) -> str:
-    return "\n".join((_LUA / f"{part}.lua").read_text() for part in ("common", *parts, name))
+def _script(name: str, *parts: str) -> Script:
+    return Script(name, "\n".join((_LUA / f"{part}.lua").read_text() for part in ("common", *parts, name)))
 
 
 class Picked(Struct, frozen=True, gc=False):
@@ -69,13 +69,6 @@ class Event(Struct, frozen=True, rename={"from_": "from"}):
     reason: str
 
 
-class _Script:
-    def __init__(self, name: str, *parts: str) -> None:
-        self.name = name
-        self.source = _source(name, *parts)
-        self.sha = ""
-
-
 class Store:
     """The scripts behind plain methods. All raise `core.errors.StoreUnavailable` and nothing else.
 
@@ -95,14 +88,14 @@ class Store:
         self._policy = policy
         self._metrics = metrics
         self._wire = Wire(Address(url), timeout)
-        self._pick = _Script("pick")
-        self._release = _Script("release", "effects")
-        self._account = _Script("account", "effects")
-        self._beat = _Script("beat")
-        self._leave = _Script("leave")
-        self._page = _Script("page")
-        self._sweep = _Script("sweep")
-        self._reclaim = _Script("reclaim")
+        self._pick = _script("pick")
+        self._release = _script("release", "effects")
+        self._account = _script("account", "effects")
+        self._beat = _script("beat")
+        self._leave = _script("leave")
+        self._page = _script("page")
+        self._sweep = _script("sweep")
+        self._reclaim = _script("reclaim")
         p = policy
         self._ejection: tuple[int, ...] = (p.eject_after, _ms(p.eject_base), _ms(p.eject_cap))
 
@@ -285,26 +278,17 @@ class Store:
     async def _verb(self, account: str, verb: str, *arguments: str | int | float) -> str:
         return str(await self._run(self._account, account, verb, *arguments))
 
-    async def _run(self, script: _Script, *arguments: str | int | float) -> Any:
-        if not script.sha:
-            script.sha = await self._call(script.name, "SCRIPT", "LOAD", script.source)
-        try:
-            return await self._call(script.name, "EVALSHA", script.sha, 1, self._prefix, *arguments)
-        except ServerError:
-            pass  # `_call` lets through only NOSCRIPT
-        # The store was restarted and has forgotten its scripts.
-        script.sha = await self._call(script.name, "SCRIPT", "LOAD", script.source)
-        return await self._call(script.name, "EVALSHA", script.sha, 1, self._prefix, *arguments)
+    async def _run(self, script: Script, *arguments: str | int | float) -> Any:
+        return await self._observed(script.name, script.run(self._wire, [self._prefix], *arguments))
 
     async def _call(self, operation: str, *arguments: str | int | float) -> Any:
+        return await self._observed(operation, self._wire.call(*arguments))
+
+    async def _observed(self, operation: str, call: Awaitable[Any]) -> Any:
         started = time.perf_counter()
         try:
-            answer = await self._wire.call(*arguments)
-        except WireError as error:
-            raise self._unavailable(operation, error) from error
-        except ServerError as error:
-            if str(error).startswith("NOSCRIPT"):
-                raise
+            answer = await call
+        except (WireError, ServerError) as error:
             raise self._unavailable(operation, error) from error
         self._metrics.store_seconds.labels(operation).observe(time.perf_counter() - started)
         return answer
@@ -314,9 +298,7 @@ class Store:
         log.warning(
             "store command failed", operation=operation, error=type(error).__name__, detail=str(error)
         )
-        return StoreUnavailable(
-            "The gateway cannot reach its store. Please try again in a moment.", retry_after=2.0
-        )
+        return unavailable()
 
 
 def _ms(seconds: float) -> int:

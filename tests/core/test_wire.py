@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pool.wire import Address, ServerError, Wire, WireError
+from core.wire import Address, Script, ServerError, Wire, WireError
 
 
 @pytest.fixture
@@ -119,3 +119,17 @@ def test_urls() -> None:
     assert (plain.database, plain.path, plain.tls) == (2, None, None)
     assert Address("rediss://store").tls is not None
     assert Address("unix:///a/b%20c").path == "/a/b c"
+
+
+async def test_a_script_is_sent_once_and_again_after_the_store_forgot_it(wire: Wire) -> None:
+    """Calls go by the digest; a store that has never had the script, or lost it, is told it anew."""
+    script = Script("double", "return ARGV[1] * 2")
+    assert [await script.run(wire, ["k"], n) for n in (1, 2)] == [2, 4]
+    await wire.call("SCRIPT", "FLUSH")
+    assert await script.run(wire, ["k"], 3) == 6
+
+
+async def test_a_script_that_fails_is_not_sent_again(wire: Wire) -> None:
+    """Only a missing script is loaded; an error in it is the caller's to see."""
+    with pytest.raises(ServerError, match="arithmetic"):
+        await Script("broken", "return tonumber('x') + 1").run(wire, [])

@@ -6,13 +6,16 @@ gets lost in one (redis-py 8.1 did both; see the decision records).
 """
 
 import asyncio
+import hashlib
 import ssl
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import hiredis
+
+from core.errors import StoreUnavailable
 
 _RECONNECT = 0.05
 
@@ -232,3 +235,34 @@ class Wire:
             link.abort()
             return
         self._watch = loop.call_later(self._timeout / 4, self._look)
+
+
+class Script:
+    """A Lua script, sent once and called by its digest from then on. Must be harmless when repeated.
+
+    name: what metrics and logs call it.
+    """
+
+    def __init__(self, name: str, source: str) -> None:
+        self.name = name
+        self._source = source
+        self._sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+    async def run(self, wire: Wire, keys: Sequence[str], *arguments: str | int | float) -> Any:
+        """The script's answer. Raises WireError or ServerError."""
+        command = ("EVALSHA", self._sha, len(keys), *keys, *arguments)
+        try:
+            return await wire.call(*command)
+        except ServerError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
+        # The store has never had the script, or was restarted and has forgotten it.
+        await wire.call("SCRIPT", "LOAD", self._source)
+        return await wire.call(*command)
+
+
+def unavailable() -> StoreUnavailable:
+    """What callers are told, whichever command failed."""
+    return StoreUnavailable(
+        "The gateway cannot reach its store. Please try again in a moment.", retry_after=2.0
+    )
