@@ -33,13 +33,14 @@ class Family:
         logs = np.stack([_added(alpha) for alpha in renditions])
         middle = logs.mean(0)
         flat = (logs - middle).reshape(len(logs), -1)
-        _, deviations, directions = np.linalg.svd(flat, full_matrices=False)
         self.size = renditions[0].shape[0]
         self._middle = middle
         count = min(_DIRECTIONS, len(logs) - 1)
-        scale = deviations[:count] / len(logs) ** 0.5
-        # In units of the renditions' own deviation, so that the prior is that of a unit normal.
-        self._maps = (directions[:count] * scale[:, None]).reshape(count, *middle.shape)
+        # The largest singular directions, by the way of the few renditions: a tenth of the time of decomposing `flat`.
+        # Each is in units of the renditions' own deviation, so that the prior is that of a unit normal.
+        _, mixtures = np.linalg.eigh(np.einsum("in,jn->ij", flat, flat))
+        largest = mixtures[:, : -count - 1 : -1]
+        self._maps = np.einsum("ik,in->kn", largest, flat).reshape(count, *middle.shape) / len(logs) ** 0.5
         steps = np.stack([pairs(each.astype(np.float32))[1] for each in (middle, *self._maps)])
         # Elsewhere nothing tells one rendition from another.
         self._at = np.flatnonzero(np.abs(steps).max(0) > _TELLS)
