@@ -32,6 +32,7 @@ caller sees and whether another account may be tried; routes only render it in t
         ├── ModelUnavailable        account and model: 1050, 1052, not offered
         ├── EgressBlocked           egress: the IP address is blocked
         ├── UpstreamUnstable        account, counted: 5xx, 1013, garbage, empty, dropped, too slow
+        ├── PlaceLost               place, never counted: the chat cannot be gone on in
         └── NetworkFault            network: our own proxy, DNS or TLS; blames no account
 
 What reaches a caller never carries the upstream's raw words, except `PromptRefused`.
@@ -236,6 +237,7 @@ class Scope(StrEnum):
     ACCOUNT_MODEL = "account_model"
     EGRESS = "egress"
     NETWORK = "network"
+    PLACE = "place"
 
 
 class UpstreamError(GatewayError):
@@ -317,6 +319,14 @@ class UpstreamUnstable(UpstreamError):
     def __init__(self, detail: str, *, kind: str) -> None:
         super().__init__(detail)
         self.kind = kind
+
+
+class PlaceLost(UpstreamError):
+    """The upstream does not go on in the chat that a prompt named: it is gone, another's, or stands elsewhere by now.
+    Says nothing about the account or the model; the whole history in a new chat is the remedy."""
+
+    scope = Scope.PLACE
+    reason = "place_lost"
 
 
 class NetworkFault(UpstreamError):

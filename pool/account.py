@@ -174,6 +174,8 @@ def effect_of(error: errors.UpstreamError, now: float, policy: Policy, jitter: f
             return Effect("lane", error.reason, min(policy.lane_cap, wait))
         case errors.ModelUnavailable():
             return Effect("lane", error.reason, min(policy.lane_cap, policy.model_unavailable))
+        case errors.PlaceLost():
+            return NO_EFFECT
         case errors.EgressBlocked():
             return Effect("egress", error.reason, min(policy.cooldown_cap, policy.egress_blocked))
         case _:

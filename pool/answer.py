@@ -108,10 +108,10 @@ class Turn:
     """Reads the frames of one answer.
 
     `complete` is True once the last candidate seen was marked as finished. `candidate` is that
-    candidate as it came, for what stands beside its text.
+    candidate as it came, for what stands beside its text. `context` is the web app's mark of a chat that it keeps.
     """
 
-    __slots__ = ("_text", "_thoughts", "candidate", "cid", "complete", "rcid", "rid", "started")
+    __slots__ = ("_text", "_thoughts", "candidate", "cid", "complete", "context", "rcid", "rid", "started")
 
     def __init__(self) -> None:
         self._text = Grown()
@@ -120,6 +120,7 @@ class Turn:
         self.cid = ""
         self.rid = ""
         self.rcid = ""
+        self.context = ""
         self.complete = False
         self.started = False
 
@@ -192,6 +193,7 @@ class Turn:
             return False
         self.cid = _text(dig(inner, 1, 0)) or self.cid
         self.rid = _text(dig(inner, 1, 1)) or self.rid
+        self.context = _text(dig(inner, 25)) or self.context
         candidate = dig(inner, 4, 0)
         rcid = _text(dig(candidate, 0))
         if not rcid:

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from core.clock import Clock
+from simulator.chats import Chat
 from simulator.config import AccountSpec, ControlError, Script, Tier, check_cookie, check_name
 from simulator.faults import Faults
 from simulator.journal import AccountJournal, SentFile
@@ -20,26 +21,6 @@ KEPT_CHATS = 500
 KEPT_UPLOADS = 500
 
 PsidtsState: TypeAlias = Literal["current", "grace", "stale", "unknown"]
-
-
-class Turn(Struct, frozen=True):
-    """One exchange of a chat; `candidate` is JSON as the history RPC sends it."""
-
-    rid: str
-    rcid: str
-    prompt: str
-    candidate: list[object]
-
-
-class Chat(Struct):
-    """A conversation. Temporary ones go on by their id but never show up in the history."""
-
-    cid: str
-    title: str
-    temporary: bool
-    at: float
-    context: str
-    turns: list[Turn]
 
 
 class Upload(Struct, frozen=True):
@@ -87,6 +68,7 @@ class Account:
         self.scripts: deque[Script] = deque()
         self.chats: OrderedDict[str, Chat] = OrderedDict()
         self.deleted: deque[str] = deque(maxlen=KEPT_CHATS)
+        self.erased: deque[str] = deque(maxlen=KEPT_CHATS)
         self.uploads: OrderedDict[str, Upload] = OrderedDict()
         self.rotated_at = 0.0
         self._seed = seed
@@ -142,6 +124,12 @@ class Account:
         """Gone, with its pictures."""
         del self.chats[cid]
         self.deleted.append(cid)
+
+    def erase_chats(self) -> None:
+        """The account's owner empties its history."""
+        for chat in [chat for chat in self.chats.values() if not chat.temporary]:
+            self.delete_chat(chat.cid)
+            self.erased.append(chat.cid)
 
     def keep_upload(self, upload: Upload) -> None:
         self.uploads[upload.reference] = upload

@@ -20,6 +20,7 @@ class Controlled(Protocol):
     @property
     def defaults(self) -> Defaults: ...
     def account(self, account: str) -> dict[str, object]: ...
+    def erase_chats(self, account: str) -> None: ...
     def add_account(self, spec: AccountSpec) -> dict[str, str]: ...
     def remove_account(self, account: str) -> None: ...
     def issue_cookies(self, account: str) -> dict[str, str]: ...
@@ -132,6 +133,11 @@ def _remove(simulator: Controlled, account: str, _body: bytes) -> object:
     return {"done": True}
 
 
+def _erase(simulator: Controlled, account: str, _body: bytes) -> object:
+    simulator.erase_chats(account)
+    return {"done": True}
+
+
 _ID = r"/accounts/(?P<id>[^/]+)"
 _ROUTES: list[tuple[str, re.Pattern[str], Callable[[Controlled, str, bytes], object]]] = [
     (method, re.compile(pattern), action)
@@ -144,6 +150,7 @@ _ROUTES: list[tuple[str, re.Pattern[str], Callable[[Controlled, str, bytes], obj
         ("PUT", _ID + "/fault", _set_fault),
         ("DELETE", _ID + "/fault", _clear_fault),
         ("POST", _ID + "/replies", _queue),
+        ("DELETE", _ID + "/chats", _erase),
         ("POST", _ID + "/cookies", _issue_cookies),
         ("POST", "/replies", _queue),
         ("GET", "/defaults", lambda s, _a, _b: s.defaults),

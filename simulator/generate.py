@@ -4,15 +4,16 @@ import random
 import secrets
 from collections.abc import Callable
 
-from simulator.accounts import BUILD_LABEL, Account, Chat, Turn
+from simulator.accounts import BUILD_LABEL, Account
 from simulator.asks import Ask, BadAsk, BadModel, choose_model, parse_ask
+from simulator.chats import Chat, Turn, WrongPlace, going_on
 from simulator.faults import Fault
 from simulator.frames import XSSI, cut, frame_of
 from simulator.http import End, Reply, Request, Step
 from simulator.journal import PromptRecord
 from simulator.models import Model
 from simulator.pictures import generated_row, rich_block, web_row
-from simulator.replies import Framed, Said, candidate, error_frames, render, say
+from simulator.replies import Framed, Said, candidate, error_frames, refusal_frames, render, say
 from simulator.visitors import Visitor, World, check_post
 
 STREAM_TYPE = "application/json; charset=utf-8"
@@ -51,6 +52,8 @@ class _Generation:
         self._guest = guest
         self._model: Model | None = None
         self._why_model = ""
+        self._chat: Chat | None = None
+        self._before: list[Turn] = []
         try:
             self._model = choose_model(ask, account, guest=guest)
         except BadModel as error:
@@ -82,14 +85,14 @@ class _Generation:
         elif "ip_block" in egress_hits:
             reply = self._spoiled("ip_block", self._stream(error_frames(1060)))
         else:
-            reply = self._before(hits) or self._checked() or self._answer(hits)
+            reply = self._faulty(hits) or self._checked() or self._answer(hits)
         reply.wait += world.defaults.latency.get("generate", 0.0)
         if "latency" in hits:
             reply.wait += hits["latency"].seconds
         reply.on_end = self._ended(self._record, reply.on_end)
         return reply
 
-    def _before(self, hits: dict[str, Fault]) -> Reply | None:
+    def _faulty(self, hits: dict[str, Fault]) -> Reply | None:
         """Faults that answer without looking at the prompt."""
         if "drop_before_first" in hits:
             return self._spoiled("drop_before_first", Reply(status=0))
@@ -116,18 +119,8 @@ class _Generation:
                 # Asked for what the account offered before it fell to a guest: nobody's mistake.
                 return self._spoiled("guest", self._stream(error_frames(1052)))
             return self._refuse("bad_model", self._why_model, self._stream(error_frames(1052)))
-        cid, rid, rcid = ask.chat
-        if cid:
-            chat = account.chats.get(cid)
-            if chat is None:
-                owner = next((a.id for a in accounts if cid in a.chats), "nobody (deleted or never begun)")
-                return self._refuse(
-                    "foreign_chat", f"{cid} is a chat of {owner}", self._stream(error_frames(1050))
-                )
-            if rid and not any(t.rid == rid and rcid in ("", t.rcid) for t in chat.turns):
-                return self._refuse(
-                    "foreign_chat", f"{rid} is no turn of {cid}", self._stream(error_frames(1050))
-                )
+        if ask.chat[0] and (refusal := self._placed()) is not None:
+            return refusal
         for reference, _name in ask.files:
             if reference not in account.uploads:
                 owner = next((a.id for a in accounts if reference in a.uploads), "nobody")
@@ -135,12 +128,42 @@ class _Generation:
                 return self._refuse("foreign_upload", detail, Reply(status=400, body=b"bad file"))
         return None
 
+    def _placed(self) -> Reply | None:
+        """Find the chat that the prompt goes on in, or refuse it."""
+        account, ask, cid = self._account, self._ask, self._ask.chat[0]
+        lost = account.faults.hits("place").get("chat_lost")
+        if lost is not None and lost.form == "new":
+            return None
+        if lost is not None:
+            reply = (
+                Reply(status=400, body=b"bad chat")
+                if lost.form == "400"
+                else self._stream(refusal_frames() if lost.form == "7" else error_frames(1050))
+            )
+            return self._spoiled("chat_lost", reply)
+        try:
+            self._chat, self._before = going_on(account.chats, ask.chat, ask.context)
+        except WrongPlace as error:
+            return self._refuse("wrong_place", str(error), self._stream(error_frames(1050)))
+        except LookupError:
+            reply = self._stream(error_frames(1050))
+            if cid in account.erased:
+                return self._spoiled("erased", reply)  # the account's owner did it: nobody else's mistake
+            owners = (a.id for a in self._world.accounts if cid in a.chats)
+            owner = next(owners, "nobody (deleted or never begun)")
+            return self._refuse("foreign_chat", f"{cid} is a chat of {owner}", reply)
+        if self._chat.temporary != (ask.temporary or self._guest):
+            # Such a switch begins a new chat without a word.
+            self._chat, self._before = None, []
+        return None
+
     def _answer(self, hits: dict[str, Fault]) -> Reply:
         world, account, ask = self._world, self._account, self._ask
-        earlier = account.chats.get(ask.chat[0])
-        cid = ask.chat[0] or "c_" + secrets.token_hex(8)
+        earlier, before = self._chat, self._before
+        cid = earlier.cid if earlier else "c_" + secrets.token_hex(8)
         ids = (cid, "r_" + secrets.token_hex(8), "rc_" + secrets.token_hex(8))
-        self._record.cid = cid
+        parent = before[-1].rid if before else ""
+        self._record.cid, self._record.rid, self._record.after = cid, ids[1], parent
         uploads = [account.uploads[reference].file for reference, _ in ask.files]
         self._record.uploads = tuple(uploads)
         script = (
@@ -150,23 +173,22 @@ class _Generation:
             if world.scripts
             else None
         )
-        said = say(ask.prompt, uploads, len(earlier.turns) + 1 if earlier else 1, world.defaults, script)
+        said = say(ask.prompt, uploads, len(before) + 1, world.defaults, script)
         rich = self._pictures(ids, said)
         # A guest has no history, and a temporary chat leaves none.
         context = None if ask.temporary or self._guest else "AwAAAAAAAAAQ" + secrets.token_urlsafe(24)
         now = world.clock.now()
         framed = render(said, ids, rich, context, now)
 
-        temporary = context is None if earlier is None else earlier.temporary
-        title = earlier.title if earlier else ask.prompt[:40]
-        turns = earlier.turns if earlier else []
+        chat = earlier or Chat(cid, ask.prompt[:40], context is None, now, [])
+        chat.at = now
         # The chat is there from its first prompt on, whatever becomes of the answer.
-        account.keep_chat(Chat(cid, title, temporary, now, context or "", turns))
+        account.keep_chat(chat)
 
         def keep() -> None:
             if cid in account.chats:
-                turn = Turn(ids[1], ids[2], ask.prompt, candidate(ids[2], said, rich))
-                account.keep_chat(Chat(cid, title, temporary, now, context or "", [*turns, turn]))
+                whole = candidate(ids[2], said, rich)
+                chat.turns.append(Turn(ids[1], ids[2], ask.prompt, whole, parent, context or ""))
 
         return self._play(framed, said, hits, keep)
 

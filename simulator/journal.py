@@ -24,7 +24,8 @@ class SentFile(Struct, frozen=True):
 class PromptRecord(Struct, kw_only=True):
     """One prompt that arrived. outcome: running, answered, aborted (left by the client),
     `fault:<kind>` or `refused:<anomaly>`. at, ended_at: wall clock seconds. files: the names that the prompt gives
-    them; uploads: what had been uploaded, in the same order."""
+    them; uploads: what had been uploaded, in the same order. cid, rid: the chat and the turn that the answer stands in; after: the rid of the
+    turn that it goes on from, '' for a chat's first."""
 
     seq: int
     at: float
@@ -38,6 +39,8 @@ class PromptRecord(Struct, kw_only=True):
     files: tuple[str, ...]
     uploads: tuple[SentFile, ...] = ()
     cid: str = ""
+    rid: str = ""
+    after: str = ""
     outcome: str = "running"
     ended_at: float | None = None
 

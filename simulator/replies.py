@@ -202,6 +202,12 @@ def error_frames(code: int) -> bytes:
     )
 
 
+def refusal_frames() -> bytes:
+    """The answer that refuses the prompt with the code of what the session may not do."""
+    refused: list[object] = ["wrb.fr", None, None, None, None, [7]]
+    return frame_of([refused, ["di", 19]]) + frame_of([["e", 4, None, None, 131]])
+
+
 def _part(inner: list[object]) -> list[object]:
     return ["wrb.fr", None, msgspec.json.encode(inner).decode()]
 

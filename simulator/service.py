@@ -1,6 +1,7 @@
 """The simulator as a whole: its sockets, its state on disk, and what tests and drills may ask of it."""
 
 import asyncio
+import html
 import secrets
 import socket
 import tempfile
@@ -179,6 +180,19 @@ class Simulator:
             "open_connections": found.egress.open_connections,
             **found.journal.shown(),
         }
+
+    def conversation(self, account: str, cid: str, rid: str = "") -> list[tuple[str, str]]:
+        """Prompts and answers, oldest first, as the model had them in mind after turn `rid` ('': the newest) of a chat,
+        a temporary one as well."""
+        chat = self._account(account).chats.get(cid)
+        if chat is None:
+            raise LookupError(f"no chat {cid!r} of {account}")
+        rid = rid or (chat.turns[-1].rid if chat.turns else "")
+        return [(turn.prompt, html.unescape(turn.answer)) for turn in chat.upto(rid)]
+
+    def erase_chats(self, account: str) -> None:
+        """As if the account's owner had emptied its history by hand."""
+        self._account(account).erase_chats()
 
     def add_account(self, spec: AccountSpec) -> dict[str, str]:
         account = self.world.accounts.add(spec)

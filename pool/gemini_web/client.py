@@ -13,12 +13,13 @@ from urllib.parse import urlencode
 
 import msgspec
 from curl_cffi.requests import AsyncSession, Cookies, Response
-from gemini_webapi import GeminiClient
+from gemini_webapi import ChatSession, GeminiClient
 from gemini_webapi.constants import GRPC, AccountStatus
 from gemini_webapi.types import AvailableModel, RPCData
 from gemini_webapi.utils import rotate_1psidts, upload_file
 from gemini_webapi.utils.parsing import extract_json_from_response, get_nested_value
 
+from core.chat import Place
 from core.secret import Secret
 from pool.gemini_web.transfer import OneShot, Request, Sink, Wire
 
@@ -133,8 +134,9 @@ class Client(GeminiClient):  # type: ignore[misc]  # the library ships no types
         *,
         temporary: bool,
         thinking: bool,
+        place: Place | None = None,
     ) -> Request:
-        """The request that the library would send for this prompt.
+        """The request that the library would send for this prompt; with a place, as the next turn of that chat.
 
         Raises what the library raises for a prompt it does not take (AssertionError, ValueError).
         """
@@ -142,6 +144,7 @@ class Client(GeminiClient):  # type: ignore[misc]  # the library ships no types
             text,
             req_file_data=files,
             model=model,
+            chat=None if place is None else ChatSession(self, _metadata(place)),
             temporary=temporary,
             extended_thinking=thinking,
             current_retry=0,
@@ -252,6 +255,11 @@ def _record(step: Coroutine[Any, Any, Any]) -> Request:
         raise LibraryChanged("gemini_webapi ended without a request") from None
     step.close()
     raise LibraryChanged("gemini_webapi waited before it had built its request")
+
+
+def _metadata(place: Place) -> list[str | None]:
+    """A chat's ids and context where the library keeps them."""
+    return [place.cid, place.rid, place.rcid, *[None] * 6, place.context]
 
 
 def _rpc(rpcid: str, payload: list[Any]) -> RPCData:

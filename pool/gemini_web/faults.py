@@ -53,6 +53,12 @@ REFUSED = 7
 """The code of an RPC or prompt that the session may not make."""
 
 
+PLACE_CODES = frozenset({REFUSED, int(ErrorCode.MODEL_INCONSISTENT)})
+"""Codes that tell, in answer to a prompt with a place, about the place: 1050 is 'inconsistent with the conversation'."""
+PLACE_STATUSES = frozenset({400, 401, 403, 404, 410})
+"""The same for HTTP statuses. A dead cookie is answered so as well; then the same prompt without a place tells."""
+
+
 def of_http_status(status: int, what: str) -> GatewayError:
     """An HTTP status other than 200 in answer to `what`.
 

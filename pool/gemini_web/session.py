@@ -14,6 +14,7 @@ from core.errors import (
     GatewayError,
     ModelUnavailable,
     NetworkFault,
+    PlaceLost,
     SessionExpired,
     UpstreamError,
     UpstreamUnstable,
@@ -70,12 +71,19 @@ class GeminiWebSession:
         loop = asyncio.get_running_loop()
         started = loop.time()
         model = self._model(prompt.model)
+        if prompt.place is not None and prompt.place.account != self._account:
+            raise PlaceLost("the chat is another account's")
         if self._activity == "each":
             await self._call(self._client._sync_activity(), bounds.first_content)
         files = [await self._upload(blob, bounds, started) for blob in prompt.files] or None
         try:
             request = self._client.record_prompt(
-                prompt.text, files, model, temporary=prompt.temporary, thinking=prompt.thinking
+                prompt.text,
+                files,
+                model,
+                temporary=prompt.temporary,
+                thinking=prompt.thinking,
+                place=prompt.place,
             )
         except Exception as error:  # border: whatever the library raises becomes ours
             raise self._translated(error) from error
@@ -96,7 +104,9 @@ class GeminiWebSession:
                     until = (finished_at + _LINGER) if finished_at else reading.last_content + bounds.silence
                 arrived = await reading.more(min(until, started + bounds.total))
                 content = reading.last_content
-                if (delta := reading.digest()) is not None:
+                delta = reading.digest()
+                self._check_place(reading, prompt)
+                if delta is not None:
                     yield delta
                 if reading.failure is not None:
                     break
@@ -109,7 +119,8 @@ class GeminiWebSession:
             if isinstance(reading.failure, FramingError):
                 await asyncio.wait({transfer}, timeout=_LINGER)  # an error page: its status says more
             rest = reading.finish()
-            await self._judge(reading, transfer, request)
+            self._check_place(reading, prompt)
+            await self._judge(reading, transfer, request, in_place=prompt.place is not None)
             if rest is not None:
                 yield rest
             if reading.turn.pictured:
@@ -126,7 +137,7 @@ class GeminiWebSession:
             self._next_activity = loop.time() + random.uniform(*_ACTIVITY_GAP)  # noqa: S311  jitter, no secret
             self._tasks.spawn(self._side_call(self._client._sync_activity), f"activity:{self._account}")
         turn = reading.turn
-        yield Done(turn.cid, turn.rid, turn.rcid, turn.rewritten, found)
+        yield Done(turn.cid, turn.rid, turn.rcid, turn.rewritten, found, turn.context)
 
     async def probe(self, timeout: float) -> None:
         self._client.rpc_timeout = timeout
@@ -165,10 +176,22 @@ class GeminiWebSession:
             raise ModelUnavailable(f"the account does not offer {name}")
         return self._models[name][0]
 
-    async def _judge(self, reading: Reading, transfer: asyncio.Task[Any], request: Request) -> None:
-        """Whether the answer is whole; raises what is wrong with it."""
+    def _check_place(self, reading: Reading, prompt: Prompt) -> None:
+        """An answer that stands in another chat than was asked for knows nothing of what was said before: nobody
+        may see it, and that chat goes."""
+        cid = reading.turn.cid
+        if prompt.place is not None and cid and cid != prompt.place.cid:
+            self._forgetting.begin(cid)
+            raise PlaceLost("the prompt was answered in a new chat")
+
+    async def _judge(
+        self, reading: Reading, transfer: asyncio.Task[Any], request: Request, *, in_place: bool
+    ) -> None:
+        """Whether the answer is whole; raises what is wrong with it. in_place: it was to go on in a chat."""
         turn, failure = reading.turn, reading.failure
         if isinstance(failure, Refused):
+            if in_place and failure.code in faults.PLACE_CODES:
+                raise PlaceLost(f"the chat was refused with error code {failure.code}")
             error = faults.of_error_code(failure.code)
             if isinstance(error, UsageLimitReached):
                 error = faults.of_error_code(failure.code, resets_at=await self._resets_at())
@@ -181,6 +204,8 @@ class GeminiWebSession:
                 raise self._translated(broken, sent=sent) from broken
             status = transfer.result().status_code
             if status != 200:
+                if in_place and status in faults.PLACE_STATUSES:
+                    raise PlaceLost(f"the chat was refused with HTTP {status}")
                 raise faults.of_http_status(status, "the prompt")
         if turn.started:
             raise UpstreamUnstable("the answer ended before it was whole", kind="truncated")

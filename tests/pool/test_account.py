@@ -23,6 +23,7 @@ EXPECTED: dict[type[errors.UpstreamError], tuple[errors.UpstreamError, Effect]] 
     errors.ModelUnavailable: (errors.ModelUnavailable("x"), Effect("lane", "model_unavailable", 600.0)),
     errors.EgressBlocked: (errors.EgressBlocked("x"), Effect("egress", "ip_blocked", 300.0)),
     errors.UpstreamUnstable: (errors.UpstreamUnstable("x", kind="http_5xx"), Effect("unstable", "unstable")),
+    errors.PlaceLost: (errors.PlaceLost("x"), Effect("none")),
     errors.NetworkFault: (errors.NetworkFault("x"), Effect("unstable", "network")),
 }
 

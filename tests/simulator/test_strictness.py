@@ -8,6 +8,7 @@ import pytest
 from curl_cffi import CurlMime
 from curl_cffi.requests import AsyncSession
 from curl_cffi.requests.exceptions import RequestException
+from gemini_webapi import ModelInvalidError
 from gemini_webapi.constants import build_model_header
 
 from simulator import Simulator
@@ -382,3 +383,28 @@ async def test_cookies_leak_also_where_there_is_no_picture(
     assert kinds(sim) == []
     assert (await alice.get(f"https://{host}/{path}", cookies=True)).status_code == 404
     assert [kind for _, kind in kinds(sim)] == ["leaked_cookies"]
+
+
+async def test_a_place_is_taken_as_it_was_given(sim: Simulator, open_client: OpenClient) -> None:
+    """A turn that is not the chat's, another turn's answer and another turn's context are refused and on record; an
+    older turn with all that is its own begins a branch."""
+    alice = await open_client("alice")
+    chat = alice.start_chat()
+    await chat.send_message("One", current_retry=0)
+    first = list(chat.metadata)
+    await chat.send_message("Two", current_retry=0)
+    second = list(chat.metadata)
+    wrong = (
+        [first[0], "r_0123456789abcdef", *first[2:]],
+        [*first[:2], second[2], *first[3:]],
+        [*first[:9], second[9]],
+        [*first[:9], ""],
+    )
+    for metadata in wrong:
+        with pytest.raises(ModelInvalidError):
+            await alice.start_chat(metadata=metadata).send_message("Three", current_retry=0)
+    assert kinds(sim) == [("alice", "wrong_place")] * 4
+    branch = alice.start_chat(metadata=first)
+    await branch.send_message("Another two", current_retry=0)
+    seen = sim.conversation("alice", chat.cid, branch.rid)
+    assert [prompt for prompt, _ in seen] == ["One", "Another two"]
