@@ -168,7 +168,7 @@ def parse(body: bytes) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(body)
     except RecursionError:
-        raise _too_deep() from None
+        raise too_deep() from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         value = _parse_leniently(body)
     if not isinstance(value, dict):
@@ -192,7 +192,7 @@ def _parse_leniently(body: bytes) -> Any:
         value = json.loads(text, parse_int=_integer)
         return _without_lone_surrogates(value) if _SURROGATE.search(body) else value
     except RecursionError:
-        raise _too_deep() from None
+        raise too_deep() from None
     except json.JSONDecodeError as error:
         raise InvalidRequest(
             f"The request body is not valid JSON: {error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}"
@@ -205,8 +205,8 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) < 1000 else float("inf")
 
 
-def _too_deep() -> InvalidRequest:
-    return InvalidRequest("The request body is nested too deeply.")
+def too_deep() -> InvalidRequest:
+    return InvalidRequest("The request body is nested too deeply. Flatten it.")
 
 
 def _without_lone_surrogates(value: Any) -> Any:
@@ -229,7 +229,7 @@ def convert(value: dict[str, Any], wire: type[T], *, strict: bool = True) -> T:
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
     except RecursionError:
-        raise _too_deep() from None
+        raise too_deep() from None
 
 
 def _invalid(complaint: str) -> InvalidRequest:

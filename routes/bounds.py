@@ -11,6 +11,10 @@ ESCAPES = 2 * 1024 * 1024
 """Backslashes in a body. Decoding that many holds the interpreter for less than 50 ms."""
 GAP = 1024 * 1024
 """Bytes between two strings of a body."""
+FUNCTIONS = 512
+"""Functions that one request may declare, which is Google's own bound."""
+DECLARED = 1_000_000
+"""Characters of all declarations together: names, descriptions and schemas."""
 
 _SLICE = 256 * 1024
 _STRIDE = 4096
@@ -27,6 +31,8 @@ class Tally:
         self._parts = 0
         self._files = 0
         self._characters = 0
+        self._functions = 0
+        self._declared = 0
 
     def messages(self, n: int, field: str) -> None:
         limit = self._settings.message_limit
@@ -60,6 +66,22 @@ class Tally:
             raise RequestTooLarge(
                 f"'{field}' brings the request's text to more than {limit} characters, which is the most that"
                 " is taken. Shorten it.",
+                param=field,
+            )
+
+    def function(self, size: int, field: str) -> None:
+        """size: characters of its name, description and schema."""
+        self._functions += 1
+        self._declared += size
+        if self._functions > FUNCTIONS:
+            raise RequestTooLarge(
+                f"'{field}' is one function too many: at most {FUNCTIONS} are taken. Leave some out.",
+                param=field,
+            )
+        if self._declared > DECLARED:
+            raise RequestTooLarge(
+                f"'{field}' brings the declared functions to more than {DECLARED} characters, which is the most that"
+                " is taken. Shorten descriptions and schemas, or declare fewer.",
                 param=field,
             )
 
