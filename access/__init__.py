@@ -1,5 +1,23 @@
-"""Who may call: API keys (and, later, their limits)."""
+"""Who may call, and how much: API keys, callers' addresses and limits."""
 
-from access.keys import BadKey, Caller, Keys
+from access.addresses import Proxies, address_of, site
+from access.keys import BadKey, Caller, Keys, NamedKey, hashed, new_key
+from access.limits import Limits, Scope, Standing
+from access.rates import OFF, Rate
 
-__all__ = ["BadKey", "Caller", "Keys"]
+__all__ = [
+    "OFF",
+    "BadKey",
+    "Caller",
+    "Keys",
+    "Limits",
+    "NamedKey",
+    "Proxies",
+    "Rate",
+    "Scope",
+    "Standing",
+    "address_of",
+    "hashed",
+    "new_key",
+    "site",
+]

@@ -47,6 +47,14 @@ class Metrics:
         )
         self.in_flight = Gauge("gempool_requests_in_flight", "Requests being answered now.", registry=r)
 
+        self.rate_limited = Counter(
+            "gempool_rate_limited",
+            "Requests that a caller's limit refused, by the limit that refuses for longest (`caller` over all models,"
+            " `caller_and_model`).",
+            ["scope"],
+            registry=r,
+        )
+
         # the pool
         self.upstream_calls = Counter(
             "gempool_upstream_calls",

@@ -1,12 +1,13 @@
 """Who is let in by which key."""
 
 import hashlib
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from access import BadKey, Keys
+from access import OFF, BadKey, Caller, Keys, NamedKey, Rate, hashed, new_key
 from core.secret import Secret
 
 
@@ -32,12 +33,76 @@ def test_no_key_is_required_where_none_is_configured() -> None:
 
 
 def test_the_admin_key_is_known_as_such_and_outranks() -> None:
-    """Whoever presents the admin key is the admin, also beside an API key and where both are the same."""
-    keys = Keys.parse("one,same", admin="same")
-    for presented in ([b"same"], [b"one", b"same"], [b"same", b"one"]):
+    """Whoever presents the admin key is the admin, also beside an API key."""
+    keys = Keys.parse("one,two", admin="root")
+    for presented in ([b"root"], [b"one", b"root"], [b"root", b"one"]):
         caller = keys.identify(presented)
         assert caller is not None
         assert caller.role == "admin"
+
+
+def test_a_key_has_one_meaning() -> None:
+    """The admin key is no API key, and a key of the file is neither of those and no other of the file, whether they
+    are written plain or as digests; the message names both places and shows no key."""
+    sha = hashed(Secret("one"))
+    for make, names in (
+        (lambda: Keys.parse("one,two", admin="one"), ("ADMIN_KEY", "API_KEY")),
+        (lambda: Keys.parse("one", admin=sha), ("ADMIN_KEY", "API_KEY")),
+        (lambda: Keys([Secret("one")], named=[NamedKey("alice", sha)]), ("access.keys: alice", "API_KEY")),
+        (lambda: Keys(named=[NamedKey("alice", sha), NamedKey("bob", sha)]), ("access.keys: bob", "alice")),
+        (
+            lambda: Keys(admin=Secret("one"), named=[NamedKey("alice", sha)]),
+            ("ADMIN_KEY", "access.keys: alice"),
+        ),
+        (
+            lambda: Keys(named=[NamedKey("alice", sha), NamedKey("Alice", hashed(Secret("two")))]),
+            ("Alice", "twice"),
+        ),
+    ):
+        with pytest.raises(BadKey) as caught:
+            make()
+        assert all(name in str(caught.value) for name in names)
+        assert sha[7:] not in str(caught.value)
+
+
+def test_a_key_of_the_file_brings_its_name_and_its_terms() -> None:
+    """The caller is called by the key's name and has its models and rates; a key of the file alone closes the API."""
+    terms = NamedKey("alice", hashed(Secret("one")), ("gemini-*",), Rate(5, 60.0), OFF)
+    keys = Keys(named=[terms])
+    assert keys.required
+    assert keys.identify([b"one"]) == Caller("alice", "api", ("gemini-*",), Rate(5, 60.0), OFF)
+
+
+def test_new_keys_are_random_and_plain_to_write() -> None:
+    """256 bits in characters that need no quoting anywhere, and the digest that goes into the file."""
+    made = {new_key().reveal() for _ in range(100)}
+    assert len(made) == 100
+    assert all(re.fullmatch(r"gp-[A-Za-z0-9_-]{43}", key) for key in made)
+    key = made.pop()
+    assert hashed(Secret(key)) == "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("patterns", "model", "may"),
+    [
+        (("*",), "anything", True),
+        (("gemini-2.5-*",), "gemini-2.5-pro", True),
+        (("gemini-2.5-*",), "GEMINI-2.5-PRO", True),
+        (("gemini-2.5-*",), "gemini-3-pro", False),
+        (("gemini-2.5-*",), "x-gemini-2.5-pro", False),
+        (("a.c",), "abc", False),
+        (("*-image", "pro"), "pro", True),
+        (("*-image",), "flash-image", True),
+        (("*-image",), "flash-image-2", False),
+        (("a*a",), "a", False),
+        (("a*b*c",), "abc", True),
+        (("a*bc*c",), "abc", False),
+        (("*a*a*a*a*a*a*a*b", "*****************b"), "a" * 100_000, False),
+    ],
+)
+def test_patterns_say_what_may_be_asked(patterns: tuple[str, ...], model: str, may: bool) -> None:
+    """`*` stands for anything, everything else for itself, in any case; and no name takes long to refuse."""
+    assert Caller("alice", "api", patterns).may_ask(model) is may
 
 
 def test_one_valid_key_among_others_suffices() -> None:
