@@ -2,7 +2,7 @@
 
 from pool.account import AccountConfig, Policy, State
 from pool.cookies import CookieSource
-from pool.leasing import AllTried, Lease
+from pool.leasing import AllTried, Lease, NotWell
 from pool.member import Finding
 from pool.models import DEFAULT_LANE, PublicModel
 from pool.pool import AccountView, Pool, PoolStatus
@@ -20,6 +20,7 @@ __all__ = [
     "CookieSource",
     "Finding",
     "Lease",
+    "NotWell",
     "Policy",
     "Pool",
     "PoolSettings",

@@ -4,6 +4,7 @@ import asyncio
 import math
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import NamedTuple
 
 import structlog
 
@@ -45,8 +46,20 @@ _RECOVERIES = 2
 _MODEL_GONE = ModelUnavailable.reason
 
 
+class Wish(NamedTuple):
+    """What a request wants of an account; those with the same wish wait in one line."""
+
+    lanes: tuple[str, ...]
+    exclude: frozenset[str]
+    only: str
+
+
 class AllTried(PoolBusy):
     """Only accounts that the caller left out could serve; `retry_after` says when the first is free again."""
+
+
+class NotWell(PoolBusy):
+    """The one account that was wanted cannot serve now, and it is not just busy."""
 
 
 class Lease:
@@ -141,51 +154,44 @@ class Leasing:
         exclude: Collection[str] = (),
         deadline: float = math.inf,
         patience: float | None = None,
+        only: str = "",
     ) -> Lease:
         """The least recently used account that can serve one of `lanes`, in order of preference.
 
         exclude: accounts that this request has tried. deadline: in seconds of the clock's `monotonic()`.
         Waits in order of arrival where all are busy or cooling, `patience` seconds at most, or else `queue_timeout`.
+        only: this account or none; it is waited for while it is busy, not while it cools or fails.
 
-        Raises PoolBusy (the queue is full, or the wait was too long), AllTried, NoAccount,
+        Raises PoolBusy (the queue is full, or the wait was too long), NotWell (with `only`), AllTried, NoAccount,
         DeadlineExceeded, ShuttingDown, StoreUnavailable.
         """
         if self._closing:
             raise ShuttingDown("The gateway is shutting down. Please try again.", retry_after=1.0)
-        lanes = tuple(lanes)
-        key = (lanes, frozenset(exclude))
+        wish = Wish(tuple(lanes), frozenset(exclude), only)
         ticket = self._queue.ticket()
-        line = self._queue.line(key)
+        line = self._queue.line(wish)
         refused: Refused | None = None
         if line is None:
             if deadline <= self._clock.monotonic():
                 raise _too_late()
-            answer = await self._try(lanes, exclude, soft=1, be_woken=False)
+            answer = await self._try(wish, soft=1, be_woken=False)
             if isinstance(answer, Lease):
                 return answer
             refused = answer
-            self._refuse(refused)
+            self._refuse(refused, wish)
         if self._queue.full:
             free_at = line.free_at if line is not None else 0.0
             seconds = max(0.0, free_at - self._clock.monotonic()) if free_at else None
             raise self._busy(refused.seconds if refused is not None else seconds, refused)
-        return await self._wait(lanes, exclude, key, ticket, deadline, patience)
+        return await self._wait(wish, ticket, deadline, patience)
 
-    async def _wait(
-        self,
-        lanes: tuple[str, ...],
-        exclude: Collection[str],
-        key: tuple[tuple[str, ...], frozenset[str]],
-        ticket: int,
-        deadline: float,
-        patience: float | None,
-    ) -> Lease:
+    async def _wait(self, wish: Wish, ticket: int, deadline: float, patience: float | None) -> Lease:
         now = self._clock.monotonic
         started = now()
         bound = min(deadline, started + (self._settings.queue_timeout if patience is None else patience))
         self._metrics.queue_depth.inc()
         try:
-            with self._queue.stand(key, ticket) as waiter:
+            with self._queue.stand(wish, ticket) as waiter:
                 refused: Refused | None = None
                 while True:
                     left = bound - now()
@@ -195,12 +201,12 @@ class Leasing:
                         waiter.wake.clear()
                         # Nothing else is left within the bound: then a cooling account is better than none.
                         last_try = left <= 0 or _hopeless(refused, left)
-                        answer = await self._try(lanes, exclude, soft=2 if last_try else 1, be_woken=True)
+                        answer = await self._try(wish, soft=2 if last_try else 1, be_woken=True)
                         if isinstance(answer, Lease):
                             return answer
                         refused = answer
                         waiter.line.free_at = now() + refused.seconds if refused.seconds else 0.0
-                        self._refuse(refused)
+                        self._refuse(refused, wish)
                         left = bound - now()
                         if _hopeless(refused, left):
                             if not last_try:
@@ -221,10 +227,11 @@ class Leasing:
             self._metrics.queue_depth.dec()
             self._metrics.queue_wait_seconds.observe(now() - started)
 
-    async def _try(
-        self, lanes: tuple[str, ...], exclude: Collection[str], soft: int, be_woken: bool
-    ) -> Lease | Refused:
+    async def _try(self, wish: Wish, soft: int, be_woken: bool) -> Lease | Refused:
         """Ask the store once; an account that has no session here is given back and left out."""
+        lanes, exclude, only = wish.lanes, wish.exclude, wish.only
+        if only and ((alone := self._members.get(only)) is None or alone.held is None):
+            return Refused("none", None, "no session")
         blind = [a for a in self.strangers if self._members.get(a) is None]
         if self._members.without_session:
             blind += [a for a in self._members.without_session if a not in exclude]
@@ -243,6 +250,7 @@ class Leasing:
                     soft=soft,
                     jitter=random.random(),  # noqa: S311 -- spreads load, guards nothing
                     be_woken=be_woken,
+                    only=only,
                 )
             except asyncio.CancelledError:
                 # The store runs it all the same, and what is sent now is run after it.
@@ -257,7 +265,7 @@ class Leasing:
                     recoveries += 1
                     await self._lost()
                     continue
-                return self._seen_from_here(answer, bool(exclude), bool(blind))
+                return answer if only else self._seen_from_here(answer, bool(exclude), bool(blind))
             member = self._members.get(answer.account)
             if member is None or member.held is None:
                 if member is None:
@@ -265,6 +273,8 @@ class Leasing:
                     self._rosters_differ_until = self._clock.monotonic() + _ROSTERS_MEET
                 blind.append(answer.account)
                 await self._settling.end(lease, answer.account, NO_EFFECT)
+                if only:
+                    return Refused("none", None, "no session")
                 continue
             held = self._members.hold(member)
             self._settling.granted(lease, answer.account, answer.lane)
@@ -322,8 +332,10 @@ class Leasing:
             # Models also go when a session has fallen to a guest's: a probe tells.
             self._members.suspect(account)
 
-    def _refuse(self, refused: Refused) -> None:
+    def _refuse(self, refused: Refused, wish: Wish) -> None:
         """Raise where waiting makes no sense."""
+        if wish.only and refused.verdict in ("none", "tried"):
+            raise NotWell("The conversation's account cannot go on now. Please try again.")
         if refused.verdict == "tried":
             raise AllTried(
                 "No further account can take this request now. Please try again.",

@@ -186,9 +186,12 @@ class Pool:
         exclude: Collection[str] = (),
         deadline: float = math.inf,
         patience: float | None = None,
+        only: str = "",
     ) -> Lease:
-        """The least recently used account that can serve one of `lanes`: see `Leasing.lease`."""
-        return await self._leasing.lease(lanes, exclude=exclude, deadline=deadline, patience=patience)
+        """The least recently used account that can serve one of `lanes`, or `only` this one: see `Leasing.lease`."""
+        return await self._leasing.lease(
+            lanes, exclude=exclude, deadline=deadline, patience=patience, only=only
+        )
 
     # care
 

@@ -44,7 +44,8 @@ class Refused(Struct, frozen=True, gc=False):
 
     wait: the first account returns in `seconds`. busy: all are full, nobody knows for how long.
     tried: only accounts that the caller left out could serve. none: no account can serve these lanes; with the
-    reason `lost` because the store knows none: it is new, or has lost its data.
+    reason `lost` because the store knows none: it is new, or has lost its data. Where one account alone was wanted:
+    wait, busy, or none with the reason `only`, because it cools, fails, or serves none of the lanes.
     seconds is None where no time is known.
     """
 
@@ -110,6 +111,7 @@ class Store:
         soft: int = 1,
         jitter: float = 0.0,
         be_woken: bool = False,
+        only: str = "",
     ) -> Picked | Refused:
         """Lease the least recently used account that can serve one of `lanes` now.
 
@@ -117,6 +119,7 @@ class Store:
         life. soft: 0 never uses a cooling account; 1 uses one that was ejected as unstable where nothing
         else is left that would return sooner; 2 uses also throttled ones, and does not wait for busy ones.
         jitter: in [0, 1), lengthens the spacing by up to a tenth. be_woken: publish when one is free.
+        only: this account or none, and only while it is well: it is not used while it cools, whatever `soft` says.
         """
         answer = await self._run(
             self._pick,
@@ -126,6 +129,7 @@ class Store:
             soft,
             jitter,
             int(be_woken),
+            only,
             len(lanes),
             *lanes,
             *exclude,

@@ -1,14 +1,16 @@
 -- Lease the least recently used account that can serve now one of the lanes asked for.
 --
--- ARGV: replica, lease, lease's life in ms, soft, jitter in [0, 1), 1 to be woken, number of lanes,
---       the lanes in order of preference, the accounts to leave out.
+-- ARGV: replica, lease, lease's life in ms, soft, jitter in [0, 1), 1 to be woken, the only account that is wanted
+--       ('' for any), number of lanes, the lanes in order of preference, the accounts to leave out.
 -- soft 1: where only cooling accounts are left and the first to return was ejected as unstable, use it.
 -- soft 2: use any account that cools for instability or a 429, and do not wait for busy ones.
 -- Returns {1, account, lane, in flight} or {0, verdict, ms, reason}; ms is -1 where no time is known.
 -- Verdicts: wait (all cool or are spaced, the first until ms), busy (some are full), tried (only accounts that
--- were left out could serve), none (reason `lost`: the store has no epoch, see beat).
+-- were left out could serve), none (reason `lost`: the store has no epoch, see beat). For one account alone: wait
+-- (spaced until ms), busy (full), none (reason `only`: it cools, fails, or serves none of the lanes); nobody is
+-- searched, and it takes its place at the tail of the order as after any other use.
 local replica, lease, life = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local soft, jitter, be_woken, n = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1', tonumber(ARGV[7])
+local soft, jitter, be_woken, only, n = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1', ARGV[7], tonumber(ARGV[8])
 local leases = P .. 'leases:' .. replica
 
 -- The client repeats a command whose answer was lost; the same lease is the same pick.
@@ -31,9 +33,9 @@ for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'shunned', '-inf', NOW, 'LIMIT', 
   end
 end
 
-local lanes, tried, tries = {}, {}, #ARGV - 7 - n
-for i = 1, n do lanes[i] = ARGV[7 + i] end
-for i = 8 + n, #ARGV do tried[ARGV[i]] = true end
+local lanes, tried, tries = {}, {}, #ARGV - 8 - n
+for i = 1, n do lanes[i] = ARGV[8 + i] end
+for i = 9 + n, #ARGV do tried[ARGV[i]] = true end
 for i = 1, n do
   promote(P .. 'busy:' .. lanes[i])
   promote(P .. 'cool:' .. lanes[i])
@@ -74,6 +76,22 @@ local function take(a, lane)
   call('HSET', leases, lease, a.id .. '\n' .. lane .. '\n' .. a.gen)
   place(a)
   return { 1, a.id, lane, a.inf }
+end
+
+if only ~= '' then
+  local a = load(only)
+  if not a then return { 0, 'none', -1, call('EXISTS', P .. 'epoch') == 1 and 'only' or 'lost' } end
+  place(a) -- its time may have come, though `promote` has not got to it yet
+  local free_at
+  for i = 1, n do
+    if call('ZSCORE', P .. 'ready:' .. lanes[i], only) then return take(a, lanes[i]) end
+    local score = call('ZSCORE', P .. 'busy:' .. lanes[i], only)
+    if score then free_at = tonumber(score) or math.huge end
+  end
+  if not free_at then return { 0, 'none', -1, 'only' } end
+  if be_woken then call('SET', P .. 'waiting', 1, 'PX', 10000) end
+  if free_at == math.huge then return { 0, 'busy', -1, 'full' } end
+  return { 0, 'wait', math.max(1, free_at - NOW), 'spacing' }
 end
 
 local id, _, lane = first('ready:')

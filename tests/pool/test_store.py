@@ -102,6 +102,13 @@ class PoolMachine(RuleBasedStateMachine):
         self.do(self.store.close())
         self.runner.close()
 
+    def expected_of(self, name: str) -> str:
+        """The verdict where this account alone is wanted, its name where it serves."""
+        account = self.accounts[name]
+        if account.state is not State.ACTIVE or account.last_resort:
+            return "none"
+        return "busy" if account.full else name
+
     def expected(self, exclude: set[str]) -> str:
         serving = {n: a for n, a in self.accounts.items() if a.state in (State.ACTIVE, State.COOLING)}
         left = {n: a for n, a in serving.items() if n not in exclude}
@@ -122,11 +129,14 @@ class PoolMachine(RuleBasedStateMachine):
         exclude=st.one_of(st.just(set()), st.sets(st.sampled_from(["a0", "a1", "a2", "a3"]), max_size=3)),
         replica=st.sampled_from(["r1", "r2"]),
         lanes=st.sampled_from([("flash",), ("default", "flash"), ("nobody", "flash")]),
+        only=st.one_of(st.just(""), st.sampled_from(["a0", "a1", "a2", "a3"])),
+        soft=st.sampled_from([0, 1, 2]),
     )
-    def pick(self, exclude: set[str], replica: str, lanes: tuple[str, ...]) -> Any:
+    def pick(self, exclude: set[str], replica: str, lanes: tuple[str, ...], only: str, soft: int) -> Any:
         lease = f"L{next(self.numbers)}"
-        wanted = self.expected(exclude)
-        got = self.do(pick(self.store, lease, *lanes, replica=replica, exclude=sorted(exclude)))
+        wanted = self.expected_of(only) if only else self.expected(exclude)
+        options = {"only": only, "soft": soft} if only else {"exclude": sorted(exclude)}
+        got = self.do(pick(self.store, lease, *lanes, replica=replica, **options))
         if isinstance(got, Refused):
             assert got.verdict == wanted
             return multiple()
