@@ -1,0 +1,248 @@
+"""A caller's schema is refused at the edge, or kept to the letter; a hostile one harms nobody."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import InvalidRequest
+from core.schemas import Validator, check, from_openapi
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=4) | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+KEYWORDS = st.sampled_from(
+    ["type", "properties", "items", "anyOf", "$ref", "enum", "required", "pattern", "nullable", "minItems", "not",
+     "$defs", "format", "additionalProperties", "propertyOrdering", "if", "prefixItems", "$id", "dependencies"]
+)  # fmt: skip
+SCHEMAS = st.recursive(
+    JSON | st.sampled_from(["string", "OBJECT", "#", "#/$defs/a", "(", "(?=a)"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYWORDS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {}
+    for _ in range(levels):
+        schema = {"properties": {"a": schema}}
+    return schema
+
+
+def chained(links: int, **last: Any) -> dict[str, Any]:
+    """Definitions that each refer to the next one."""
+    steps = {f"a{n}": {"$ref": f"#/$defs/a{n + 1}"} for n in range(links)}
+    return {"$ref": "#/$defs/a0", "$defs": {**steps, f"a{links}": last}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "place", "words"),
+    [
+        ([], "", "must be a JSON Schema"),
+        ("x", "", "must be a JSON Schema"),
+        ({"type": "OBJECT"}, ".type", "must be one of string"),
+        ({"properties": {"a": {"type": "strin"}}}, ".properties.a.type", "must be one of string"),
+        ({"properties": ["a"]}, ".properties", "an object of schemas"),
+        ({"anyOf": {}}, ".anyOf", "a list of schemas"),
+        ({"items": 5}, ".items", "must be a JSON Schema"),
+        ({"required": "a"}, ".required", "no valid JSON Schema"),
+        ({"minLength": "5"}, ".minLength", "no valid JSON Schema"),
+        ({"properties": {"a": {"pattern": "("}}}, ".properties.a.pattern", "no regular expression"),
+        ({"patternProperties": {"(?=a)": {}}}, ".patternProperties", "write it plainly"),
+        ({"$ref": "#/$defs/a"}, ".$ref", "not in the schema"),
+        ({"$ref": 5}, ".$ref", "must be text"),
+        ({"items": {"$ref": "https://example.com/a.json"}}, ".items.$ref", "must stay within"),
+        ({"$ref": "file:///etc/passwd"}, ".$ref", "must stay within"),
+        ({"$dynamicRef": "#a"}, ".$dynamicRef", "not supported"),
+        ({"$ref": "#"}, "", "without end"),
+        ({"anyOf": [{"$ref": "#"}]}, ".anyOf[0]", "without end"),
+        ({"enum": list(range(60_000))}, "", "larger than 256 kB"),
+        (nested(100), "", "deeper than 128 levels"),
+        (nested(10_000), "", "nested too deeply"),
+        (chained(5_000), "", "subschemas"),
+        ({"patternProperties": {"(a{1000}){1000}": {}}}, ".patternProperties", "write it plainly"),
+    ],
+)  # fmt: skip
+def test_what_is_no_usable_schema_is_the_callers_mistake(schema: Any, place: str, words: str) -> None:
+    """The error names the place in the caller's own spelling and says what to do."""
+    with pytest.raises(InvalidRequest, match=words.replace("$", r"\$")) as error:
+        check(schema, "tools[0].function.parameters")
+    assert error.value.param == f"tools[0].function.parameters{place}"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"type": "object", "properties": {"$ref": {"type": "string"}, "id": {"type": "string"}}},
+        {"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"type": "string"}]},
+        {"items": [{"type": "string"}]},
+        {"$schema": "https://nowhere.example/own", "type": "string"},
+        {"$id": "https://nowhere.example/x", "$ref": "#/$defs/a", "$defs": {"a": {"type": "string"}}},
+        {"type": "string", "pattern": r"^(?!\.)[a-z]+$"},
+        {"format": "anything", "x-note": {"$ref": "https://nowhere.example"}},
+        {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        {"type": "array", "items": {"$ref": "#"}},
+    ],
+)
+def test_what_clients_send_is_usable(schema: dict[str, Any]) -> None:
+    """Older drafts, own names, patterns that look around and what is no keyword at all are no mistakes."""
+    check(schema, "schema")
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "fault"),
+    [
+        ({"type": "integer"}, 5, None),
+        ({"type": "integer"}, "5", 'the value is not of type "integer"'),
+        ({"required": ["city"]}, {}, '"city" is a required property'),
+        ({"properties": {"a": {"items": {"minimum": 2}}}}, {"a": [3, 1]}, "at a[1]: the value is less than"),
+        ({"enum": ["c", "f"]}, "x" * 10_000, 'the value is not one of "c" or "f"'),
+        ({"format": "date"}, "tomorrow", 'the value is not a "date"'),
+        ({"format": "date-time"}, "2026-11-21T10:00:00", None),
+        ({"pattern": r"^(?=a)"}, "b", None),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"type": "null"}}}, 1, 'the value is not of type "null"'),
+        (
+            {"anyOf": [{"type": "string"}, {"properties": {"n": {"type": "integer"}}}]},
+            {"n": "x"},
+            'at n: the value is not of type "integer"',
+        ),
+    ],
+)
+def test_the_first_fault_is_told_in_plain_words(
+    schema: dict[str, Any], value: Any, fault: str | None
+) -> None:
+    """With the path to it, and never with the value itself, which may be long."""
+    found = Validator(schema).fault(value)
+    assert found is None if fault is None else found is not None and found.startswith(fault)
+
+
+@given(SCHEMAS, JSON)
+def test_any_schema_is_refused_or_judges_any_value(schema: Any, value: Any) -> None:
+    """Nothing but InvalidRequest leaves this module, in either dialect of schemas."""
+    for each in (schema, from_openapi(schema)):
+        try:
+            check(each, "schema")
+        except InvalidRequest as error:
+            assert error.param is not None
+            assert error.param.startswith("schema")
+        else:
+            if not isinstance(each, bool):
+                Validator(each).fault(value)
+
+
+HOSTILE = """
+import json, sys, time
+from core.errors import InvalidRequest
+from core.schemas import Validator, check, from_openapi
+
+def chained(links, step):
+    steps = {f"a{n}": step({"$ref": f"#/$defs/a{n + 1}"}) for n in range(links)}
+    return {"$ref": "#/$defs/a0", "$defs": {**steps, f"a{links}": {"type": "integer"}}}
+
+def nest(levels, wrap, last):
+    for _ in range(levels):
+        last = wrap(last)
+    return last
+
+tree = {"anyOf": [{"properties": {"l": {"$ref": "#"}, "k": {"const": k}}, "required": ["k"]} for k in "abcdef"]}
+unevaluated = nest(30, lambda s: {"anyOf": [{"properties": {"a": s}}, {}], "unevaluatedProperties": False}, {})
+schemas = {
+    "self": {"$ref": "#"},
+    "pair": {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
+    "deep": nest(10_000, lambda s: {"properties": {"a": s}}, {}),
+    "deep_lists": nest(10_000, lambda s: {"allOf": [s]}, {}),
+    "chain": chained(10_000, lambda s: s),
+    "stairs": chained(2_400, lambda s: {"properties": {"a": s}}),
+    "doubling": chained(14, lambda s: {"allOf": [s, s]}),
+    "doubling_below": chained(28, lambda s: {"properties": {"a": {"allOf": [s, s]}}}),
+    "list": {"type": "array", "items": {"$ref": "#"}},
+    "tree": tree,
+    "unevaluated": unevaluated,
+    "enum": {"enum": list(range(60_000))},
+    "catastrophe": {"type": "string", "pattern": "^(a+)+$"},
+    "looking": {"type": "string", "pattern": "^(?=a)(a+)+$"},
+    "huge": {"type": "string", "pattern": "((a{1000}){1000}){1000}"},
+    "slow": {"type": "string", "pattern": "^(a?){300}a{300}$"},
+    "many": {"allOf": [{"pattern": "(a|b){%d}" % (900 + n)} for n in range(100)]},
+    "remote": {"$ref": "http://127.0.0.1:9/x"},
+    "file": {"$ref": "file:///etc/passwd"},
+}
+values = [
+    "a" * 30_000 + "b",
+    nest(20_000, lambda v: [v], 1),
+    nest(60, lambda v: [v], 1),
+    nest(20_000, lambda v: {"l": v}, 1),
+    nest(60, lambda v: {"l": v, "k": "f"}, {"k": "x"}),
+    nest(9, lambda v: {"l": v, "k": "f"}, {"k": "x"}),
+    nest(60, lambda v: {"a": v}, 1),
+    list(range(20_000)),
+]
+for name, schema in schemas.items():
+    for form in (lambda s: s, from_openapi):
+        began = time.perf_counter()
+        try:
+            check(form(schema), "schema")
+            for value in values:
+                Validator(schema).fault(value)
+            end = "judged"
+        except InvalidRequest:
+            end = "refused"
+        print(name, end, f"{time.perf_counter() - began:.2f}")
+"""
+
+
+def test_hostile_schemas_neither_hang_nor_crash() -> None:
+    """Endless, deep, doubling, enormous and slow schemas against endless and enormous values, in a process of their own
+    since native code could take it down; each is done within two seconds."""
+    done = subprocess.run(
+        [sys.executable, "-c", HOSTILE], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    ends = [line.split() for line in done.stdout.splitlines()]
+    assert len(ends) == 38
+    assert [end for end in ends if float(end[2]) > 2] == []
+    refused = {name for name, end, _ in ends if end == "refused"}
+    assert {"self", "pair", "deep", "deep_lists", "chain", "enum", "remote", "file"} <= refused
+    assert {"list", "tree", "catastrophe", "doubling"}.isdisjoint(refused)
+
+
+def test_a_known_schema_costs_next_to_nothing() -> None:
+    """The same content is compiled once, whichever object holds it."""
+    schema = {
+        "type": "object",
+        "properties": {f"p{n}": {"type": "string", "minLength": n} for n in range(300)},
+    }
+    check(schema, "schema")
+    assert Validator(schema)._compiled is Validator({**schema})._compiled
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ({"type": "STRING", "nullable": True}, {"type": ["string", "null"]}),
+        ({"type": "TYPE_UNSPECIFIED"}, {}),
+        ({"type": "ARRAY", "minItems": "2", "items": {"type": "INTEGER"}},
+         {"type": "array", "minItems": 2, "items": {"type": "integer"}}),
+        ({"type": "STRING", "format": "enum", "enum": ["A"], "nullable": True},
+         {"type": ["string", "null"], "format": "enum", "enum": ["A", None]}),
+        ({"any_of": [{"type": "NUMBER"}], "nullable": True}, {"anyOf": [{"type": "number"}, {"type": "null"}]}),
+        ({"type": "OBJECT", "properties": {"type": {"type": "STRING"}, "a": {"type": "BOOLEAN"}},
+          "propertyOrdering": ["a", "type"]},
+         {"type": "object", "properties": {"a": {"type": "boolean"}, "type": {"type": "string"}}}),
+        ({"type": "OBJECT", "additional_properties": False}, {"type": "object", "additionalProperties": False}),
+        ({"type": ["STRING", "NULL"]}, {"type": ["string", "null"]}),
+        ("x", "x"),
+    ],
+)  # fmt: skip
+def test_googles_schemas_mean_the_same_as_json_schema(given: Any, meant: Any) -> None:
+    """Capitals, nullable, counts as text, both spellings, the order of properties."""
+    translated = from_openapi(given)
+    assert translated == meant
+    if isinstance(meant, dict) and "properties" in meant:
+        assert list(translated["properties"]) == list(meant["properties"])
