@@ -9,12 +9,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from core.chat import Ask, Message
-from core.errors import CallerError, MethodNotAllowed, NotFound
+from core.chat import Ask, Message, Toolbox
+from core.errors import CallerError, InvalidRequest, MethodNotAllowed, NotFound
 from routes import asking, body, drawing, remote, sse
 from routes.bounds import Tally
 from routes.exchange import Exchange
-from routes.gemini import answers, pictures, translate, wire
+from routes.gemini import answers, pictures, shapes, tools, translate, wire
 from routes.gemini.framing import ArrayFraming, EventFraming
 from routes.gemini.spelling import camelized
 from routes.inline import encoded
@@ -76,17 +76,21 @@ class GeminiHandlers:
 
     async def _generate(self, exchange: Exchange, model: str) -> None:
         request = await exchange.json(self._understood)
-        await self._answer(exchange, await self._asks(exchange, model, request), request.show_thoughts)
+        await self._answer(exchange, await self._asks(exchange, model, request), request)
 
     async def _edit(self, exchange: Exchange, model: str) -> None:
         request = await exchange.json(self._edit_understood)
-        await self._answer(exchange, await self._asks(exchange, model, request), request.show_thoughts)
+        await self._answer(exchange, await self._asks(exchange, model, request), request)
 
-    async def _answer(self, exchange: Exchange, asks: list[Ask], show_thoughts: bool) -> None:
-        found = await asking.answers(exchange, self._chat, asks)
+    async def _answer(self, exchange: Exchange, asks: list[Ask], request: "Understood") -> None:
+        found = [
+            shapes.answered(answer, request.form)
+            for answer in await asking.answers(exchange, self._chat, asks)
+        ]
         response = wire.GenerateResponse(
             candidates=[
-                answers.candidate_of(i, answer, show_thoughts=show_thoughts) for i, answer in enumerate(found)
+                answers.candidate_of(i, answer, show_thoughts=request.show_thoughts)
+                for i, answer in enumerate(found)
             ],
             model_version=asks[0].model,
             response_id=secrets.token_urlsafe(16),
@@ -101,7 +105,8 @@ class GeminiHandlers:
         framing = kind(
             id=secrets.token_urlsafe(16), model=model, n=len(asks), show_thoughts=request.show_thoughts
         )
-        await sse.stream(exchange, sse.merged([self._chat.stream(ask) for ask in asks]), framing)
+        streams = [shapes.events_of(self._chat.stream(ask), request.form) for ask in asks]
+        await sse.stream(exchange, sse.merged(streams), framing)
 
     async def _predict(self, exchange: Exchange, model: str) -> None:
         def understood(spelled: dict[str, Any]) -> drawing.Order:
@@ -121,12 +126,16 @@ class GeminiHandlers:
     ) -> list[Ask]:
         info = await asking.admitted(exchange, self._models, model)
         wish = pictures.wish_for(request.terms, info, exchange)
+        if wish is not None:
+            _refuse_beside_pictures(request)
         ask = Ask(
             model=model,
             messages=await remote.fetched(exchange, self._source, request.messages),
             thinking=request.thinking,
             stream=stream,
             picture=wish,
+            toolbox=request.toolbox if wish is None else None,
+            shape=request.form.shape,
             request_id=exchange.id,
             caller=exchange.caller_name,
         )
@@ -138,12 +147,15 @@ class GeminiHandlers:
             n = translate.candidates_of(request)
             translate.refuse_what_cannot_be_kept(request)
             thinking, show_thoughts = translate.thinking_of(request)
+            tally = Tally(self._settings)
             return Understood(
                 n=n,
                 thinking=thinking,
                 show_thoughts=show_thoughts,
                 terms=pictures.terms_of(request.generation_config),
-                messages=self._messages(request.contents, request.system_instruction),
+                form=shapes.form_of(request.generation_config),
+                toolbox=tools.toolbox_of(request.tools, request.tool_config, tally),
+                messages=_messages(request.contents, request.system_instruction, tally),
             )
 
     def _edit_understood(self, spelled: dict[str, Any]) -> "Understood":
@@ -156,15 +168,6 @@ class GeminiHandlers:
             edit = pictures.edit_of(body.convert(camelized(spelled), wire.EditRequest), Tally(self._settings))
         return Understood(n=edit.n, terms=edit.terms, messages=edit.messages)
 
-    def _messages(
-        self,
-        contents: list[wire.Content] | wire.Content | None,
-        system: wire.Content | str | None,
-        at: str = "",
-    ) -> tuple[Message, ...]:
-        translate.check_bounds(contents, system, Tally(self._settings), at)
-        return translate.messages_of(contents, system, at)
-
     async def _count(self, exchange: Exchange, model: str) -> None:
         total = await exchange.json(self._counted)
         exchange.model = model
@@ -174,12 +177,15 @@ class GeminiHandlers:
     def _counted(self, spelled: dict[str, Any]) -> int:
         with _as_spelled(spelled):
             request = body.convert(camelized(spelled), wire.CountRequest)
-            inner = request.generate_content_request
-            if inner is None:
-                messages = self._messages(request.contents, request.system_instruction)
-            else:
-                messages = self._messages(inner.contents, inner.system_instruction, "generateContentRequest.")
-        return translate.count(messages)
+            whole: wire.CountRequest | wire.GenerateRequest = request
+            at = ""
+            if request.generate_content_request is not None:
+                whole, at = request.generate_content_request, "generateContentRequest."
+            tally = Tally(self._settings)
+            shapes.form_of(whole.generation_config, at)
+            toolbox = tools.toolbox_of(whole.tools, whole.tool_config, tally, at)
+            messages = _messages(whole.contents, whole.system_instruction, tally, at)
+        return translate.count(messages) + tools.count(toolbox)
 
 
 class Understood(Struct, frozen=True):
@@ -188,8 +194,37 @@ class Understood(Struct, frozen=True):
     n: int
     terms: pictures.Terms
     messages: tuple[Message, ...]
+    form: shapes.Form = shapes.Form()
+    toolbox: Toolbox | None = None
     thinking: bool = False
     show_thoughts: bool = False
+
+
+def _messages(
+    contents: list[wire.Content] | wire.Content | None,
+    system: wire.Content | str | None,
+    tally: Tally,
+    at: str = "",
+) -> tuple[Message, ...]:
+    translate.check_bounds(contents, system, tally, at)
+    return translate.messages_of(contents, system, at)
+
+
+def _refuse_beside_pictures(request: Understood) -> None:
+    """Raises `InvalidRequest` for what an answer that is a picture cannot be as well. Functions that need not be called
+    are not."""
+    if request.form.shape is not None:
+        field = "generationConfig.responseMimeType"
+        raise InvalidRequest(
+            f"'{field}' asks for JSON, and the answer is to be a picture. Leave it out, or ask a text model.",
+            param=field,
+        )
+    if request.toolbox is not None and request.toolbox.required:
+        field = "toolConfig.functionCallingConfig.mode"
+        raise InvalidRequest(
+            f"'{field}' is ANY, and the answer is to be a picture. Leave it out, or ask a text model.",
+            param=field,
+        )
 
 
 @contextmanager
@@ -199,3 +234,5 @@ def _as_spelled(spelled: dict[str, Any]) -> Iterator[None]:
         yield
     except CallerError as error:
         raise body.respelled(error, spelled) from None
+    except RecursionError:
+        raise body.too_deep() from None

@@ -5,10 +5,11 @@ from typing import Any
 
 _SNAKE = re.compile("_([a-z0-9])")
 
-OPAQUE = frozenset(
-    {"args", "response", "tools", "responseSchema", "responseJsonSchema", "safetySettings", "labels"}
-)
-"""Fields whose values are the caller's own data: their keys are left alone."""
+OPAQUE = frozenset({"args", "response", "responseSchema", "responseJsonSchema", "safetySettings", "labels"})
+"""Fields whose values are the caller's own data, or schemas, whose words `core.schemas` reads in either spelling: their
+keys are left alone."""
+DECLARATIONS = "functionDeclarations"
+"""So are the schemas in them. Python's SDK spells these in snake_case, and all around them in camelCase."""
 
 
 def camel_case(name: str) -> str:
@@ -23,9 +24,20 @@ def camelized(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     out: dict[str, Any] = {}
-    for key, item in value.items():
-        name = camel_case(key) if "_" in key else key
-        if name is not key and name in value:
-            continue
-        out[name] = item if name in OPAQUE else camelized(item)
+    for name, item in _renamed(value):
+        if name in OPAQUE:
+            out[name] = item
+        else:
+            out[name] = _declared(item) if name == DECLARATIONS else camelized(item)
     return out
+
+
+def _declared(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_declared(item) for item in value]
+    return dict(_renamed(value)) if isinstance(value, dict) else value
+
+
+def _renamed(value: dict[str, Any]) -> list[tuple[str, Any]]:
+    named = [(camel_case(key) if "_" in key else key, key, item) for key, item in value.items()]
+    return [(name, item) for name, key, item in named if name is key or name not in value]

@@ -1,5 +1,7 @@
 """Gemini's wire format to what the engine is asked. Pure."""
 
+from typing import Any
+
 import msgspec
 
 from core import tokens
@@ -61,13 +63,7 @@ def thinking_of(request: wire.GenerateRequest) -> tuple[bool, bool]:
 
 
 def refuse_what_cannot_be_kept(request: wire.GenerateRequest) -> None:
-    """Refuse what would promise a shape of answer that nothing here makes sure of."""
-    calling = request.tool_config.function_calling_config if request.tool_config else None
-    if calling is not None and (calling.mode or "AUTO").upper() not in ("AUTO", "NONE", "MODE_UNSPECIFIED"):
-        field = "toolConfig.functionCallingConfig.mode"
-        raise InvalidRequest(
-            f"'{field}' cannot force a call here. Leave it out, or send AUTO or NONE.", param=field
-        )
+    """Refuse what stands for a part of the prompt that is not here."""
     for field, given in (
         ("cachedContent", request.cached_content),
         ("previousInteractionId", request.previous_interaction_id),
@@ -76,19 +72,6 @@ def refuse_what_cannot_be_kept(request: wire.GenerateRequest) -> None:
             raise InvalidRequest(
                 f"'{field}' is not supported: nothing is stored here. Send the whole prompt in 'contents'.",
                 param=field,
-            )
-    config = request.generation_config
-    if config is None:
-        return
-    shaped = {
-        "generationConfig.responseMimeType": config.response_mime_type not in (None, "", "text/plain"),
-        "generationConfig.responseSchema": config.response_schema is not None,
-        "generationConfig.responseJsonSchema": config.response_json_schema is not None,
-    }
-    for field, asked in shaped.items():
-        if asked:
-            raise InvalidRequest(
-                f"'{field}' is not supported. Leave it out and ask for JSON in the prompt.", param=field
             )
 
 
@@ -146,6 +129,9 @@ def _check_content(content: wire.Content, at: str, tally: Tally) -> None:
             tally.file(f"{at}.parts[{j}].inlineData")
         elif part.file_data is not None:
             tally.file(f"{at}.parts[{j}].fileData")
+        elif part.function_response is not None:
+            for i in range(len(part.function_response.parts or ())):
+                tally.file(f"{at}.parts[{j}].functionResponse.parts[{i}]")
 
 
 def _says_something(message: Message) -> bool:
@@ -182,14 +168,37 @@ def _messages(content: wire.Content, at: str, role: Role) -> list[Message]:
             calls.append(ToolCall(call.id or "", call.name, _json(call.args)))
         elif part.function_response is not None:
             flush()
-            result = part.function_response
-            out.append(
-                Message("tool", (Text(_json(result.response)),), name=result.name, tool_call_id=result.id)
-            )
+            out.append(_result(part.function_response, f"{field}.functionResponse"))
         else:
             raise _unsupported(part, field)
     flush()
     return out
+
+
+def _result(result: wire.FunctionResponsePart, at: str) -> Message:
+    parts: list[Part] = [Text(_said(result.response))]
+    for i, part in enumerate(result.parts or ()):
+        field = f"{at}.parts[{i}]"
+        if part.inline_data is not None:
+            parts.append(_blob(part.inline_data, field))
+        elif part.file_data is not None:
+            parts.append(remote_picture(part.file_data, f"{field}.fileData"))
+        else:
+            raise InvalidRequest(
+                f"'{field}' has no content that is known. Send inlineData or fileData.", param=field
+            )
+    return Message("tool", tuple(parts), name=result.name, tool_call_id=result.id)
+
+
+def _said(response: dict[str, Any] | None) -> str:
+    """What a function gave back, without the wrapping that says nothing: Google's own `output`, and the AI SDK's `name`
+    and `content`."""
+    given: object = response or {}
+    if response and set(response) == {"output"}:
+        given = response["output"]
+    elif response and set(response) == {"name", "content"}:
+        given = response["content"]
+    return given if isinstance(given, str) else msgspec.json.encode(given).decode()
 
 
 def _json(value: object) -> str:

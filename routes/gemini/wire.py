@@ -24,10 +24,18 @@ class FunctionCallPart(Struct):
     id: str | None = None
 
 
+class FunctionResultPart(Struct, rename="camel"):
+    """A picture or file that a function gave back besides its JSON."""
+
+    inline_data: InlineData | None = None
+    file_data: FileData | None = None
+
+
 class FunctionResponsePart(Struct):
     name: str
     response: dict[str, Any] | None = None
     id: str | None = None
+    parts: list[FunctionResultPart] | None = None
 
 
 class Part(Struct, rename="camel"):
@@ -75,8 +83,28 @@ class GenerationConfig(Struct, rename="camel"):
     thinking_config: ThinkingConfig | None = None
 
 
-class FunctionCallingConfig(Struct):
+class FunctionDeclaration(Struct, rename="camel"):
+    """`parameters` is Google's subset of OpenAPI, `parameters_json_schema` JSON Schema; at most one of them."""
+
+    name: str
+    description: str | None = None
+    parameters: Any = None
+    parameters_json_schema: Any = None
+
+
+class Tool(Struct, rename="camel"):
+    """Of Google's own tools those are named that cannot be left out without a word (see `routes.gemini.tools`)."""
+
+    function_declarations: list[FunctionDeclaration] | FunctionDeclaration | None = None
+    computer_use: Any = None
+    file_search: Any = None
+    mcp_servers: Any = None
+    retrieval: Any = None
+
+
+class FunctionCallingConfig(Struct, rename="camel"):
     mode: str | None = None
+    allowed_function_names: list[str] | str | None = None
 
 
 class ToolConfig(Struct, rename="camel"):
@@ -89,6 +117,7 @@ class GenerateRequest(Struct, rename="camel"):
     contents: list[Content] | Content | None = None
     system_instruction: Content | str | None = None
     generation_config: GenerationConfig | None = None
+    tools: list[Tool] | Tool | None = None
     tool_config: ToolConfig | None = None
     cached_content: str | None = None
     previous_interaction_id: str | None = None
@@ -99,6 +128,9 @@ class CountRequest(Struct, rename="camel"):
 
     contents: list[Content] | Content | None = None
     system_instruction: Content | str | None = None
+    tools: list[Tool] | Tool | None = None
+    tool_config: ToolConfig | None = None
+    generation_config: GenerationConfig | None = None
     generate_content_request: GenerateRequest | None = None
 
 

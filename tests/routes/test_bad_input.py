@@ -161,8 +161,8 @@ def parts(*items: Any) -> dict[str, Any]:
         (parts({"functionCall": {}}), "contents[0].parts[0].functionCall.name"),
         ({"generationConfig": {"candidateCount": 9}}, "generationConfig.candidateCount"),
         ({"generation_config": {"candidate_count": 9}}, "generation_config.candidate_count"),
-        ({"generationConfig": {"responseMimeType": "application/json"}}, "generationConfig.responseMimeType"),
-        ({"generationConfig": {"response_schema": {}}}, "generationConfig.response_schema"),
+        ({"generationConfig": {"responseMimeType": "text/csv"}}, "generationConfig.responseMimeType"),
+        ({"generationConfig": {"response_schema": 1}}, "generationConfig.response_schema"),
         ({"toolConfig": {"functionCallingConfig": {"mode": "ANY"}}}, "toolConfig.functionCallingConfig.mode"),
         ({"generationConfig": {"responseModalities": ["VIDEO"]}}, "generationConfig.responseModalities"),
         (
