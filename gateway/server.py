@@ -121,8 +121,7 @@ def _config(settings: Settings, app: Litestar) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=bool(settings.server.trusted_proxies),
-        forwarded_allow_ips=list(settings.server.trusted_proxies),
+        proxy_headers=False,  # the edge decides whom to believe, and has to see the peer itself
         timeout_keep_alive=IDLE_CONNECTION_SECONDS,
         backlog=BACKLOG,
         # A backstop: draining ends what runs at the grace's end, this cuts what did not listen.

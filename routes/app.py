@@ -12,11 +12,12 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import HTTPScope, LifespanHook, Receive, Send
 
+from access import Proxies
 from core.errors import CallerError, GatewayError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
 from routes import cors, files, gemini, openai, ops, plain, shared
 from routes.dialect import dialect_of, is_under
 from routes.exchange import Exchange, HeadAlreadySent
-from routes.guards import admit
+from routes.guards import admit, heed_proxy
 from routes.models import KnownModels
 from routes.outcomes import Outcomes
 from routes.presence import CallerLeft
@@ -41,7 +42,7 @@ def create_app(
 ) -> Litestar:
     """The whole edge as one application. `lifespan` and the hooks are Litestar's own; `route_handlers` adds
     to the routes."""
-    models = KnownModels(services.chat, services.clock)
+    models = KnownModels(services.chat, services.clock, services.limits)
     outcomes = Outcomes()
     handlers = [
         *openai.handlers(services, models),
@@ -72,7 +73,7 @@ class EdgeApp(Litestar):
     Litestar's own middleware does not see requests that it cannot route, and these need all of that too.
     """
 
-    __slots__ = ("_models", "_outcomes", "_services")
+    __slots__ = ("_models", "_outcomes", "_proxies", "_services")
 
     def __init__(
         self, services: RouteServices, models: KnownModels, outcomes: Outcomes, **options: Any
@@ -80,6 +81,7 @@ class EdgeApp(Litestar):
         self._services = services
         self._outcomes = outcomes
         self._models = models
+        self._proxies = Proxies(services.settings.trusted_proxies)
         super().__init__(**options)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -105,6 +107,7 @@ class EdgeApp(Litestar):
 
     def _open(self, scope: HTTPScope, receive: Receive, send: Send) -> Exchange:
         services = self._services
+        heed_proxy(scope, self._proxies)
         asked = dict(scope["headers"]).get(b"x-request-id", b"")
         exchange = Exchange(
             scope,
@@ -130,6 +133,7 @@ class EdgeApp(Litestar):
             exchange.caller = admit(
                 exchange,
                 self._services.keys,
+                proxies=self._proxies,
                 metrics_open=settings.metrics_open,
                 allow_anonymous=settings.allow_anonymous,
             )

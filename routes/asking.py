@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from core.chat import Answer, Ask, ModelInfo, Trace
 from engine.service import ChatService
+from routes import quota
 from routes.exchange import Exchange
 from routes.models import KnownModels
 from routes.presence import Presence, all_of
@@ -13,10 +14,20 @@ async def admitted(exchange: Exchange, models: KnownModels, model: str) -> Model
     """What is known of the model that the caller is about to ask, once the caller may ask it now.
 
     Every route that makes the engine work calls this once, when the request has been understood and before anything is
-    done for it.
+    done for it: whatever it asks for, that is one request of the caller's limits. From then on the exchange's answer
+    says how the caller stands.
+    Raises `UnknownModel` or `Forbidden` before anything is counted, `RateLimited`, or `StoreUnavailable`.
     """
     exchange.model = model
-    return await models.known(model)
+    info = await models.asked(model, exchange.caller)
+    if models.limits is None or exchange.caller is None:
+        return info
+    standing = await models.limits.admit(exchange.caller, info.id)
+    if standing is not None:
+        exchange.extra_headers += quota.headers(standing)
+        if not standing.admitted:
+            raise quota.refusal(standing, info.id)
+    return info
 
 
 def choices(exchange: Exchange, ask: Ask, n: int) -> list[Ask]:

@@ -1,17 +1,22 @@
 """Who may in: API keys, and without any configured key only this machine."""
 
-import ipaddress
+import re
 import urllib.parse
+from collections.abc import Iterable
 from typing import Final
 
-from access import Caller, Keys
+from litestar.types import HTTPScope
+
+from access import Caller, Keys, Proxies, address_of, site
 from core.errors import Forbidden, Unauthenticated
 from routes.exchange import Exchange
 
-OPEN_PATHS: Final = frozenset({"/", "/health", "/ready"})
+OPEN_PATHS: Final = frozenset({"/", "/health", "/ready", "/openapi.json"})
 """GET routes that need no key."""
 OPEN_BELOW: Final = "/files/"
 """Stored pictures need none either: an <img> sends no key, and their names cannot be guessed."""
+
+_FORWARDED_FOR = re.compile(r'for\s*=\s*("[^"]*"|[^;,\s]*)', re.IGNORECASE)
 
 
 def presented_keys(exchange: Exchange) -> list[bytes]:
@@ -27,37 +32,43 @@ def presented_keys(exchange: Exchange) -> list[bytes]:
     return found
 
 
-def admit(exchange: Exchange, keys: Keys, *, metrics_open: bool, allow_anonymous: bool) -> Caller | None:
+def admit(
+    exchange: Exchange, keys: Keys, *, proxies: Proxies, metrics_open: bool, allow_anonymous: bool
+) -> Caller | None:
     """Who calls; None on an open route for a caller who would not be let in elsewhere.
 
-    Raises `Unauthenticated` or `Forbidden`.
+    proxies: whose word about the caller's address is taken. Raises `Unauthenticated` or `Forbidden`.
     """
     path = exchange.path.rstrip("/") or "/"
     is_open = exchange.method == "GET" and (
         path in OPEN_PATHS or path.startswith(OPEN_BELOW) or (metrics_open and path == "/metrics")
     )
     try:
-        return identify(exchange, keys, allow_anonymous=allow_anonymous)
+        return identify(exchange, keys, proxies=proxies, allow_anonymous=allow_anonymous)
     except (Unauthenticated, Forbidden):
         if is_open:
             return None
         raise
 
 
-def identify(exchange: Exchange, keys: Keys, *, allow_anonymous: bool) -> Caller:
+def identify(exchange: Exchange, keys: Keys, *, proxies: Proxies, allow_anonymous: bool) -> Caller:
+    """Raises `Unauthenticated` or `Forbidden`."""
     presented = presented_keys(exchange)
     if caller := keys.identify(presented):
         return caller
     if keys.required:
         if presented:
-            raise Unauthenticated("The API key is not valid. Send one that the gateway's API_KEY lists.")
+            raise Unauthenticated(
+                "The API key is not valid. Send one that the gateway's operator has given out."
+            )
         raise Unauthenticated(
             "An API key is required. Send it as 'Authorization: Bearer KEY', 'x-api-key', 'x-goog-api-key' or '?key='."
         )
-    address = _peer(exchange)
+    peer = _peer(exchange)
+    address = proxies.origin(peer, _lines(exchange, b"x-forwarded-for"))
     if not allow_anonymous:
-        _refuse_strangers(exchange, address)
-    return Caller(name=f"ip:{address}", role="anonymous")
+        _refuse_strangers(exchange, (peer, address))
+    return Caller(name=f"ip:{site(address)}", role="anonymous")
 
 
 def _peer(exchange: Exchange) -> str:
@@ -65,12 +76,30 @@ def _peer(exchange: Exchange) -> str:
     return str(client[0]) if client else "unknown"
 
 
-def _refuse_strangers(exchange: Exchange, address: str) -> None:
+def _lines(exchange: Exchange, name: bytes) -> list[str]:
+    """The header's values, in their order."""
+    return [value.decode("latin-1") for key, value in exchange.scope["headers"] if key == name]
+
+
+def _said_to_come_from(exchange: Exchange) -> list[str]:
+    """Whom a proxy says that it forwards for, whoever it is: enough to refuse somebody, not to let anybody in."""
+    said = [
+        entry
+        for name in (b"x-forwarded-for", b"x-real-ip")
+        for line in _lines(exchange, name)
+        for entry in line.split(",")
+    ]
+    for line in _lines(exchange, b"forwarded"):
+        said += [found.strip('"') for found in _FORWARDED_FOR.findall(line)]
+    return said
+
+
+def _refuse_strangers(exchange: Exchange, addresses: Iterable[str]) -> None:
     """Without a key, only this machine may call. A web page that a browser on this machine shows must not
     reach in either, neither directly (its Origin tells) nor under a name of its own that resolves to
-    loopback (the Host tells)."""
+    loopback (the Host tells); and nobody through a proxy on this machine, trusted or not."""
     remedy = "Set API_KEY and send the key, or set GEMPOOL_ALLOW_ANONYMOUS=true."
-    if not is_loopback_address(address):
+    if not all(is_loopback_address(address) for address in (*addresses, *_said_to_come_from(exchange))):
         raise Forbidden(f"No API key is configured, so only callers on this machine are served. {remedy}")
     host = exchange.headers.get(b"host", b"").decode("latin-1")
     # Only HTTP/1.0 may leave the Host out.
@@ -87,13 +116,22 @@ def _refuse_strangers(exchange: Exchange, address: str) -> None:
         )
 
 
+def heed_proxy(scope: HTTPScope, proxies: Proxies) -> None:
+    """Take the scheme that the caller used from X-Forwarded-Proto, where a trusted proxy says it."""
+    client = scope.get("client")
+    address = address_of(str(client[0])) if client else None
+    if address is not None and proxies.trusts(address):
+        said = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+        # Of several proxies the first was asked by the caller.
+        scheme = said[0].partition(b",")[0].strip().lower().decode("latin-1") if said else ""
+        if scheme in ("http", "https"):
+            scope["scheme"] = scheme
+
+
 def is_loopback_address(text: str) -> bool:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return address.is_loopback or bool(mapped and mapped.is_loopback)
+    """Whether it is an address of this machine, perhaps with a port."""
+    address = address_of(text)
+    return address is not None and address.is_loopback
 
 
 def is_loopback_host(host: str) -> bool:

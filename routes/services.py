@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from access import Keys
+from access import Keys, Limits
 from core.clock import Clock
 from core.metrics import Metrics
 from engine.service import ChatService, CookieService, ResponseStore
@@ -44,7 +44,8 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
     public_url: str = ""
     """Where callers reach the gateway, without a slash at the end; '' goes by each request's own Host."""
     trusted_proxies: tuple[str, ...] = ()
-    """Proxies that stand before the gateway. With any, X-Forwarded-Host names the host of links."""
+    """Proxies whose word is taken: X-Forwarded-For tells the caller's address, X-Forwarded-Proto and, with any such proxy,
+    X-Forwarded-Host begin links."""
     metrics_open: bool = False
     """`/metrics` needs no key."""
     allow_anonymous: bool = False
@@ -57,7 +58,7 @@ class RouteServices(Struct, frozen=True, kw_only=True):
     `started` is wall clock seconds. `health_facts` adds to `/health`; callers without a key see only its
     numbers and yes or no. `cookies`: None leaves the routes under `/api/cookies` out. `files`: the pictures under
     `/files/`; None leaves that route out. `fetch`: None refuses pictures that are named by their web address.
-    `responses`: None refuses `previous_response_id`.
+    `limits`: what callers may ask in a time; None limits nobody. `responses`: None refuses `previous_response_id`.
     """
 
     chat: ChatService
@@ -70,5 +71,6 @@ class RouteServices(Struct, frozen=True, kw_only=True):
     cookies: CookieService | None = None
     files: Local | None = None
     fetch: Fetcher | None = None
+    limits: Limits | None = None
     responses: ResponseStore | None = None
     health_facts: Callable[[], Mapping[str, object]] = no_facts

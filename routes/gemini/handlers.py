@@ -63,7 +63,7 @@ class GeminiHandlers:
         await handler(exchange, name_of(model, self._default_model))
 
     async def models(self, exchange: Exchange) -> None:
-        infos = await self._models.listed()
+        infos = await self._models.listed(exchange.caller)
         await exchange.reply(msgspec.json.encode(wire.ModelList([answers.model_of(info) for info in infos])))
 
     async def model(self, exchange: Exchange, name: str) -> None:
@@ -71,7 +71,7 @@ class GeminiHandlers:
         _, colon, method = name.rpartition(":")
         if colon and method in self._methods:
             raise MethodNotAllowed(f"GET is not supported for {method}. Use POST.", allow="POST")
-        info = await self._models.find(name_of(name, self._default_model))
+        info = await self._models.find(name_of(name, self._default_model), exchange.caller)
         await exchange.reply(msgspec.json.encode(answers.model_of(info)))
 
     async def _generate(self, exchange: Exchange, model: str) -> None:

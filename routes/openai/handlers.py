@@ -89,10 +89,10 @@ class OpenAIHandlers:
         return request, translate.messages_of(request, pictures)
 
     async def models(self, exchange: Exchange) -> None:
-        infos = await self._models.listed()
+        infos = await self._models.listed(exchange.caller)
         data = [ModelOut(id=info.id, created=self._started) for info in infos]
         await exchange.reply(msgspec.json.encode(ModelList(data=data)))
 
     async def model(self, exchange: Exchange, name: str) -> None:
-        info = await self._models.find(name)
+        info = await self._models.find(name, exchange.caller)
         await exchange.reply(msgspec.json.encode(ModelOut(id=info.id, created=self._started)))

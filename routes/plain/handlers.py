@@ -55,7 +55,7 @@ class PlainHandlers:
         return request
 
     async def models(self, exchange: Exchange) -> None:
-        infos = await self._models.listed()
+        infos = await self._models.listed(exchange.caller)
         listed = wire.ModelList(
             models=[wire.ModelOut(info.id, info.name, info.description) for info in infos],
             categories=wire.Categories(

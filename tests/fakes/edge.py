@@ -1,21 +1,23 @@
 """The edge over a fake chat service, served for tests."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import httpx
 from prometheus_client import CollectorRegistry
 
-from access import Keys
+from access import Keys, Limits, NamedKey, Rate
 from core.clock import SystemClock
 from core.metrics import Metrics
+from core.secret import Secret
 from engine.service import CookieService
 from fetch import Fetcher
 from routes import EdgeSettings, RouteServices, create_app
 from storage import Local
 from tests.fakes.server import serving
 from tests.fakes.service import FakeChat
+from tests.support.openapi import ConformingClient
 
 
 class Edge:
@@ -42,11 +44,19 @@ def edge(
     cookies: CookieService | None = None,
     files: Local | None = None,
     fetch: Fetcher | None = None,
+    named: Sequence[NamedKey] = (),
+    limits: tuple[str, Rate, Rate] | None = None,
 ) -> Iterator[Edge]:
+    """limits: the store's URL, and the rates per caller and per caller and model."""
     chat, metrics = FakeChat(), Metrics()
+    limiter = Limits(limits[0], metrics, limits[1], limits[2], timeout=1.0) if limits else None
     services = RouteServices(
         chat=chat,
-        keys=Keys.parse(api_key, admin_key),
+        keys=Keys(
+            [Secret(key) for key in api_key.split(",") if key],
+            Secret(admin_key) if admin_key else None,
+            named,
+        ),
         metrics=metrics,
         clock=SystemClock(),
         version="1.2.3",
@@ -56,6 +66,11 @@ def edge(
         cookies=cookies,
         files=files,
         fetch=fetch,
+        limits=limiter,
     )
-    with serving(create_app(services)) as url, httpx.Client(base_url=url, timeout=10) as client:
+    endings = [limiter.close] if limiter else []
+    with (
+        serving(create_app(services, on_shutdown=endings)) as url,
+        httpx.Client(base_url=url, timeout=10) as client,
+    ):
         yield Edge(url, chat, metrics, client)

@@ -24,7 +24,13 @@ def serving(app: Any) -> Iterator[str]:
     """Serve an ASGI application; yields its `http://127.0.0.1:port`."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, loop="uvloop", http="httptools", access_log=False, log_config=None, timeout_graceful_shutdown=2
+        app,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

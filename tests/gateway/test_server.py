@@ -319,12 +319,9 @@ def test_an_ordinary_large_head_passes(running: Process) -> None:
             assert client.get(running.url, headers={"x-long": "a" * 30_000}).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("trusted", "seen"), [("", "127.0.0.1"), ("127.0.0.1", "203.0.113.9"), ("10.0.0.0/8", "127.0.0.1")]
-)
-def test_the_callers_address_comes_from_trusted_proxies_only(
-    start: Callable[..., Process], trusted: str, seen: str
-) -> None:
-    """X-Forwarded-For is believed where `server.trusted_proxies` lists who says it, and nowhere else."""
+@pytest.mark.parametrize("trusted", ["", "127.0.0.1"])
+def test_the_server_leaves_the_peers_address_alone(start: Callable[..., Process], trusted: str) -> None:
+    """Whom a proxy's headers are believed about is for the edge to decide, which has to see both."""
     process = start(GEMPOOL__SERVER__TRUSTED_PROXIES=trusted)
-    assert httpx.get(process.url, headers={"x-forwarded-for": "203.0.113.9"}).json() == {"client": seen}
+    answer = httpx.get(process.url, headers={"x-forwarded-for": "203.0.113.9"})
+    assert answer.json() == {"client": "127.0.0.1"}

@@ -120,7 +120,75 @@ def test_without_any_key_a_web_page_cannot_reach_in(gate: Edge, headers: dict[st
 @pytest.mark.parametrize(
     "headers",
     [
+        {"x-forwarded-for": "203.0.113.9"},
+        {"x-forwarded-for": "127.0.0.1, 203.0.113.9"},
+        {"x-forwarded-for": "203.0.113.9, 127.0.0.1"},
+        {"x-forwarded-for": "unknown"},
+        {"x-real-ip": "203.0.113.9"},
+        {"forwarded": "for=203.0.113.9;proto=https"},
+        {"forwarded": 'for=127.0.0.1, For="[2001:db8::1]:4711"'},
+        {"forwarded": "for=_hidden"},
+    ],
+)
+@pytest.mark.parametrize("proxies", [(), ("127.0.0.1",)])
+def test_without_any_key_nobody_comes_through_a_proxy_on_this_machine(
+    headers: dict[str, str], proxies: tuple[str, ...]
+) -> None:
+    """Who says that a request comes from elsewhere is believed that much, whether a trusted proxy or not."""
+    with edge(settings=EdgeSettings(trusted_proxies=proxies)) as found:
+        response = found.http.get("/v1/models", headers=headers)
+        assert response.status_code == 403
+        assert "API_KEY" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("proxies", "sent", "caller"),
+    [
+        ((), ["203.0.113.9"], "ip:127.0.0.1"),
+        (("10.0.0.0/8",), ["203.0.113.9"], "ip:127.0.0.1"),
+        (("127.0.0.1",), ["203.0.113.9"], "ip:203.0.113.9"),
+        (("127.0.0.1",), ["1.1.1.1, 203.0.113.9"], "ip:203.0.113.9"),
+        (("127.0.0.1",), ["1.1.1.1", "203.0.113.9"], "ip:203.0.113.9"),
+        (("127.0.0.1", "10.0.0.0/8"), ["203.0.113.9, 10.2.3.4"], "ip:203.0.113.9"),
+        (("127.0.0.1",), ["203.0.113.9, not an address"], "ip:127.0.0.1"),
+        (("127.0.0.1",), ["2001:db8:1:2:3::4"], "ip:2001:db8:1:2::/64"),
+    ],
+)
+def test_the_callers_address_comes_from_trusted_proxies_only(
+    proxies: tuple[str, ...], sent: list[str], caller: str
+) -> None:
+    """X-Forwarded-For is believed where `server.trusted_proxies` lists who says it: the rightmost address that is none
+    of them; all of a site's IPv6 addresses are one caller."""
+    with edge(settings=EdgeSettings(trusted_proxies=proxies, allow_anonymous=True)) as found:
+        headers = [("x-forwarded-for", line) for line in sent]
+        assert found.http.post("/v1/generate", json={"prompt": "hi"}, headers=headers).status_code == 200
+        assert found.chat.asks[-1].caller == caller
+
+
+@pytest.mark.parametrize(
+    ("proxies", "said", "scheme"),
+    [
+        ((), "https", "http"),
+        (("127.0.0.1",), "https", "https"),
+        (("127.0.0.1",), "https, http", "https"),
+        (("127.0.0.1",), "javascript", "http"),
+    ],
+)
+def test_the_scheme_of_links_comes_from_trusted_proxies_only(
+    proxies: tuple[str, ...], said: str, scheme: str
+) -> None:
+    """X-Forwarded-Proto is believed from them, and says http or https."""
+    with edge(settings=EdgeSettings(trusted_proxies=proxies, allow_anonymous=True)) as found:
+        order = {"prompt": "a cat", "response_format": "url"}
+        answer = found.http.post("/v1/images/generations", json=order, headers={"x-forwarded-proto": said})
+        assert answer.json()["data"][0]["url"].startswith(f"{scheme}://127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
         {"host": "localhost:8100"},
+        {"x-forwarded-for": "127.0.0.1, ::1"},
         {"host": "127.0.0.1"},
         {"host": "[::1]:8100"},
         {"host": "app.localhost"},

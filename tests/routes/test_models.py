@@ -50,4 +50,4 @@ async def test_a_model_says_how_large_its_pictures_are() -> None:
     assert (await models.known("gemini-2.5-pro")).pixels == 1024
     assert (await models.known("gpt-9")).pixels == 1024
     with pytest.raises(UnknownModel):
-        await models.find("gpt-9")
+        await models.find("gpt-9", None)
