@@ -105,6 +105,13 @@ class Metrics:
             ["outcome"],
             registry=r,
         )
+        self.conversations = Counter(
+            "gempool_conversations",
+            "Answers of sticky conversations: in a chat that was new (`begun`), in the chat that they stood in"
+            " (`continued`), or in a new one with the whole history, since that one could not be gone on in (`replayed`).",
+            ["course"],
+            registry=r,
+        )
         self.picture_downloads = Counter(
             "gempool_picture_downloads",
             "Pictures taken from accounts: in the size that the model made (`full`), or as the web app's scaled copy"

@@ -2,14 +2,18 @@
 
 from collections.abc import Collection, Sequence
 
+import structlog
+
 from core.chat import Ask
 from core.clock import Clock
-from core.errors import PoolBusy, UpstreamError, UpstreamUnstable
-from engine.attempt import Attempt
+from core.errors import PlaceLost, PoolBusy, UpstreamError, UpstreamUnstable
+from engine.attempt import Attempt, Staying
 from engine.prompt import Flat
 from engine.settings import EngineSettings
 from pool import Lease, Pool
 from pool.upstream import Bounds
+
+log = structlog.get_logger("gempool.engine")
 
 ENOUGH = 0.05
 """Seconds of the deadline below which no further attempt is begun."""
@@ -55,9 +59,40 @@ class Asking:
         """Seconds to wait for an account where one can do without: as long as a text waits, or half of what is left."""
         return min(self._settings.queue_timeout, (deadline - self._now()) / 2)
 
-    def attempt(self, ask: Ask, flat: Flat, lease: Lease, deadline: float) -> Attempt:
+    async def lease_to_stay(self, ask: Ask, staying: Staying, deadline: float) -> Lease | None:
+        """The account that the conversation stands on, waited for a moment where it is busy; None where it is not well, or
+        busy for longer. Raises what concerns no account."""
+        before = self._now()
+        patience = max(0.0, min(self._settings.patience, self.patience(deadline)))
+        try:
+            lease = await self._pool.lease(
+                (staying.lane,), deadline=deadline, patience=patience, only=staying.place.account
+            )
+        except PoolBusy:
+            return None
+        finally:
+            ask.trace.waited += self._now() - before
+        ask.trace.attempts += 1
+        return lease
+
+    def lost(self, ask: Ask, error: PlaceLost) -> None:
+        log.info("a conversation is told anew", request_id=ask.request_id, why=error.detail)
+
+    def attempt(
+        self,
+        ask: Ask,
+        flat: Flat,
+        lease: Lease,
+        deadline: float,
+        *,
+        keep: bool = False,
+        staying: Staying | None = None,
+    ) -> Attempt:
+        """keep, staying: see `Attempt`; another account than the place's begins a new chat."""
         bounds = self._bounds(ask, deadline - self._now())
-        return Attempt(ask, flat, lease, bounds, self._now, self._settings.forget)
+        if staying is not None and (lease.account, lease.lane) != (staying.place.account, staying.lane):
+            staying = None
+        return Attempt(ask, flat, lease, bounds, self._now, self._settings.forget, keep, staying)
 
     def begun(self, attempt: Attempt) -> None:
         self._running.add(attempt)

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from core.chat import Ask, Delta, Finish, Picture, Usage
+from core.chat import Ask, Delta, Finish, Picture, Place, Usage
 from core.errors import ShuttingDown, UpstreamUnstable
 from core.pictures import measure
 from core.tokens import estimate
@@ -16,15 +17,32 @@ from pool import Lease
 from pool.upstream import Bounds, Done, Prompt
 
 
+class Staying(Struct, frozen=True):
+    """A known chat, the model that it stands under, and what is new in it."""
+
+    place: Place
+    lane: str
+    flat: Flat
+
+
 class Attempt:
     """`run` hands out the text; what else the answer holds stands here once `run` has ended.
 
     begun: the caller has seen content, so that nothing can be tried elsewhere. held: nobody reads the answer as it
     grows, so that it is handed out when it is whole. pictures: as they were downloaded, each proved to be one.
+    flat: the whole conversation. keep: in a chat that stays on the account. staying: it goes on in one that does.
     """
 
     def __init__(
-        self, ask: Ask, flat: Flat, lease: Lease, bounds: Bounds, monotonic: Callable[[], float], forget: bool
+        self,
+        ask: Ask,
+        flat: Flat,
+        lease: Lease,
+        bounds: Bounds,
+        monotonic: Callable[[], float],
+        forget: bool,
+        keep: bool = False,
+        staying: Staying | None = None,
     ) -> None:
         self.ask = ask
         self.flat = flat
@@ -35,6 +53,9 @@ class Attempt:
         self.rewritten = False
         self.settled = False
         self.pictures: list[Picture] = []
+        self.keep = keep
+        self.staying = staying
+        self._done = Done()
         self._forget = forget
         self._monotonic = monotonic
         self._texts: list[str] = []
@@ -77,14 +98,15 @@ class Attempt:
                         self.begun = True
                         yield event
                 elif isinstance(event, Done):
+                    self._done = event
                     break
                 else:
                     self.pictures.append(_proved(event))
         finally:
             await events.aclose()
-        self.rewritten = event.rewritten
+        self.rewritten = self._done.rewritten
         if ask.picture is not None and not self.pictures:
-            raise without_pictures("".join(texts), event.web_pictures)
+            raise without_pictures("".join(texts), self._done.web_pictures)
         if not self.pictures and not texts:
             raise UpstreamUnstable("the answer has no content", kind="empty")
 
@@ -98,12 +120,28 @@ class Attempt:
         usage = Usage(
             estimate(self.flat.text), estimate("".join(self._texts)), estimate("".join(self._thoughts))
         )
-        return Finish(usage, self.lease.lane, self.ask.trace.attempts)
+        return Finish(usage, self.lease.lane, self.ask.trace.attempts, place=self._place())
+
+    def _place(self) -> Place | None:
+        """Where a further message can go on: nowhere where the caller has read other words than stand there."""
+        done = self._done
+        if not self.keep or not (done.cid and done.rid and done.rcid) or (self.rewritten and not self.held):
+            return None
+        return Place(self.lease.account, done.cid, done.rid, done.rcid, done.context)
 
     def _prompt(self) -> Prompt:
         ask, flat, model = self.ask, self.flat, self.lease.model
         if ask.picture is None:
-            return Prompt(flat.text, flat.files, model=model, thinking=ask.thinking, stream=ask.stream)
+            sent, place = (flat, None) if self.staying is None else (self.staying.flat, self.staying.place)
+            return Prompt(
+                sent.text,
+                sent.files,
+                model=model,
+                thinking=ask.thinking,
+                temporary=not self.keep,
+                place=place,
+                stream=ask.stream,
+            )
         return Prompt(
             flat.text,
             flat.files,

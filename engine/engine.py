@@ -13,6 +13,8 @@ from core.errors import (
     CallerError,
     DeadlineExceeded,
     GatewayError,
+    InvalidRequest,
+    PlaceLost,
     PoolBusy,
     PromptRefused,
     UpstreamError,
@@ -22,7 +24,8 @@ from core.metrics import Metrics
 from core.tasks import Tasks
 from engine.accounting import TOO_MUCH, Accounting
 from engine.asking import ENOUGH, Asking
-from engine.attempt import Attempt
+from engine.attempt import Attempt, Staying
+from engine.conversing import TEMPORARY, Conversations, Thread
 from engine.images import OnlyWebPictures, picture_prompt
 from engine.originals import Originals
 from engine.prompt import flatten
@@ -31,7 +34,7 @@ from engine.service import Status
 from engine.settings import EngineSettings
 from engine.studio import Studio
 from engine.waits import busy
-from pool import AllTried, Pool, PoolStatus
+from pool import AllTried, Lease, Pool, PoolStatus
 
 _PAUSE = 0.1
 """Seconds before the accounts that failed are asked again, doubled with every round."""
@@ -50,7 +53,8 @@ _BROKEN_OFF = (
 class Engine:
     """Implements `engine.service.ChatService` over the pool.
 
-    studio: finishes pictures; None hands them out as they were downloaded.
+    studio: finishes pictures; None hands them out as they were downloaded. conversations: knows them again; None asks
+    everything in temporary chats.
     """
 
     def __init__(
@@ -60,12 +64,14 @@ class Engine:
         metrics: Metrics,
         clock: Clock,
         studio: Studio | None = None,
+        conversations: Conversations | None = None,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._settings = settings
         self._metrics = metrics
         self._studio = studio
+        self._conversations = conversations
         self._resting = Resting(clock)
         self._tasks = Tasks("engine")
         self._accounting = Accounting(metrics, self._tasks, self._resting, settings.usage_limit)
@@ -74,7 +80,11 @@ class Engine:
         self._looking: asyncio.Task[PoolStatus] | None = None
 
     def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
-        return self._stream(ask) if ask.picture is None else self._counted(ask)
+        if ask.picture is not None:
+            return self._counted(ask)
+        if self._conversations is not None and self._conversations.sticky(ask):
+            return self._conversations.stream(ask, self._stream)
+        return self._stream(ask)
 
     async def _counted(self, ask: Ask) -> AsyncGenerator[Event, None]:
         events = self._stream(ask)
@@ -87,11 +97,13 @@ class Engine:
         finally:
             await events.aclose()
 
-    async def _stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
+    async def _stream(self, ask: Ask, thread: Thread = TEMPORARY) -> AsyncGenerator[Event, None]:
         now, wish = self._clock.monotonic, ask.picture
         deadline = now() + self._settings.deadline
         flat = flatten(ask.messages) if wish is None else picture_prompt(ask.messages, wish)
         lanes = await self._pool.lanes_for(ask.model)
+        staying = _staying(ask, thread) if thread.lane in lanes else None
+        own_first = staying is not None
         tried: set[str] = set()
         reasons: set[str] = set()
         left, rounds, from_web = self._settings.attempts, 0, 0
@@ -99,13 +111,18 @@ class Engine:
         last: UpstreamError | None = None
         while True:
             before = now()
+            lease: Lease | None = None
+            if staying is not None and own_first:
+                own_first = False
+                lease = await self._asking.lease_to_stay(ask, staying, deadline)
             resting = avoided = NOBODY
             if wish is not None:
                 resting, avoided = self._resting.accounts(lanes), self._originals.avoided(lanes)
             try:
-                lease = await self._asking.lease(
-                    ask, lanes, resting.union(tried), deadline, patience, avoided
-                )
+                if lease is None:
+                    lease = await self._asking.lease(
+                        ask, lanes, resting.union(tried), deadline, patience, avoided
+                    )
             except AllTried as error:
                 if resting and tried <= resting:
                     raise self._no_pictures(ask, lanes, last) from last
@@ -125,7 +142,7 @@ class Engine:
                 raise busy(error, ask.model, error.reason, self._clock.now()) from last
             finally:
                 patience -= now() - before
-            attempt = self._asking.attempt(ask, flat, lease, deadline)
+            attempt = self._asking.attempt(ask, flat, lease, deadline, keep=thread.keep, staying=staying)
             events = attempt.run()
             self._asking.begun(attempt)
             try:
@@ -157,6 +174,12 @@ class Engine:
                 await events.aclose()
                 if not attempt.settled:
                     self._accounting.settle(attempt, None, cancelled=True)
+            if attempt.staying is not None:
+                staying = None  # the prompt may stand in that chat by now, so it is told anew in another
+            if isinstance(last, PlaceLost):
+                self._asking.lost(ask, last)
+                last = None
+                continue
             tried.add(lease.account)
             reasons.add(last.reason)
             left -= not _leaves_rotation(last)
@@ -269,6 +292,16 @@ class Engine:
             (reason,) = reasons if len(reasons) == 1 else ("",)
             return busy(error, ask.model, reason, self._clock.now())
         return UpstreamFailed(retry_after=max(error.retry_after or 0.0, _RETRY_AFTER))
+
+
+def _staying(ask: Ask, thread: Thread) -> Staying | None:
+    """What is new in the conversation's chat; None where it has none, or where nothing is new."""
+    if thread.place is None:
+        return None
+    try:
+        return Staying(thread.place, thread.lane, flatten(ask.messages[thread.seen :]))
+    except InvalidRequest:
+        return None
 
 
 def _leaves_rotation(error: UpstreamError) -> bool:

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from core.chat import ConversationMode
+
 
 class EngineSettings(Struct, frozen=True):
     """All in seconds but `attempts`: how many failures of accounts that stay in rotation one request may
@@ -13,6 +15,7 @@ class EngineSettings(Struct, frozen=True):
     picture_timeout: bounds the wait for the first content of a picture's answer, and every silence after it.
     usage_limit: how long an account is asked for no picture once it has said that it makes no more.
     forget: chats that pictures were made in are deleted afterwards.
+    patience: how long a follow-up waits for its own account while that one is busy; then the whole history is asked elsewhere.
     """
 
     deadline: float = 300.0
@@ -24,3 +27,17 @@ class EngineSettings(Struct, frozen=True):
     picture_timeout: float = 180.0
     usage_limit: float = 3600.0
     forget: bool = True
+    patience: float = 3.0
+
+
+class ConversationSettings(Struct, frozen=True):
+    """How conversations go on. Times in seconds.
+
+    mode: where a request does not say. keep: how long a conversation is known after it was last used.
+    max_bytes: one turn of a response that is kept for `previous_response_id`. max_turns: the longest such conversation.
+    """
+
+    mode: ConversationMode = "temporary"
+    keep: float = 86400.0
+    max_bytes: int = 8 * 1024 * 1024
+    max_turns: int = 200

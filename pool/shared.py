@@ -61,8 +61,14 @@ class Shared:
     async def put(self, key: str, value: str, ttl: float | None = None) -> None:
         await self._call("SET", self._prefix + key, value, *(() if ttl is None else ("PX", _ms(ttl))))
 
-    async def get(self, key: str) -> str | None:
-        found = await self._call("GET", self._prefix + key)
+    async def get(self, key: str, refresh: float | None = None) -> str | None:
+        """refresh: the value lives that long from now on."""
+        how = (
+            ("GET", self._prefix + key)
+            if refresh is None
+            else ("GETEX", self._prefix + key, "PX", _ms(refresh))
+        )
+        found = await self._call(*how)
         return None if found is None else str(found)
 
     async def swap(self, key: str, old: str | None, new: str, ttl: float | None = None) -> bool:
