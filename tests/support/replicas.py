@@ -12,7 +12,9 @@ from core.clock import SystemClock
 from core.metrics import Metrics
 from core.secret import Secret
 from engine import Engine, EngineSettings
-from pool import AccountConfig, Policy, Pool, PoolSettings, PublicModel, Store
+from engine.conversing import Conversations
+from engine.settings import ConversationSettings
+from pool import AccountConfig, Policy, Pool, PoolSettings, PublicModel, Shared, Store
 from pool.gemini_web import GeminiWebSessions
 from simulator import Simulator
 
@@ -45,7 +47,7 @@ class Replicas:
     def __init__(self, url: str, directory: Path) -> None:
         self._url = url
         self._directory = directory
-        self._running: list[tuple[Replica, Store, GeminiWebSessions]] = []
+        self._running: list[tuple[Replica, Store, GeminiWebSessions, Shared]] = []
 
     async def start(
         self,
@@ -55,6 +57,7 @@ class Replicas:
         settings: EngineSettings = SETTINGS,
         pool: PoolSettings = POOL,
         policy: Policy = POLICY,
+        conversations: ConversationSettings | None = None,
         ready: bool = True,
     ) -> Replica:
         metrics = Metrics()
@@ -67,17 +70,21 @@ class Replicas:
             store, sessions, configs, TABLE, structs.replace(pool, policy=policy), metrics, SystemClock()
         )
         await members.start()
-        replica = Replica(Engine(members, settings, metrics, SystemClock()), members, metrics)
-        self._running.append((replica, store, sessions))
+        shared = Shared(self._url)
+        kept = Conversations(shared, conversations or ConversationSettings(), metrics)
+        engine = Engine(members, settings, metrics, SystemClock(), conversations=kept)
+        replica = Replica(engine, members, metrics)
+        self._running.append((replica, store, sessions, shared))
         if ready:
             await all_open(replica, len(configs))
         return replica
 
     async def stop(self) -> None:
-        for replica, store, sessions in reversed(self._running):
+        for replica, store, sessions, shared in reversed(self._running):
             await replica.engine.close()
             await replica.pool.close()
             await sessions.close()
+            await shared.close()
             await store.close()
 
 
