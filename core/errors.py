@@ -4,7 +4,8 @@ caller sees and whether another account may be tried; routes only render it in t
     GatewayError
     ├── CallerError                 the caller's mistake: 4xx, never tried again
     │   ├── InvalidRequest          400
-    │   │   └── PromptRefused       400, the model's own refusal; a repeat cannot help
+    │   │   ├── PromptRefused       400, the model's own refusal; a repeat cannot help
+    │   │   └── PreviousResponseNotFound  400, a response to go on with that is not kept (any more)
     │   ├── Unauthenticated         401
     │   ├── Forbidden               403
     │   ├── NotFound                404
@@ -90,6 +91,12 @@ class PromptRefused(InvalidRequest):
 
     code = "content_filter"
     retryable = False
+
+
+class PreviousResponseNotFound(InvalidRequest):
+    """The response that a caller wants to go on with never was kept, has expired, or is another caller's."""
+
+    code = "previous_response_not_found"
 
 
 class Unauthenticated(CallerError):

@@ -6,7 +6,7 @@ length beforehand and is handed out in pieces, between which other requests get 
 
 import binascii
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -27,6 +27,11 @@ class Inline:
     @classmethod
     def data_url(cls, data: bytes, mime: str) -> "Inline":
         return cls(data, f"data:{mime};base64,")
+
+    @classmethod
+    def text(cls, text: str) -> "Inline":
+        """No picture but a link to one, where a string may be either."""
+        return cls(b"", text)
 
     def __len__(self) -> int:
         """Of the base64 alone."""
@@ -66,6 +71,11 @@ class Pieces:
 
     def joined(self) -> bytes:
         return b"".join(self)
+
+    @classmethod
+    def chained(cls, pieces: Iterable["Pieces"]) -> "Pieces":
+        """One after the other."""
+        return cls([part for piece in pieces for part in piece._parts])
 
 
 def encoded(value: Any) -> Pieces:

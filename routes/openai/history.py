@@ -6,15 +6,16 @@ clients most keep the text alone, so a picture that is to be changed in the next
 
 import re
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from core.chat import Blob, Remote
+from msgspec.structs import replace
+
+from core.chat import Blob, Message, Part, Remote, Text
 from core.errors import CallerError
 from routes import media
 from routes.bounds import Tally
-from routes.openai.wire import ChatMessage
 from routes.remote import kept
 from storage import valid
 
@@ -30,7 +31,29 @@ _LINK = re.compile(r"!\[[^\[\]\n]{0,200}\]\([^\s()<>]{0,500}/files/([^\s()<>/]{1
 _BEFORE = 210
 
 
-def pictures_of(messages: list[ChatMessage], tally: Tally) -> dict[int, tuple[Blob | Remote, ...]]:
+class Worded(Protocol):
+    """A part of a message, in either of OpenAI's spellings."""
+
+    type: str
+    text: str | None
+
+
+P = TypeVar("P", bound=Worded)
+
+
+class Turn(Protocol[P]):
+    """A message, in either of OpenAI's spellings."""
+
+    content: str | list[P] | None
+    images: Any
+
+    @property
+    def role(self) -> str | None: ...
+
+
+def pictures_of(
+    messages: Sequence[Turn[P]], tally: Tally, field: str = "messages"
+) -> dict[int, tuple[Blob | Remote, ...]]:
     """The pictures of the last assistant message that has any besides its parts, by its place.
 
     Takes data URLs out of the texts of all assistant messages first, so that no base64 is read as text. What is no
@@ -41,7 +64,7 @@ def pictures_of(messages: list[ChatMessage], tally: Tally) -> dict[int, tuple[Bl
         message = messages[i]
         if message.role != "assistant":
             continue
-        at = f"messages[{i}]"
+        at = f"{field}[{i}]"
         urls = _rewritten(message, _without_data)
         names = _rewritten(message, _without_links)
         if found or _has_parts(message):
@@ -61,8 +84,29 @@ def pictures_of(messages: list[ChatMessage], tally: Tally) -> dict[int, tuple[Bl
     return found
 
 
-def _has_parts(message: ChatMessage) -> bool:
-    return isinstance(message.content, list) and any(part.type == "image_url" for part in message.content)
+def recalled(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """A conversation that was kept, with the pictures of its last answer that links to any."""
+    out = list(messages)
+    taken = False
+    for i in reversed(range(len(out))):
+        if out[i].role != "assistant":
+            continue
+        names: list[str] = []
+        parts: list[Part] = [
+            Text(_without_links(part.text, names)) if isinstance(part, Text) else part
+            for part in out[i].parts
+        ]
+        if names and not taken:
+            taken = True
+            parts += [kept(name, "previous_response_id") for name in dict.fromkeys(names)]
+        out[i] = replace(out[i], parts=tuple(parts))
+    return tuple(out)
+
+
+def _has_parts(message: Turn[P]) -> bool:
+    return isinstance(message.content, list) and any(
+        part.type in ("image_url", "input_image") for part in message.content
+    )
 
 
 def _listed(images: Any) -> list[Any]:
@@ -84,7 +128,7 @@ def _picture(url: str, at: str) -> Blob | None:
     return None
 
 
-def _rewritten(message: ChatMessage, rewrite: Callable[[str, list[str]], str]) -> list[str]:
+def _rewritten(message: Turn[P], rewrite: Callable[[str, list[str]], str]) -> list[str]:
     """What `rewrite` takes out of the message's texts."""
     found: list[str] = []
     if isinstance(message.content, str):

@@ -1,45 +1,30 @@
-"""OpenAI's wire format to what the engine is asked, and the engine's answers back. Pure."""
+"""OpenAI's chat completions to what the engine is asked. Pure."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from core.chat import (
-    Answer,
     Blob,
-    FinishReason,
     Message,
     ModelInfo,
     Part,
-    Picture,
     PictureWish,
     Remote,
     Role,
+    Shape,
     Text,
+    Toolbox,
     ToolCall,
-    Usage,
 )
 from core.errors import InvalidRequest
-from routes import markdown, media, wishes
+from routes import media, wishes
 from routes.bounds import Tally
-from routes.inline import Inline
-from routes.openai.wire import (
-    AssistantMessage,
-    ChatMessage,
-    ChatRequest,
-    Choice,
-    CompletionDetails,
-    ContentPart,
-    FunctionCall,
-    FunctionOut,
-    ImageConfig,
-    ImageOut,
-    ImageUrlOut,
-    ToolCallChunk,
-    ToolCallOut,
-    UsageOut,
-)
+from routes.openai import tools
+from routes.openai.tools import Offered
+from routes.openai.wire import ChatMessage, ChatRequest, ContentPart, FunctionCall, ImageConfig
 from routes.remote import is_remote
 
 T = TypeVar("T")
@@ -65,39 +50,22 @@ def choices_of(request: ChatRequest) -> int:
     return n
 
 
-def thinking_of(request: ChatRequest) -> bool:
-    """Whether `reasoning_effort` asks for extended thinking; words that are not known do not."""
-    return request.reasoning_effort in _LONG_THOUGHT
+def thinks_long(effort: str | None) -> bool:
+    """Whether an effort asks for extended thinking; words that are not known do not."""
+    return effort in _LONG_THOUGHT
 
 
 def refuse_what_cannot_be_kept(request: ChatRequest) -> None:
-    """Refuse what would promise a shape of answer that nothing here makes sure of."""
-    if _forces(request.tool_choice):
-        raise InvalidRequest(
-            "'tool_choice' cannot force a call here. Leave it out, or send 'auto' or 'none'.",
-            param="tool_choice",
-        )
-    if _forces(request.function_call):
-        raise InvalidRequest(
-            "'function_call' cannot force a call here. Leave it out, or send 'auto' or 'none'.",
-            param="function_call",
-        )
-    if request.response_format is not None and request.response_format.type != "text":
-        raise InvalidRequest(
-            f"'response_format' of type '{request.response_format.type}' is not supported. Leave it out and ask"
-            " for JSON in the prompt.",
-            param="response_format",
-        )
-
+    """Refuse what would promise an answer that nothing here makes sure of."""
     if other := [kind for kind in request.modalities or () if kind.lower() not in ("text", "image")]:
         raise InvalidRequest(
             f"'modalities' asks for {other[0][:20]}, which is not supported. Ask for text, image or both.",
             param="modalities",
         )
-    for field in ("previous_response_id", "previous_interaction_id", "conversation"):
+    for field in ("previous_response_id", "previous_interaction_id"):
         if getattr(request, field):
             raise InvalidRequest(
-                f"'{field}' is not supported: nothing is stored here. Send the whole history in 'messages'.",
+                f"'{field}' is not supported here. Send the whole history in 'messages', or use /v1/responses.",
                 param=field,
             )
 
@@ -114,11 +82,42 @@ def picture_of(request: ChatRequest, model: ModelInfo) -> PictureWish | None:
     return PictureWish(aspect=aspect, pixels=pixels or model.pixels, link=True)
 
 
-def _forces(choice: str | dict[str, Any] | None) -> bool:
-    if isinstance(choice, dict):
-        allowed = choice.get("allowed_tools")
-        choice = allowed.get("mode") if isinstance(allowed, dict) else choice.get("type", "function")
-    return choice not in (None, "auto", "none")
+def toolbox_of(request: ChatRequest, tally: Tally) -> Toolbox | None:
+    """The functions on offer, of `tools` and of the older `functions`. Raises errors that name the field."""
+    offered: list[Offered] = []
+    for i, tool in enumerate(request.tools or ()):
+        at = f"tools[{i}]"
+        if tool.type != "function":
+            raise tools.unsupported(tool.type, at)
+        function = present(tool.function, f"{at}.function")
+        offered.append(Offered(function.name, function.description, function.parameters, f"{at}.function"))
+    for i, function in enumerate(request.functions or ()):
+        offered.append(Offered(function.name, function.description, function.parameters, f"functions[{i}]"))
+    choice = tools.choice_of(request.tool_choice)
+    if request.tool_choice is None:
+        choice = tools.legacy_choice_of(request.function_call)
+    legacy = is_legacy(request)
+    return tools.toolbox_of(
+        offered,
+        choice,
+        parallel=request.parallel_tool_calls is not False and not legacy,
+        tally=tally,
+        field="functions" if legacy else "tools",
+    )
+
+
+def is_legacy(request: ChatRequest) -> bool:
+    """Whether the caller knows calls only as they were before there were tools: one, in `function_call`."""
+    return bool(request.functions) and not request.tools
+
+
+def shape_of(request: ChatRequest, tally: Tally) -> Shape | None:
+    """The JSON that the answer must be. Raises errors that name the field."""
+    wanted = request.response_format
+    if wanted is None:
+        return None
+    at = "response_format"
+    return tools.shape_of(wanted.type, wanted.json_schema, field=at, at=f"{at}.json_schema", tally=tally)
 
 
 def messages_of(request: ChatRequest, pictures: Mapping[int, tuple[Part, ...]] = {}) -> tuple[Message, ...]:
@@ -133,7 +132,19 @@ def messages_of(request: ChatRequest, pictures: Mapping[int, tuple[Part, ...]] =
         raise InvalidRequest(
             "'messages' has no content. Write something in at least one message.", param="messages"
         )
-    return messages
+    return named(messages)
+
+
+def named(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The messages, with each result of a call under the name of the function, where the history has the call."""
+    names: dict[str | None, str] = {}
+    out: list[Message] = []
+    for message in messages:
+        names |= {call.id: call.name for call in message.tool_calls if call.id}
+        unnamed = message.role == "tool" and message.name is None
+        name = names.get(message.tool_call_id) if unnamed else None
+        out.append(replace(message, name=name) if name else message)
+    return tuple(out)
 
 
 def check_bounds(request: ChatRequest, tally: Tally) -> None:
@@ -203,14 +214,14 @@ def _parts(content: str | list[ContentPart] | None, at: str) -> tuple[Part, ...]
 def _part(part: ContentPart, at: str) -> Part:
     match part.type:
         case "text":
-            return Text(_present(part.text, f"{at}.text"))
+            return Text(present(part.text, f"{at}.text"))
         case "refusal":
-            return Text(_present(part.refusal, f"{at}.refusal"))
+            return Text(present(part.refusal, f"{at}.refusal"))
         case "image_url":
             image = part.image_url
             if isinstance(image, str):
-                return _picture(image, f"{at}.image_url")
-            return _picture(_present(image, f"{at}.image_url").url, f"{at}.image_url.url")
+                return picture_at(image, f"{at}.image_url")
+            return picture_at(present(image, f"{at}.image_url").url, f"{at}.image_url.url")
         case "file":
             return _file(part, at)
         case "input_audio":
@@ -220,13 +231,15 @@ def _part(part: ContentPart, at: str) -> Part:
     )
 
 
-def _present(value: T | None, at: str) -> T:
+def present(value: T | None, at: str) -> T:
+    """The value. Raises `InvalidRequest` where there is none."""
     if value is None:
         raise InvalidRequest(f"'{at}' is missing. Add it, or another 'type'.", param=at)
     return value
 
 
-def _picture(url: str, at: str) -> Blob | Remote:
+def picture_at(url: str, at: str) -> Blob | Remote:
+    """A picture by its data URL or web address. Raises `InvalidRequest`."""
     if media.is_data_url(url):
         blob = media.from_data_url(url, at)
         if not blob.mime.startswith("image/"):
@@ -240,7 +253,7 @@ def _picture(url: str, at: str) -> Blob | Remote:
 
 
 def _file(part: ContentPart, at: str) -> Blob:
-    file = _present(part.file, f"{at}.file")
+    file = present(part.file, f"{at}.file")
     if file.file_data is None:
         if file.file_id is not None:
             field = f"{at}.file.file_id"
@@ -255,44 +268,3 @@ def _file(part: ContentPart, at: str) -> Blob:
     if media.is_data_url(file.file_data):
         return media.from_data_url(file.file_data, field, file.filename)
     raise InvalidRequest(f"'{field}' must be a data URL (data:application/pdf;base64,...).", param=field)
-
-
-def usage_of(usages: list[Usage]) -> UsageOut:
-    """The sum over all choices. OpenAI counts thoughts as part of the completion."""
-    prompt = sum(usage.prompt for usage in usages)
-    thoughts = sum(usage.thoughts for usage in usages)
-    completion = sum(usage.completion for usage in usages) + thoughts
-    return UsageOut(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        total_tokens=prompt + completion,
-        completion_tokens_details=CompletionDetails(reasoning_tokens=thoughts),
-    )
-
-
-def choice_of(index: int, answer: Answer, absolute: Callable[[str], str]) -> Choice:
-    content = markdown.with_pictures(answer.text, answer.pictures, absolute)
-    message = AssistantMessage(content=content)
-    if answer.thoughts:
-        message.reasoning_content = answer.thoughts
-    if images := [image_of(picture) for picture in answer.pictures]:
-        message.images = images
-    if answer.calls:
-        message.tool_calls = [
-            ToolCallOut(call.id, FunctionOut(call.arguments, call.name)) for call in answer.calls
-        ]
-    return Choice(index=index, message=message, finish_reason=finish_of(answer.finish.reason))
-
-
-def call_chunk(index: int, call: ToolCall) -> ToolCallChunk:
-    """A whole call in one chunk of a stream; `index` is its place among the answer's calls."""
-    return ToolCallChunk(index, FunctionOut(call.arguments, call.name), id=call.id, type="function")
-
-
-def finish_of(reason: FinishReason) -> str:
-    """A refusal stands in a field of its own, and ends as any answer."""
-    return FinishReason.STOP.value if reason is FinishReason.REFUSAL else reason.value
-
-
-def image_of(picture: Picture) -> ImageOut:
-    return ImageOut(image_url=ImageUrlOut(url=Inline.data_url(picture.data, picture.mime)))

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from routes.inline import Inline
+from routes.openai.tools import Format
 
 
 class ImageUrl(Struct):
@@ -35,6 +36,19 @@ class ToolCallIn(Struct):
     id: str | None = None
 
 
+class FunctionIn(Struct):
+    """A function on offer. `strict` is not read: arguments keep their schema in any case."""
+
+    name: str
+    description: str | None = None
+    parameters: Any = None
+
+
+class ToolIn(Struct):
+    type: str = "function"
+    function: FunctionIn | None = None
+
+
 class ChatMessage(Struct):
     role: str
     content: str | list[ContentPart] | None = None
@@ -52,6 +66,7 @@ class StreamOptions(Struct):
 
 class ResponseFormat(Struct):
     type: str = "text"
+    json_schema: Format | None = None
 
 
 class ImageConfig(Struct):
@@ -70,14 +85,17 @@ class ChatRequest(Struct):
     stream_options: StreamOptions | None = None
     n: int | None = None
     reasoning_effort: str | None = None
+    tools: list[ToolIn] | None = None
     tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[FunctionIn] | None = None
     function_call: str | dict[str, Any] | None = None
     response_format: ResponseFormat | None = None
     modalities: list[str] | None = None
     image_config: ImageConfig | None = None
     previous_response_id: str | None = None
     previous_interaction_id: str | None = None
-    conversation: str | dict[str, Any] | None = None
+    conversation: Any = None
 
 
 class ImageUrlOut(Struct):
@@ -112,6 +130,8 @@ class ToolCallChunk(Struct):
 class AssistantMessage(Struct):
     content: str | None
     tool_calls: list[ToolCallOut] | UnsetType = UNSET
+    function_call: FunctionOut | UnsetType = UNSET
+    """Of a caller who offered `functions`, as it was before there were tools."""
     reasoning_content: str | UnsetType = UNSET
     images: list[ImageOut] | UnsetType = UNSET
     role: Literal["assistant"] = "assistant"
@@ -147,10 +167,11 @@ class Completion(Struct):
 
 class ChunkDelta(Struct):
     role: str | UnsetType = UNSET
-    content: str | UnsetType = UNSET
+    content: str | UnsetType | None = UNSET
     reasoning_content: str | UnsetType = UNSET
     images: list[ImageOut] | UnsetType = UNSET
     tool_calls: list[ToolCallChunk] | UnsetType = UNSET
+    function_call: FunctionOut | UnsetType = UNSET
     refusal: str | UnsetType = UNSET
 
 

@@ -25,6 +25,7 @@ NAME = "gemini-pool-gateway"
 NO_STORE = (b"cache-control", b"no-store")
 ENDPOINTS = (
     "POST /v1/chat/completions",
+    "POST /v1/responses",
     "GET /v1/models",
     "GET /v1/models/{id}",
     "POST /v1/images/generations",

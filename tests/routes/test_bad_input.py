@@ -112,11 +112,7 @@ def image(url: Any) -> dict[str, Any]:
         ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage", "expected bool"),
         ({"model": ""}, "model", "Name a model"),
         ({"model": 5}, "model", "expected str"),
-        ({"tool_choice": "required"}, "tool_choice", "Leave it out"),
-        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice", "Leave it out"),
-        ({"function_call": {"name": "f"}}, "function_call", "Leave it out"),
-        ({"response_format": {"type": "json_object"}}, "response_format", "Leave it out"),
-        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format", "Leave it out"),
+        ({"previous_response_id": "resp_1"}, "previous_response_id", "/v1/responses"),
     ],
 )
 def test_a_wrong_chat_field_is_named_with_the_remedy(gate: Edge, body: Any, param: str, remedy: str) -> None:

@@ -1,0 +1,128 @@
+"""What callers go on with without sending it again: earlier responses, and single items of them by their id.
+
+A response's items have its own key in their ids, so that an item is found in the conversation that ends with its response.
+"""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from core.chat import Message, Text
+from core.errors import GatewayError, InvalidRequest, PreviousResponseNotFound
+from engine.service import ResponseStore
+from routes.openai import history
+from routes.presence import all_of
+
+log = structlog.get_logger("gempool.routes")
+
+SAVE_WITHIN = 2.0
+"""Seconds that an answer waits to be kept at its end; a store that hangs costs no more."""
+AT_ONCE = 4
+"""Conversations of one request that are looked up side by side."""
+_ITEM = re.compile(r"(msg|fc|ig)_([0-9a-f]{32})_([0-9]{1,4})", re.ASCII)
+
+
+def response_id(key: str) -> str:
+    return f"resp_{key}"
+
+
+def item_id(kind: str, key: str, n: int) -> str:
+    """kind: msg, fc, rs or ig. n: which one of its kind in the response."""
+    return f"{kind}_{key}_{n}"
+
+
+class Reference(Struct, frozen=True):
+    """An item that the caller named by its id in `field`."""
+
+    id: str
+    field: str
+
+
+Entry: TypeAlias = Message | Reference
+"""A message of the input, or where one stands."""
+
+
+class Recalled:
+    """Earlier conversations for one caller. store: None knows none."""
+
+    def __init__(self, store: ResponseStore | None, caller: str) -> None:
+        self._store = store
+        self._caller = caller
+
+    async def conversation(self, id: str) -> tuple[Message, ...]:
+        """The conversation that ends with response `id`. Raises `PreviousResponseNotFound`, `StoreUnavailable`."""
+        found = await self._load(id)
+        if found is None:
+            raise PreviousResponseNotFound(
+                f"'previous_response_id': there is no response '{id[:80]}' (any more). Send the whole history in"
+                " 'input' instead.",
+                param="previous_response_id",
+            )
+        return history.recalled(found)
+
+    async def in_place(self, entries: Sequence[Entry]) -> list[Message]:
+        """The messages with those that are referred to in their places. Raises `InvalidRequest`, `StoreUnavailable`."""
+        wanted: dict[str, tuple[Message, ...] | None] = {}
+        for entry in entries:
+            if isinstance(entry, Reference) and (match := _ITEM.fullmatch(entry.id)):
+                wanted[response_id(match[2])] = None
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def look_up(id: str) -> None:
+            async with slots:
+                wanted[id] = await self._load(id)
+
+        if wanted:
+            await all_of([look_up(id) for id in wanted])
+        return [_referred(entry, wanted) if isinstance(entry, Reference) else entry for entry in entries]
+
+    async def _load(self, id: str) -> tuple[Message, ...] | None:
+        return await self._store.load(id, self._caller) if self._store is not None else None
+
+    async def keep(self, id: str, previous: str, messages: tuple[Message, ...]) -> None:
+        """Keep what a response added. Where that fails the answer stands all the same: only its id leads nowhere."""
+        if self._store is None:
+            return
+        try:
+            async with asyncio.timeout(SAVE_WITHIN):
+                await self._store.save(id, self._caller, previous, messages)
+        except (GatewayError, TimeoutError) as error:
+            log.warning("a response was not kept", response=id, why=str(error) or "the store did not answer")
+
+
+def _referred(entry: Reference, found: dict[str, tuple[Message, ...] | None]) -> Message:
+    match = _ITEM.fullmatch(entry.id)
+    conversation = found.get(response_id(match[2])) if match else None
+    if match and conversation:
+        answer, n = conversation[-1], int(match[3])
+        if match[1] == "fc" and n < len(answer.tool_calls):
+            return Message("assistant", tool_calls=(answer.tool_calls[n],))
+        if match[1] == "msg":
+            return replace(answer, parts=tuple(p for p in answer.parts if isinstance(p, Text)), tool_calls=())
+        if match[1] == "ig":
+            return Message("assistant", tuple(p for p in answer.parts if not isinstance(p, Text)))
+    raise InvalidRequest(
+        f"'{entry.field}': there is no item '{entry.id[:80]}' (any more). Send the item itself; 'store': false makes"
+        " clients do so.",
+        param=entry.field,
+    )
+
+
+def joined(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Calls and pictures that follow an assistant's words belong to the same turn."""
+    out: list[Message] = []
+    for message in messages:
+        wordless = not any(isinstance(part, Text) for part in message.parts)
+        if out and message.role == out[-1].role == "assistant" and wordless:
+            last = out[-1]
+            out[-1] = replace(
+                last, parts=last.parts + message.parts, tool_calls=last.tool_calls + message.tool_calls
+            )
+        else:
+            out.append(message)
+    return tuple(out)
