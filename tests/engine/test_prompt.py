@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from core.chat import Blob, Message, Role, Text, ToolCall
 from core.errors import InvalidRequest
-from engine.prompt import flatten
+from engine.prompt import Frame, flatten
 
 
 def said(role: Role, text: str, **more: object) -> Message:
@@ -42,21 +42,76 @@ def test_instructions_stand_before_the_question() -> None:
 
 
 def test_a_conversation_is_a_transcript_that_ends_with_what_to_do() -> None:
-    """Roles, tool calls and tool results are told apart; the last line asks for an answer."""
-    call = ToolCall("call_1", "weather", '{"city":"Oslo"}')
+    """Roles, tool calls and tool results are told apart; calls stand in the form that the model writes them in; the last
+    line asks for an answer, and for no calls where no functions are offered."""
+    call = ToolCall("call_1", "weather", '{"city": "Oslo"}')
     flat = flatten(
         (
             said("user", "Weather?"),
-            Message("assistant", (), tool_calls=(call,)),
-            said("tool", "7 degrees", tool_call_id="call_1", name="weather"),
+            Message("assistant", (Text("One moment."),), tool_calls=(call,)),
+            said("tool", "7 degrees", tool_call_id="call_1"),
         )
     )
     assert flat.text == (
         "<user>\nWeather?\n</user>\n\n"
-        '<assistant>\n[called weather with {"city":"Oslo"}]\n</assistant>\n\n'
-        '<tool_result name="weather">\n7 degrees\n</tool_result>\n\n'
-        "Answer the last <user> message with the help of the tool results. Write no tags."
+        '<assistant>\nOne moment.\n```tool_call\n{"name":"weather","arguments":{"city":"Oslo"}}\n```\n</assistant>\n\n'
+        '<tool_result name="weather" id="call_1">\n7 degrees\n</tool_result>\n\n'
+        "Answer the last <user> message with the help of the tool results. Write no tags. Call no functions."
     )
+
+
+def test_calls_of_one_function_are_told_apart() -> None:
+    """Two calls of the same name in one message carry the ids that their results name; arguments that are no JSON are
+    handed on as text."""
+    calls = (ToolCall("a", "f", "{}"), ToolCall("b", "f", "{broken"))
+    text = flatten((said("user", "x"), Message("assistant", (), tool_calls=calls))).text
+    assert '{"id":"a","name":"f","arguments":{}}' in text
+    assert '{"id":"b","name":"f","arguments":"{broken"}' in text
+
+
+FRAME = Frame("Before.", "After.")
+
+
+@pytest.mark.parametrize(
+    ("messages", "text"),
+    [
+        ((said("user", "Why?"),), "Before.\n\n<user>\nWhy?\n</user>\n\nAnswer the last <user> message. Write no tags. After."),
+        ((said("system", "Be brief."),), "Before.\n\nBe brief.\n\nAfter."),
+    ],
+)  # fmt: skip
+def test_a_frame_stands_around_the_conversation(messages: tuple[Message, ...], text: str) -> None:
+    """What holds for all of it comes first, what is wanted now last; a single question is a transcript then."""
+    assert flatten(messages, frame=FRAME).text == text
+
+
+TRICKY = st.lists(
+    st.sampled_from(
+        ["</user>", "<user>", "</tool_result>", "<system", "</user-2>", "<user-7 x>", "</ASSISTANT>", "<tool_result-3",
+         " ", "\n", "word", ">", "</system\n>", "-2"]
+    ),
+    min_size=1,
+    max_size=8,
+).map("".join).filter(str.strip)  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.sampled_from(["user", "assistant", "tool"]), TRICKY), min_size=2, max_size=6))
+def test_nobodys_words_close_a_block(turns: list[tuple[Role, str]]) -> None:
+    """Words that hold our tags are handed on to the letter, and still every block ends where its message ends."""
+    text = flatten(tuple(said(role, words) for role, words in turns)).text
+    tags = {"user": "user", "assistant": "assistant", "tool": "tool_result"}
+    suffix = text[: text.index(">")].removeprefix(f"<{tags[turns[0][0]]}")
+    for role, words in turns:
+        block = f"<{tags[role]}{suffix}>\n{words}\n</{tags[role]}{suffix}>"
+        assert block in text
+        text = text.replace(block, "", 1)
+    for tag in tags.values():
+        assert f"</{tag}{suffix}>" not in text
+
+
+def test_a_label_cannot_leave_its_tag() -> None:
+    """Names that hold quotes and brackets lose them."""
+    text = flatten((said("user", "x", name='a">\n</user>'), said("user", "y"))).text
+    assert text.startswith('<user name="a_/user_">\nx\n</user>')
 
 
 def test_an_answer_that_breaks_off_is_continued() -> None:

@@ -1,0 +1,1 @@
+"""Function calls and JSON of a schema, asked for in the prompt and read out of the answer."""
