@@ -1,0 +1,108 @@
+"""instructor: models out of answers, in its modes JSON, TOOLS and JSON_SCHEMA, through openai."""
+
+import asyncio
+import json
+from importlib.metadata import version
+from typing import Literal
+
+import instructor
+import openai
+import pydantic
+from checks import KEY, MODEL, UNICODE, URL, Checks, call_text, data_url, prompts, reply
+from instructor.core.exceptions import InstructorRetryException
+
+checks = Checks("instructor")
+that, case, raised = checks.that, checks.case, checks.raised
+checks.version(instructor=version("instructor"), **{"openai (instructor, langchain)": openai.__version__})
+
+
+class River(pydantic.BaseModel):
+    name: str
+    kilometres: int
+
+
+class City(pydantic.BaseModel):
+    """A city."""
+
+    name: str
+    country: Literal["France", "Italy"]
+    people: int = pydantic.Field(ge=1, description="millions")
+    rivers: list[River] = []
+    mayor: str | None = None
+
+
+PARIS = {"name": "Paris", "country": "France", "people": 2, "rivers": [{"name": "Seine", "kilometres": 777}]}
+ROME = {"name": "Rome", "country": "Italy", "people": 3, "rivers": [], "mayor": UNICODE}
+ASK: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": "Tell me of the city"}]
+CREATE = {"model": MODEL, "messages": ASK, "response_model": City}
+
+
+def held(made: pydantic.BaseModel) -> dict[str, object]:
+    """instructor makes a subclass, which equals no City."""
+    return made.model_dump(exclude_unset=True)
+
+
+for mode in (instructor.Mode.JSON, instructor.Mode.TOOLS, instructor.Mode.JSON_SCHEMA):
+    name = mode.name.lower()
+    tools = mode is instructor.Mode.TOOLS
+    client = instructor.from_openai(openai.OpenAI(base_url=f"{URL}/v1", api_key=KEY, max_retries=0), mode=mode)
+
+    def said(value: object, tools: bool = tools, name: str = "City") -> str:
+        return call_text((name, value)) if tools else json.dumps(value)
+
+    @case(f"{name} model")
+    def _() -> None:
+        reply(said(PARIS))
+        that("an instance", held(client.create(**CREATE, max_retries=0)) == PARIS)
+        reply(said(ROME))
+        that("unicode and optional fields", held(client.create(**CREATE, max_retries=0)) == ROME)
+        made, completion = client.create_with_completion(**CREATE, max_retries=0)
+        that("unscripted: an instance", isinstance(made, City), made)
+        that("with its completion and usage", completion.usage.total_tokens > 0, completion)
+
+    @case(f"{name} again")
+    def _() -> None:
+        reply(said({**PARIS, "country": "Spain"}), said(PARIS))
+        that("what breaks the schema is asked again", held(client.create(**CREATE, max_retries=2)) == PARIS)
+        that("in two prompts", len(prompts()) == 2, prompts())
+
+    @case(f"{name} list")
+    def _() -> None:
+        many = {"tasks": [PARIS, ROME]}
+        reply(said(many, name="IterableCity"))
+        found = list(client.create_iterable(model=MODEL, messages=ASK, response_model=City, max_retries=0))
+        that("create_iterable", [held(city) for city in found] == [PARIS, ROME], found)
+
+    @case(f"{name} partial")
+    def _() -> None:
+        reply(said(PARIS, name="PartialCity" if tools else "City"), frames=12)
+        grown = list(client.create_partial(model=MODEL, messages=ASK, response_model=City, max_retries=0))
+        that("create_partial ends with the whole", grown and grown[-1].model_dump(exclude_none=True) == {**PARIS}, grown[-1:])
+
+    @case(f"{name} error")
+    def _() -> None:
+        raised("unknown model", (openai.NotFoundError, InstructorRetryException), lambda: client.create(**{**CREATE, "model": "gpt-17"}, max_retries=0))
+        other = instructor.from_openai(openai.OpenAI(base_url=f"{URL}/v1", api_key="wrong", max_retries=0), mode=mode)
+        raised("wrong key", (openai.AuthenticationError, InstructorRetryException), lambda: other.create(**CREATE, max_retries=0))
+
+    @case(f"{name} image")
+    def _() -> None:
+        picture = instructor.Image.from_base64(data_url())
+        reply(said(PARIS))
+        found = client.create(model=MODEL, response_model=City, max_retries=0, messages=[{"role": "user", "content": ["Which city?", picture]}])
+        that("a picture in the question", held(found) == PARIS and len(prompts()[-1]["uploads"]) == 1, prompts())
+
+    @case(f"{name} async")
+    def _() -> None:
+        async def act() -> City:
+            many = instructor.from_openai(openai.AsyncOpenAI(base_url=f"{URL}/v1", api_key=KEY, max_retries=0), mode=mode)
+            return await many.create(**CREATE, max_retries=0)
+
+        reply(said(PARIS))
+        that("an instance", held(asyncio.run(act())) == PARIS)
+
+
+@case("text")
+def _() -> None:
+    plain = client.create(model=MODEL, messages=ASK, response_model=None)
+    that("no response model: the completion", "Tell me of the city" in plain.choices[0].message.content, plain)

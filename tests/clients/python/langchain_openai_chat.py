@@ -1,0 +1,268 @@
+"""langchain-openai: ChatOpenAI on chat completions and on responses."""
+
+import asyncio
+import base64
+import json
+import time
+from importlib.metadata import version
+from typing import Any, Literal
+
+import openai
+import pydantic
+from checks import (
+    KEY,
+    LONG,
+    MODEL,
+    TIGHT_URL,
+    UNICODE,
+    URL,
+    Checks,
+    call_text,
+    data_url,
+    defaults,
+    fault,
+    png,
+    prompts,
+    reply,
+    reset,
+    until,
+)
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+
+
+LOOP = asyncio.new_event_loop()
+"""One for all: the async HTTP clients belong to the loop that first used them."""
+
+
+class City(pydantic.BaseModel):
+    """A city."""
+
+    name: str
+    country: Literal["France", "Italy"]
+    people: int
+
+
+PARIS = {"name": "Paris", "country": "France", "people": 2}
+
+
+@tool
+def get_weather(city: str) -> str:
+    """The weather in a city now"""
+    return "sunny in " + city
+
+
+@tool
+def get_time(zone: str) -> str:
+    """The time in a zone"""
+    return "noon in " + zone
+
+
+def run(name: str, *, responses: bool) -> None:
+    checks = Checks(name)
+    that, case, raised = checks.that, checks.case, checks.raised
+    checks.version(**{"langchain-openai": version("langchain-openai")})
+
+    def made(**options: Any) -> ChatOpenAI:
+        given: dict[str, Any] = {"model": MODEL, "base_url": f"{URL}/v1", "api_key": KEY, "max_retries": 0, "stream_usage": True, "use_responses_api": responses}
+        return ChatOpenAI(**{**given, **options})
+
+    chat = made()
+
+    @case("text")
+    def _() -> None:
+        answer = chat.invoke("Hello there")
+        that("answers", "You said: Hello there" in answer.text, answer)
+        that("usage_metadata", answer.usage_metadata and answer.usage_metadata["total_tokens"] > 0, answer.usage_metadata)
+        if not responses:
+            that("finish_reason", answer.response_metadata["finish_reason"] == "stop", answer.response_metadata)
+        that("model", answer.response_metadata["model_name"] == MODEL, answer.response_metadata)
+        many = chat.batch(["Number 1", "Number 2", "Number 3"])
+        that("batch", all(f"Number {n + 1}" in a.text for n, a in enumerate(many)), many)
+        that("ainvoke", "You said: Hi" in LOOP.run_until_complete(made().ainvoke("Hi")).text)
+
+    @case("stream")
+    def _() -> None:
+        defaults(frames=8, frame_delay=0.05, words=80)
+        chunks = list(chat.stream("Hello there"))
+        text = "".join(c.text for c in chunks)
+        that("adds up", text.startswith("You said: Hello there"), text)
+        that("in several chunks", len(chunks) > 4, len(chunks))
+        whole = chunks[0]
+        for chunk in chunks[1:]:
+            whole += chunk
+        that("usage", whole.usage_metadata and whole.usage_metadata["total_tokens"] > 0, whole.usage_metadata)
+
+        async def act() -> str:
+            return "".join([c.text async for c in made().astream("Hi")])
+
+        that("astream", "You said: Hi" in LOOP.run_until_complete(act()))
+
+    @case("system")
+    def _() -> None:
+        text = chat.invoke([SystemMessage("Speak like a pirate"), HumanMessage("Hi")]).text
+        that("reaches the model", "Speak like a pirate" in text, text)
+
+    @case("turns")
+    def _() -> None:
+        text = chat.invoke([HumanMessage("My name is Ada"), AIMessage("Hello Ada"), HumanMessage("What is my name?")]).text
+        where = [text.find(part) for part in ("My name is Ada", "Hello Ada", "What is my name?")]
+        that("in their order", -1 not in where and where == sorted(where), text)
+
+    @case("unicode")
+    def _() -> None:
+        that("as it was sent", UNICODE in chat.invoke(UNICODE).text)
+
+    @case("long prompt")
+    def _() -> None:
+        that("a megabyte", f"[{len(LONG)} characters" in chat.invoke(LONG).text)
+
+    @case("unknown model")
+    def _() -> None:
+        error = raised("NotFoundError", openai.NotFoundError, lambda: made(model="gpt-17").invoke("Hi"))
+        that("names it and the known ones", "gpt-17" in str(error) and MODEL in str(error), error)
+        raised("streamed", openai.NotFoundError, lambda: list(made(model="gpt-17").stream("Hi")))
+
+    @case("wrong key")
+    def _() -> None:
+        error = raised("AuthenticationError", openai.AuthenticationError, lambda: made(api_key="wrong-key").invoke("Hi"))
+        that("the key is not repeated", "wrong-key" not in str(error), error)
+
+    @case("image input")
+    def _() -> None:
+        for form, block in {
+            "image_url": {"type": "image_url", "image_url": {"url": data_url()}},
+            "a standard block": {"type": "image", "base64": base64.b64encode(png()).decode(), "mime_type": "image/png"},
+        }.items():
+            text = chat.invoke([HumanMessage([{"type": "text", "text": "What?"}, block])]).text
+            that(form, f"image/png {len(png())} bytes" in text, text)
+
+    @case("thinking")
+    def _() -> None:
+        reply("42", thoughts="Let me think.")
+        options: Any = {"reasoning": {"effort": "high", "summary": "auto"}} if responses else {"reasoning_effort": "high"}
+        answer = made(**options).invoke("Deep?")
+        # On chat completions langchain-openai knows no reasoning_content; it leaves the thoughts out.
+        that("the text alone", answer.text == "42", answer)
+        that("extended thinking was asked for", prompts()[-1]["thinking"], prompts()[-1])
+        if responses:
+            that("a reasoning block", any(b["type"] == "reasoning" for b in answer.content_blocks), answer)
+
+    @case("tools auto")
+    def _() -> None:
+        armed = chat.bind_tools([get_weather, get_time])
+        answer = armed.invoke("What is the weather in Paris?")
+        that("unscripted: a call", [c["name"] for c in answer.tool_calls] == ["get_weather"], answer)
+        that("with an id", all(c["id"] for c in answer.tool_calls) and answer.tool_calls, answer)
+        reply("Just words.")
+        answer = armed.invoke("Hello")
+        that("prose", answer.text == "Just words." and not answer.tool_calls, answer)
+
+    @case("tools forced")
+    def _() -> None:
+        for choice in ("any", "required"):
+            answer = chat.bind_tools([get_weather, get_time], tool_choice=choice).invoke("Hello")
+            that(f"{choice}: a call", answer.tool_calls, answer)
+
+    @case("tools named")
+    def _() -> None:
+        answer = chat.bind_tools([get_weather, get_time], tool_choice="get_time").invoke("Hello")
+        that("the named one", [c["name"] for c in answer.tool_calls] == ["get_time"], answer)
+
+    @case("tools parallel")
+    def _() -> None:
+        reply(call_text(("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})))
+        answer = chat.bind_tools([get_weather, get_time]).invoke("Both")
+        that("two in order", [(c["name"], c["args"]) for c in answer.tool_calls] == [("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})], answer)
+
+    @case("tools result")
+    def _() -> None:
+        armed = chat.bind_tools([get_weather])
+        reply(call_text(("get_weather", {"city": "Rome"})), "It is sunny.")
+        messages: list[Any] = [HumanMessage("Weather in Rome?")]
+        answer = armed.invoke(messages)
+        messages.append(answer)
+        messages += [get_weather.invoke(call) for call in answer.tool_calls]
+        that("a tool message", isinstance(messages[-1], ToolMessage) and messages[-1].content == "sunny in Rome", messages)
+        that("then words", armed.invoke(messages).text == "It is sunny.")
+        text = chat.invoke(messages).text
+        that("the result reaches the model", "sunny in Rome" in text, text)
+
+    @case("tools stream")
+    def _() -> None:
+        reply("First. \n" + call_text(("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})), frames=20)
+        whole: Any = None
+        for chunk in chat.bind_tools([get_weather, get_time]).stream("Both"):
+            whole = chunk if whole is None else whole + chunk
+        that("calls add up", [(c["name"], c["args"]) for c in whole.tool_calls] == [("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})], whole)
+        that("text before", whole.text.strip() == "First.", whole)
+
+    @case("json object")
+    def _() -> None:
+        reply('{"a": 1}')
+        method = chat.with_structured_output(None, method="json_mode") if not responses else chat.bind(response_format={"type": "json_object"})
+        found = method.invoke("JSON please")
+        that("json_mode", (found if isinstance(found, dict) else json.loads(found.text)) == {"a": 1}, found)
+
+    @case("json schema")
+    def _() -> None:
+        reply(json.dumps(PARIS))
+        that("json_schema", chat.with_structured_output(City, method="json_schema").invoke("Paris") == City(**PARIS))
+        that("unscripted", isinstance(chat.with_structured_output(City).invoke("Paris"), City))
+        reply(call_text(("City", PARIS)))
+        that("function_calling", chat.with_structured_output(City, method="function_calling").invoke("Paris") == City(**PARIS))
+        reply('{"name": "Paris"}', json.dumps(PARIS))
+        that("what breaks the schema is asked again", chat.with_structured_output(City).invoke("Paris") == City(**PARIS))
+        reply(json.dumps(PARIS))
+        found = list(chat.with_structured_output(City, method="json_schema").stream("Paris"))
+        that("streamed", found and found[-1] == City(**PARIS), found)
+
+    @case("unsupported")
+    def _() -> None:
+        embeddings = OpenAIEmbeddings(model=MODEL, base_url=f"{URL}/v1", api_key=KEY, max_retries=0, check_embedding_ctx_length=False)
+        raised("embeddings: NotFoundError", openai.NotFoundError, lambda: embeddings.embed_query("x"))
+
+    @case("rate limit")
+    def _() -> None:
+        model = "gemini-3.0-pro" if responses else "gemini-2.5-pro"
+        tight = made(base_url=f"{TIGHT_URL}/v1", api_key="none", model=model)
+        tight.invoke("Hi")
+        raised("RateLimitError", openai.RateLimitError, lambda: tight.invoke("Hi"))
+        begun = time.monotonic()
+        answer = made(base_url=f"{TIGHT_URL}/v1", api_key="none", model=model, max_retries=3).invoke("Hi")
+        that("with retries it waits and succeeds", answer.text and time.monotonic() - begun < 6, time.monotonic() - begun)
+
+    @case("upstream fault")
+    def _() -> None:
+        for kind in ("truncate", "drop_mid"):
+            reset()
+            defaults(words=300, frames=12)
+            fault(kind, frames=3)
+            got: list[str] = []
+
+            def read(got: list[str] = got) -> list[str]:
+                got.extend(c.text for c in chat.stream("Hello"))
+                return got
+
+            raised(f"{kind}: an exception while streaming", openai.APIError, read)
+            that(f"{kind}: after content", "".join(got), got)
+        reset()
+        fault("error_1013", times=1)
+        that("before content it is not noticed", "Hello" in chat.invoke("Hello").text)
+
+    @case("cancel")
+    def _() -> None:
+        defaults(words=400, frames=40, frame_delay=0.2)
+
+        async def act() -> None:
+            async with asyncio.timeout(1.5):
+                async for _ in made().astream("Hello"):
+                    pass
+
+        raised("TimeoutError", TimeoutError, lambda: LOOP.run_until_complete(act()))
+        that("the upstream is left at once", until(lambda: prompts()[-1]["outcome"] == "aborted", 5), prompts())
+
+
+run("langchain-openai", responses=False)
+run("langchain-openai responses", responses=True)
