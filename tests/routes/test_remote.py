@@ -300,7 +300,7 @@ async def test_a_link_to_a_picture_of_our_own_is_read_from_the_store(
 @pytest.mark.parametrize(
     ("link", "words"),
     [
-        ("/files/" + name_of("gone", "image/png", 0.0), "not stored here"),
+        pytest.param("/files/" + name_of("gone", "image/png", 0.0), "not stored here", id="gone"),
         ("/files/", "not stored here"),
         ("/files/..%2F..%2Fetc%2Fpasswd", "not stored here"),
         ("/files/../../etc/passwd", "not stored here"),
