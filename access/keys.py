@@ -73,12 +73,12 @@ class Keys:
     ) -> None:
         known: dict[bytes, tuple[str, Caller]] = {}
         for key in api:
-            digest = _digest(key)
+            digest = _digest(key, "API_KEY")
             known[digest] = ("API_KEY", _caller(digest, "api"))
         names: set[str] = set()
         for entry in named:
-            digest = _digest(Secret(entry.digest))
             where = f"access.keys: {entry.name}"
+            digest = _digest(Secret(entry.digest), where)
             if entry.name.lower() in names:
                 raise BadKey(f"{where} is there twice. Give each key a name of its own.")
             if digest in known:
@@ -90,7 +90,7 @@ class Keys:
         """True where at least one API key is configured, so that nobody may call without."""
         self.has_admin = bool(admin)
         if admin:
-            digest = _digest(admin)
+            digest = _digest(admin, "ADMIN_KEY")
             if digest in known:
                 raise BadKey(
                     f"ADMIN_KEY is the same key as {known[digest][0]}, so that every caller who has it would be the"
@@ -120,16 +120,16 @@ class Keys:
         return found
 
 
-def _digest(key: Secret) -> bytes:
+def _digest(key: Secret, where: str) -> bytes:
     text = key.reveal()
     if text.startswith("sha256:"):
         if not (match := HASHED.fullmatch(text.lower())):
             raise BadKey(
-                "A hashed key must be 'sha256:' and 64 hex digits: printf %s KEY | sha256sum writes them."
+                f"{where}: a hashed key must be 'sha256:' and 64 hex digits. `gempool keys hash` prints one."
             )
         return bytes.fromhex(match[1])
     if not text:
-        raise BadKey("A key is empty: leave it out or give it a value.")
+        raise BadKey(f"{where}: a key is empty. Leave it out or give it a value.")
     return hashlib.sha256(text.encode()).digest()
 
 
@@ -144,7 +144,7 @@ def new_key() -> Secret:
 
 def hashed(key: Secret) -> str:
     """How the configuration writes the key down."""
-    return f"sha256:{_digest(key).hex()}"
+    return f"sha256:{_digest(key, '').hex()}"
 
 
 def _fits(pattern: str, name: str) -> bool:

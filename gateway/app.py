@@ -9,7 +9,7 @@ import structlog
 from litestar import Litestar
 from msgspec import Struct
 
-from access import Keys
+from access import Keys, Limits
 from core.clock import SystemClock
 from core.metrics import Metrics
 from core.tasks import Tasks
@@ -50,6 +50,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     store = Store(settings.redis_url.reveal() if embedded is None else embedded.url, metrics, policy)
     sessions = sessions or _web(settings)
     shared = Shared(settings.redis_url.reveal() if embedded is None else embedded.url)
+    limits = _limits(settings, settings.redis_url.reveal() if embedded is None else embedded.url, metrics)
     jars = Jars(shared, Seal(settings.state_key))
     pool = Pool(
         store,
@@ -99,6 +100,8 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             stack.push_async_callback(store.close)
             stack.push_async_callback(sessions.close)
             stack.push_async_callback(shared.close)
+            if limits is not None:
+                stack.push_async_callback(limits.close)
             stack.push_async_callback(pool.close)
             stack.callback(replicas.leave)
             dead = replicas.enter(pool.replica)
@@ -125,7 +128,8 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     return create_edge(
         RouteServices(
             chat=engine,
-            keys=Keys(settings.api_keys, settings.admin_key),
+            keys=Keys(settings.api_keys, settings.admin_key, settings.access.keys),
+            limits=limits,
             metrics=metrics,
             clock=clock,
             version=version("gemini-pool-gateway"),
@@ -189,6 +193,22 @@ def _edge(settings: Settings) -> EdgeSettings:
     )
 
 
+def _limits(settings: Settings, url: str, metrics: Metrics) -> Limits | None:
+    limits = settings.limits
+    return (
+        Limits(url, metrics, limits.per_caller, limits.per_caller_and_model) if _limited(settings) else None
+    )
+
+
+def _limited(settings: Settings) -> bool:
+    """Whether any caller can come upon a limit."""
+    limits = settings.limits
+    rates = [limits.per_caller, limits.per_caller_and_model]
+    for key in settings.access.keys:
+        rates += [rate for rate in (key.per_caller, key.per_caller_and_model) if rate is not None]
+    return limits.enabled and any(rate.count for rate in rates)
+
+
 def _fetcher(settings: Settings) -> Fetcher:
     server = settings.server
     allow = networks(server.fetch_allow)
@@ -199,4 +219,4 @@ def _fetcher(settings: Settings) -> Fetcher:
 
 def _facts(settings: Settings) -> Mapping[str, object]:
     """What `/health` says of parts besides the pool."""
-    return {"watermark_removal": settings.watermark.enabled, "rate_limiter": False}
+    return {"watermark_removal": settings.watermark.enabled, "rate_limiter": _limited(settings)}

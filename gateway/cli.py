@@ -153,6 +153,28 @@ def remove(id: str, accounts: str | None, config: str | None) -> None:
 
 
 @main.group()
+def keys() -> None:
+    """Make API keys for callers, and the digests that the configuration knows them by (docs/keys.md)."""
+
+
+@keys.command("new")
+@click.option("--name", default="new-caller", metavar="NAME", help="What logs call the caller.")
+def new_key(name: str) -> None:
+    """Print a new key once, and the lines of config/gateway.yaml that let it in."""
+    from gateway import keys
+
+    _told(keys.new(name))
+
+
+@keys.command("hash")
+def hash_key() -> None:
+    """Read a key from standard input, never from an argument, and print its digest."""
+    from gateway import keys
+
+    _told(keys.hash_())
+
+
+@main.group()
 def alerts() -> None:
     """Alerts on the operator's phone."""
 

@@ -89,9 +89,11 @@ def announcer(settings: Settings, simulated: Simulated) -> Callable[[str], Corou
 
 def banner(url: str, settings: Settings, simulated: Simulated) -> str:
     """Commands that work as they stand in a shell on this machine."""
-    keys = settings.api_keys
+    keys = (*settings.api_keys, *settings.access.keys)
     # The variable holds the key itself only where it is one, and not a hash.
-    as_is = len(keys) == 1 and not keys[0].reveal().startswith("sha256:")
+    as_is = len(keys) == len(settings.api_keys) == 1 and not settings.api_keys[0].reveal().startswith(
+        "sha256:"
+    )
     key = ("$API_KEY" if as_is else "YOUR_KEY") if keys else "none-needed"
     header = f' -H "authorization: Bearer {key}"' if keys else ""
     note = "\nPut one of your keys in the place of YOUR_KEY.\n" if key == "YOUR_KEY" else ""

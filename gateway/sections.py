@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Struct, field
 
+from access import NamedKey, Rate
 from core.secret import Secret
+from gateway.keytable import KEYS
 from gateway.modeltable import MODELS, SHIPPED_MODELS, Model
 from gateway.values import (
     BOOLEAN,
@@ -24,7 +26,6 @@ from gateway.values import (
     TEXT,
     WEB_URL,
     Kind,
-    Rate,
     choice,
     duration,
     matching,
@@ -70,14 +71,17 @@ class ServerSettings(Struct, frozen=True):
 
     host: Annotated[
         str,
-        Setting(TEXT, "Address to listen on. A public one needs `API_KEY`.", env="HOST"),
+        Setting(TEXT, "Address to listen on. A public one needs `API_KEY` or `access.keys`.", env="HOST"),
     ] = "127.0.0.1"
     port: Annotated[
         int, Setting(whole(0, 65535), "Port to listen on; 0 takes a free one, named in the log.", env="PORT")
     ] = 8100
     trusted_proxies: Annotated[
         tuple[str, ...],
-        Setting(NETWORKS, "Proxies whose `X-Forwarded-For` tells the caller's address."),
+        Setting(
+            NETWORKS,
+            "Proxies whose `X-Forwarded-For` tells the caller's address, and `X-Forwarded-Proto` the scheme of links.",
+        ),
     ] = ()
     log_format: Annotated[
         LogFormat,
@@ -243,18 +247,30 @@ class AlertsSettings(Struct, frozen=True):
 
 
 class LimitsSettings(Struct, frozen=True):
-    """What each caller may ask."""
+    """What each caller may ask. A caller is an API key, or without any an address."""
 
     enabled: Annotated[
-        bool,
-        Setting(BOOLEAN, "Whether callers are limited.", pending="the callers' limits", meanwhile=False),
+        bool, Setting(BOOLEAN, "Whether callers are limited, those with limits of their own included.")
     ] = True
     per_caller: Annotated[
-        Rate, Setting(RATE, "For each caller over all models.", pending="the callers' limits")
+        Rate, Setting(RATE, "For each caller over all models: so many in any such time; `off` sets no bound.")
     ] = Rate(60, HOUR)
     per_caller_and_model: Annotated[
-        Rate, Setting(RATE, "For each caller and model.", pending="the callers' limits")
+        Rate, Setting(RATE, "For each caller and model; `off` sets no bound.")
     ] = Rate(1, 5.0)
+
+
+class AccessSettings(Struct, frozen=True):
+    """Who may call, beside `API_KEY`. docs/keys.md tells how."""
+
+    keys: Annotated[
+        tuple[NamedKey, ...],
+        Setting(
+            KEYS,
+            "API keys by name, each with the digest that `gempool keys new` or `hash` prints, and, where wanted,"
+            " `models`, `per_caller` and `per_caller_and_model` of its own.",
+        ),
+    ] = ()
 
 
 class ModelsSettings(Struct, frozen=True):

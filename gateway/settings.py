@@ -13,8 +13,10 @@ from typing import Annotated, Any, get_type_hints
 
 from msgspec import Struct, field
 
+from access import BadKey, Keys
 from core.secret import Secret
 from gateway.sections import (
+    AccessSettings,
     AlertsSettings,
     BarkSettings,
     BatchesSettings,
@@ -31,7 +33,7 @@ from gateway.sections import (
     WatermarkSettings,
 )
 from gateway.sources import CONFIG_FILE_NAME, Given, from_environment, from_file
-from gateway.values import BOOLEAN, FILE, PATH, SECRET, SECRETS, secret_url
+from gateway.values import BOOLEAN, FILE, PATH, SECRET, SECRETS, Told, secret_url
 
 FILE_SECTIONS: Mapping[str, type[Struct]] = {
     "server": ServerSettings,
@@ -40,6 +42,7 @@ FILE_SECTIONS: Mapping[str, type[Struct]] = {
     "supervisor": SupervisorSettings,
     "alerts": AlertsSettings,
     "limits": LimitsSettings,
+    "access": AccessSettings,
     "models": ModelsSettings,
     "watermark": WatermarkSettings,
     "storage": StorageSettings,
@@ -89,7 +92,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = ()
     admin_key: Annotated[
-        Secret, Setting(SECRET, "The operator's key; reads `/metrics` too.", env="ADMIN_KEY")
+        Secret,
+        Setting(
+            SECRET, "The operator's key; no API key, and not limited. Reads `/metrics` too.", env="ADMIN_KEY"
+        ),
     ] = Secret("")
     redis_url: Annotated[
         Secret,
@@ -137,6 +143,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     supervisor: SupervisorSettings = SupervisorSettings()
     alerts: AlertsSettings = AlertsSettings()
     limits: LimitsSettings = LimitsSettings()
+    access: AccessSettings = AccessSettings()
     models: ModelsSettings = ModelsSettings()
     watermark: WatermarkSettings = WatermarkSettings()
     storage: StorageSettings = StorageSettings()
@@ -239,6 +246,8 @@ def _config_file(environ: Mapping[str, str], options: dict[str, Given]) -> tuple
 
 def _wrong(given: Given, setting: Setting, error: ValueError) -> str:
     """A parser's plain ValueError may carry a reason; it is not told of a secret, for it may quote it."""
+    if isinstance(error, Told):
+        return f"{given.where}: {error}"
     if setting.kind.secret:
         fault = f"its value (not shown) is not {setting.kind.name}"
     elif type(error) is ValueError and str(error):
@@ -263,7 +272,12 @@ def _names(section: str, struct: type[Struct]) -> Iterator[tuple[str, str]]:
 
 def _contradictions(settings: Settings) -> list[str]:
     problems = []
-    if not (settings.loopback_only or settings.api_keys or settings.allow_anonymous):
+    try:
+        Keys(settings.api_keys, settings.admin_key, settings.access.keys)
+    except BadKey as error:
+        problems.append(str(error))
+    closed = settings.api_keys or settings.access.keys
+    if not (settings.loopback_only or closed or settings.allow_anonymous):
         problems.append(
             f"HOST: {settings.server.host} is a public address and API_KEY is not set, so anyone could use"
             " your accounts. Set API_KEY, or HOST=127.0.0.1, or (behind a guard of your own)"

@@ -5,6 +5,7 @@ judged by `gateway.settings`.
 """
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 CONFIG_FILE_NAME = "GEMPOOL_CONFIG_FILE"
 OUR_PREFIX = "GEMPOOL_"
 FIELD_PREFIX = "GEMPOOL__"
+
+
+_QUOTED = re.compile(r"""["'].*["']""")
 
 
 class Given(NamedTuple):
@@ -68,11 +72,12 @@ def from_file(
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f" line {mark.line + 1}" if mark else ""
-        reason = " ".join((error.problem or "it cannot be read").split())
+        # The parser's words may quote what was written there, and with it something that is secret.
+        reason = _QUOTED.sub("...", " ".join((error.problem or "it cannot be read").split()))
         problems.append(f"{path}{line} is not YAML: {reason}. Correct it there.")
         return {}
     except YAMLError as error:
-        problems.append(f"{path} is not YAML: {str(error).splitlines()[0]}. Correct it.")
+        problems.append(f"{path} is not YAML ({type(error).__name__}). Correct it.")
         return {}
     if document is None:
         return {}

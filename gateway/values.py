@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from access.rates import LONGEST, MOST, OFF, Rate
 from core.secret import Secret
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ _RATE_UNITS = _UNITS | {
     "day": 86400.0,
     "days": 86400.0,
 }
+_NO_RATE = frozenset({"0", "off", "none"})
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 
@@ -66,11 +68,8 @@ class Kind(Struct, Generic[T], frozen=True):
     secret: bool = False
 
 
-class Rate(Struct, frozen=True):
-    """`count` in any `seconds`."""
-
-    count: int
-    seconds: float
+class Told(ValueError):
+    """A value will not do, for a reason that stands alone: what was written is not shown beside it."""
 
 
 def _text(raw: object) -> str:
@@ -114,17 +113,23 @@ def show_size(size: int) -> str:
 
 
 def parse_rate(raw: object) -> Rate:
-    """`60/hour`, `1/5s`, `10/minute`."""
+    """`60/hour`, `1/5s`, `10/minute`; `off` for no bound."""
+    if raw is False or _text(raw).lower() in _NO_RATE:
+        return OFF
     found = _RATE.fullmatch(_text(raw))
     if found is None or found[3].lower() not in _RATE_UNITS:
         raise ValueError
     rate = Rate(int(found[1]), float(found[2] or 1) * _RATE_UNITS[found[3].lower()])
     if rate.count < 1 or rate.seconds <= 0:
         raise ValueError("both numbers must be more than 0")
+    if rate.count > MOST or not 0.001 <= rate.seconds <= LONGEST:
+        raise ValueError(f"it counts up to {MOST} in 1ms to {show_duration(LONGEST)}")
     return rate
 
 
 def show_rate(rate: Rate) -> str:
+    if not rate.count:
+        return "off"
     words = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86400.0: "day"}
     return f"{rate.count}/{words.get(rate.seconds) or show_duration(rate.seconds)}"
 
@@ -274,7 +279,9 @@ def secret_url(*schemes: str) -> Kind[Any]:
 BOOLEAN: Kind[bool] = Kind(
     "true or false", "Write true or false.", parse_boolean, lambda value: "true" if value else "false"
 )
-RATE: Kind[Rate] = Kind("a rate", "Write a count and a time, as in 60/hour or 1/5s.", parse_rate, show_rate)
+RATE: Kind[Rate] = Kind(
+    "a rate", "Write a count and a time, as in 60/hour or 1/5s, or off for no bound.", parse_rate, show_rate
+)
 TEXT: Kind[str] = Kind("text", "Write some text.", _parse_text, str)
 WEB_URL: Kind[str] = Kind(
     "a web address",
