@@ -14,7 +14,7 @@ from litestar.types import HTTPScope, LifespanHook, Receive, Send
 
 from access import Proxies
 from core.errors import CallerError, GatewayError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
-from routes import cors, files, gemini, openai, ops, plain, shared
+from routes import cors, files, gemini, openai, openapi, ops, plain, shared
 from routes.dialect import dialect_of, is_under
 from routes.exchange import Exchange, HeadAlreadySent
 from routes.guards import admit, heed_proxy
@@ -53,6 +53,7 @@ def create_app(
         *(files.handlers(services.files) if services.files is not None else ()),
         *route_handlers,
     ]
+    handlers += openapi.handlers(services, handlers)
     return EdgeApp(
         services,
         models,

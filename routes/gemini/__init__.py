@@ -10,7 +10,7 @@ from routes.models import KnownModels
 from routes.routing import below, route
 from routes.services import RouteServices
 
-__all__ = ["GeminiHandlers", "handlers", "narrowed", "render"]
+__all__ = ["PREFIXES", "GeminiHandlers", "handlers", "narrowed", "render"]
 
 PREFIXES = ("/v1beta", "/gemini/v1beta", "/gemini/v1")
 

@@ -35,7 +35,7 @@ class EditRequest(ImageRequest):
 
 class ImageItem(Struct):
     b64_json: Inline | UnsetType = UNSET
-    url: str | Inline | UnsetType = UNSET
+    url: Inline | UnsetType = UNSET
     size: str | UnsetType = UNSET
     width: int | UnsetType = UNSET
     height: int | UnsetType = UNSET
@@ -102,7 +102,7 @@ def item_of(picture: Picture, absolute: Callable[[str], str], *, link: bool) -> 
     if not link:
         item.b64_json = Inline(picture.data)
     elif picture.link:
-        item.url = absolute(picture.link)
+        item.url = Inline.text(absolute(picture.link))
     else:
         item.url = Inline.data_url(picture.data, picture.mime)
     if picture.width and picture.height:

@@ -46,6 +46,7 @@ ENDPOINTS = (
     "GET /",
     "GET /health",
     "GET /ready",
+    "GET /openapi.json",
     "GET /metrics",
 )
 """As `/api/info` lists them; those under `/v1beta` are under `/gemini/v1beta` and `/gemini/v1` as well."""

@@ -66,10 +66,10 @@ class PictureHandlers:
         await exchange.reply_in_pieces(encoded(response))
 
 
-def _shown(picture: Picture, exchange: Exchange, *, link: bool) -> str | Inline:
+def _shown(picture: Picture, exchange: Exchange, *, link: bool) -> Inline:
     """A link where one is wanted and there is one, else a data URL: no picture is lost."""
     if link and picture.link:
-        return absolute(exchange, picture.link)
+        return Inline.text(absolute(exchange, picture.link))
     return Inline.data_url(picture.data, picture.mime)
 
 

@@ -33,7 +33,7 @@ class PicturesRequest(PictureRequest):
 class PicturesResponse(Struct):
     """images: links or data URLs. sizes: as measured."""
 
-    images: list[str | Inline]
+    images: list[Inline]
     model: str
     sizes: list[str]
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 from prometheus_client import CollectorRegistry
@@ -11,7 +12,7 @@ from access import Keys, Limits, NamedKey, Rate
 from core.clock import SystemClock
 from core.metrics import Metrics
 from core.secret import Secret
-from engine.service import CookieService
+from engine.service import CookieService, ResponseStore
 from fetch import Fetcher
 from routes import EdgeSettings, RouteServices, create_app
 from storage import Local
@@ -21,10 +22,13 @@ from tests.support.openapi import ConformingClient
 
 
 class Edge:
-    """A served edge: its address, its chat service, its metrics and a client for it."""
+    """A served edge: its address, its routes, its chat service, its metrics and a client for it."""
 
-    def __init__(self, url: str, chat: FakeChat, metrics: Metrics, client: httpx.Client) -> None:
+    def __init__(
+        self, url: str, chat: FakeChat, metrics: Metrics, client: httpx.Client, routes: Sequence[Any] = ()
+    ) -> None:
         self.url = url
+        self.routes = routes
         self.port = int(url.rpartition(":")[2])
         self.chat = chat
         self.http = client
@@ -46,6 +50,7 @@ def edge(
     fetch: Fetcher | None = None,
     named: Sequence[NamedKey] = (),
     limits: tuple[str, Rate, Rate] | None = None,
+    responses: ResponseStore | None = None,
 ) -> Iterator[Edge]:
     """limits: the store's URL, and the rates per caller and per caller and model."""
     chat, metrics = FakeChat(), Metrics()
@@ -67,10 +72,12 @@ def edge(
         files=files,
         fetch=fetch,
         limits=limiter,
+        responses=responses,
     )
     endings = [limiter.close] if limiter else []
+    app = create_app(services, on_shutdown=endings)
     with (
-        serving(create_app(services, on_shutdown=endings)) as url,
-        httpx.Client(base_url=url, timeout=10) as client,
+        serving(app) as url,
+        ConformingClient(base_url=url, timeout=10) as client,
     ):
-        yield Edge(url, chat, metrics, client)
+        yield Edge(url, chat, metrics, client, app.routes)

@@ -6,31 +6,11 @@ from typing import Any
 
 import pytest
 
-from core.errors import NotFound
-from engine.service import CookieStatus, HandedIn, Replaced
 from routes import EdgeSettings
+from tests.fakes.cookies import FakeCookies
 from tests.fakes.edge import Edge, edge
 
 ADMIN = {"x-admin-key": "root"}
-STATUS = CookieStatus(
-    "alice", "quarantined", "expired", "2026-11-21T10:00:00.000Z", None, {}, 12.5, None, None, "", None, None, "", None
-)  # fmt: skip
-
-
-class FakeCookies:
-    def __init__(self) -> None:
-        self.given: list[tuple[str, HandedIn]] = []
-
-    async def cookies_status(self) -> list[CookieStatus]:
-        return [STATUS]
-
-    async def replace_cookies(self, account: str, given: HandedIn) -> Replaced:
-        if account != "alice":
-            raise NotFound("There is no such account.", param="account")
-        self.given.append((account, given))
-        return Replaced(account, True, "well", "", "active", "")
-
-
 COOKIES = FakeCookies()
 
 

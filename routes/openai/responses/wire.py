@@ -1,6 +1,6 @@
 """The Responses API's wire format, as far as it is read or written. Fields that are not listed are ignored."""
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType, field
 
@@ -83,53 +83,49 @@ class ResponseRequest(Struct):
     messages: Any = None
 
 
-class OutputText(Struct):
+class OutputText(Struct, tag_field="type", tag="output_text"):
     text: str
     annotations: list[Any] = field(default_factory=list)
     logprobs: list[Any] = field(default_factory=list)
-    type: Literal["output_text"] = "output_text"
 
 
-class OutputRefusal(Struct):
+class OutputRefusal(Struct, tag_field="type", tag="refusal"):
     refusal: str
-    type: Literal["refusal"] = "refusal"
 
 
-class MessageItem(Struct):
+class MessageItem(Struct, tag_field="type", tag="message"):
     id: str
     content: list[OutputText | OutputRefusal]
     status: str = "in_progress"
     role: Literal["assistant"] = "assistant"
-    type: Literal["message"] = "message"
 
 
-class SummaryText(Struct):
+class SummaryText(Struct, tag_field="type", tag="summary_text"):
     text: str
-    type: Literal["summary_text"] = "summary_text"
 
 
-class ReasoningItem(Struct):
+class ReasoningItem(Struct, tag_field="type", tag="reasoning"):
     id: str
     summary: list[SummaryText]
-    type: Literal["reasoning"] = "reasoning"
 
 
-class CallItem(Struct):
+class CallItem(Struct, tag_field="type", tag="function_call"):
     id: str
     call_id: str
     name: str
     arguments: str
     status: str = "in_progress"
-    type: Literal["function_call"] = "function_call"
 
 
-class ImageCallItem(Struct):
+class ImageCallItem(Struct, tag_field="type", tag="image_generation_call"):
     id: str
     status: str = "in_progress"
     result: Inline | None = None
     output_format: str | UnsetType = UNSET
     size: str | UnsetType = UNSET
-    type: Literal["image_generation_call"] = "image_generation_call"
+
+
+OutputItem: TypeAlias = MessageItem | ReasoningItem | CallItem | ImageCallItem
 
 
 class InputDetails(Struct):
@@ -165,7 +161,7 @@ class Response(Struct, kw_only=True):
     max_tool_calls: int | None
     metadata: dict[str, Any]
     model: str
-    output: list[Any] = field(default_factory=list)
+    output: list[OutputItem] = field(default_factory=list)
     parallel_tool_calls: bool
     previous_response_id: str | None
     prompt_cache_key: str | None
@@ -191,7 +187,7 @@ class StreamEvent(Struct):
     sequence_number: int = 0
     response: Response | UnsetType = UNSET
     output_index: int | UnsetType = UNSET
-    item: Any = UNSET
+    item: OutputItem | UnsetType = UNSET
     item_id: str | UnsetType = UNSET
     content_index: int | UnsetType = UNSET
     summary_index: int | UnsetType = UNSET

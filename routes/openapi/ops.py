@@ -1,0 +1,74 @@
+"""What operators and their tools read, and this document itself."""
+
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from engine.service import Replaced
+from routes.openapi.openai import OPENAI
+from routes.openapi.operations import WORK_ERRORS, Family, Media, Operation
+from routes.ops import wire
+from routes.ops.cookies import NewCookies
+
+OPS = Family("Operations", "Ops", OPENAI.errors, OPENAI)
+
+_TEXT = {"type": "string"}
+_OPEN_ERRORS = (400, 405, 431, 500)
+
+
+def _read(path: str, summary: str, **more: Any) -> Operation:
+    return Operation(method="get", path=path, route=path, family=OPS, tag=OPS.name, summary=summary, **more)
+
+
+def operations() -> list[Operation]:
+    return [
+        _read("/", "Where to go on", access="open", says=wire.Root, errors=_OPEN_ERRORS),
+        _read(
+            "/openapi.json",
+            "This document",
+            access="open",
+            media=(Media("application/json", schema={"type": "object"}),),
+            errors=_OPEN_ERRORS,
+        ),
+        _read(
+            "/health",
+            "How the service stands",
+            description="200 as long as the process can answer. Without a key only numbers are told.",
+            access="open",
+            says=wire.HealthReport,
+            errors=_OPEN_ERRORS,
+        ),
+        _read(
+            "/ready",
+            "Whether requests can be served",
+            access="open",
+            says=wire.Ready,
+            unlike={503: wire.NotReady},
+            errors=_OPEN_ERRORS,
+        ),
+        _read(
+            "/metrics",
+            "Prometheus",
+            description="Needs no key where `server.metrics_open` says so.",
+            media=(Media(CONTENT_TYPE_LATEST.partition(";")[0], schema=_TEXT),),
+        ),
+        _read("/api/info", "What this is", says=wire.Info),
+        _read("/api/cookies/status", "How the accounts and their cookies stand", says=wire.Accounts),
+        Operation(
+            method="post",
+            path="/api/cookies",
+            route="/api/cookies",
+            family=OPS,
+            tag=OPS.name,
+            summary="Newer cookies of an account",
+            description="They are tried before the answer, which says what became of them.",
+            access="admin",
+            bodies=(NewCookies,),
+            examples={
+                "values": {"account": "alice", "secure_1psid": "g.a000...", "secure_1psidts": "sidts-..."},
+                "export": {"account": "alice", "cookies": [{"name": "__Secure-1PSID", "value": "g.a000..."}]},
+            },
+            says=Replaced,
+            errors=WORK_ERRORS,
+        ),
+    ]

@@ -1,0 +1,145 @@
+"""What operations share: ways to show a key, parameters, headers, errors. Pure."""
+
+from typing import Any
+
+from routes.openapi.operations import Access, Family
+
+SECURITY_SCHEMES: dict[str, Any] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "As OpenAI's clients send the key."},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    "googleKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-goog-api-key",
+        "description": "As Google's clients send it. Below `/v1/models` it also chooses Gemini's dialect.",
+    },
+    "queryKey": {"type": "apiKey", "in": "query", "name": "key"},
+    "adminKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-admin-key",
+        "description": "The admin key; it is taken in the other places as well.",
+    },
+}
+
+
+def security(access: Access, *, required: bool) -> list[dict[str, list[str]]]:
+    """required: a key is configured. Without one nothing has to be sent."""
+    if access == "open":
+        return []
+    names = ["adminKey", "bearer"] if access == "admin" else ["bearer", "apiKey", "googleKey", "queryKey"]
+    ways: list[dict[str, list[str]]] = [{name: []} for name in names]
+    return ways if required else [*ways, {}]
+
+
+def _text(name: str, where: str, description: str, **more: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": name, "in": where, "description": description, **more}
+    return {"schema": {"type": "string"}, **found}
+
+
+PARAMETERS: dict[str, Any] = {
+    "id": _text(
+        "id", "path", "A model's name; it may hold slashes.", required=True, example="gemini-2.5-pro"
+    ),
+    "model": _text(
+        "model", "path", "A model's name; it may hold slashes.", required=True, example="gemini-2.5-pro"
+    ),
+    "imageModel": _text(
+        "model",
+        "path",
+        "A model's name; it may hold slashes.",
+        required=True,
+        example="gemini-2.5-flash-image",
+    ),
+    "response": _text("response", "path", "A response's id.", required=True, example="resp_1"),
+    "file": _text("name", "path", "As the link to the picture has it.", required=True, example="a.png"),
+    "alt": _text(
+        "alt",
+        "query",
+        "`sse` for server-sent events; otherwise the chunks are the items of one JSON array.",
+        schema={"type": "string", "enum": ["sse", "json"]},
+    ),
+    "watermark": _text(
+        "watermark",
+        "query",
+        "`keep` leaves the visible logo on generated pictures.",
+        schema={"type": "string", "enum": ["keep", "remove"]},
+    ),
+    "watermarkHeader": _text(
+        "x-gempool-watermark",
+        "header",
+        "The same as a header, since Google's bodies have no field for it.",
+        schema={"type": "string", "enum": ["keep", "remove"]},
+    ),
+    "requestId": _text(
+        "x-request-id",
+        "header",
+        "An id for the request's log line and answer. One that is not plain is replaced.",
+        schema={"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+    ),
+    "range": _text("range", "header", "One range of bytes.", example="bytes=0-1023"),
+}
+
+
+def _header(description: str, kind: str = "string") -> dict[str, Any]:
+    return {"description": description, "schema": {"type": kind}}
+
+
+HEADERS: dict[str, Any] = {
+    "x-request-id": _header("The request's id in the gateway's log."),
+    "x-gempool-attempts": _header("Accounts that were tried.", "integer"),
+    "x-gempool-overhead-ms": _header("The gateway's own share of the time, in milliseconds.", "number"),
+    "x-ratelimit-limit-requests": _header("Requests that the caller's nearest limit allows.", "integer"),
+    "x-ratelimit-remaining-requests": _header("What is left of it.", "integer"),
+    "x-ratelimit-reset-requests": _header("When it is whole again, such as `1m30s`."),
+    "x-gempool-picture-sizes": _header("The measured sizes of the answer's pictures."),
+    "retry-after": _header("Seconds to wait before a repeat.", "integer"),
+    "x-should-retry": _header("`false` where a repeat cannot help."),
+    "www-authenticate": _header("`Bearer`."),
+    "allow": _header("The methods that the route has."),
+}
+LIMIT_HEADERS = tuple(name for name in HEADERS if name.startswith("x-ratelimit-"))
+WORK_HEADERS = ("x-gempool-attempts", "x-gempool-overhead-ms", *LIMIT_HEADERS)
+
+_ERRORS = {
+    400: "The request is not valid; the message names the field and the remedy.",
+    401: "No key, or one that is not known.",
+    403: "The key, or the address, may not do this.",
+    404: "No such model, method, picture or route; of models the known ones are listed.",
+    405: "The route has other methods.",
+    408: "The body did not arrive in time.",
+    413: "More than is taken; the message names the bound.",
+    415: "A type of body or file that is not taken.",
+    429: "The caller's own limit, or every account is busy. `Retry-After` tells the wait.",
+    431: "The request's headers are too large.",
+    500: "A fault of the gateway.",
+    502: "The upstream failed.",
+    503: "No account can serve now, or all that were asked failed. `Retry-After` tells the wait.",
+    504: "The time for the request is over.",
+}
+_MORE_HEADERS = {
+    401: ("www-authenticate",),
+    405: ("allow",),
+    429: ("retry-after", "x-should-retry", *LIMIT_HEADERS),
+    503: ("retry-after", "x-should-retry"),
+}
+
+
+def headers_of(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in ("x-request-id", *names)}
+
+
+def error_name(family: Family, status: int) -> str:
+    return f"{family.prefix}Error{status}"
+
+
+def error_responses(family: Family, schema: dict[str, Any]) -> dict[str, Any]:
+    """Each error of a dialect, by its name in the document."""
+    return {
+        error_name(family, status): {
+            "description": description,
+            "headers": headers_of(*_MORE_HEADERS.get(status, ())),
+            "content": {"application/json": {"schema": schema}},
+        }
+        for status, description in _ERRORS.items()
+    }

@@ -1,0 +1,172 @@
+"""`/openapi.json`: complete, true, and open to everybody."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from core.clock import SystemClock
+from routes.gemini.handlers import METHODS
+from routes.openapi import Operation, operations
+from storage import Local
+from tests.fakes.cookies import FakeCookies
+from tests.fakes.edge import Edge, edge
+from tests.support.files import PNG
+from tests.support.openapi import contract
+
+KEYS = {"authorization": "Bearer one", "x-admin-key": "root"}
+EXAMPLES = [
+    pytest.param(operation, title, value, id=f"{operation.path} {title}")
+    for operation in operations()
+    for title, value in operation.examples.items()
+]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    """An edge with every route that there is."""
+    folder: Path = tmp_path_factory.mktemp("files")
+    files = Local(folder, SystemClock())
+    with edge(api_key="one", admin_key="root", cookies=FakeCookies(), files=files) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def document(whole: Edge) -> dict[str, Any]:
+    response = whole.http.get("/openapi.json")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def path_of(operation: Operation) -> str:
+    """A request's path, its parameters filled in with their examples."""
+    parameters = contract().document["components"]["parameters"]
+    path = operation.path
+    for name in operation.parameters:
+        given = parameters[name]
+        if given["in"] == "path":
+            path = path.replace("{" + given["name"] + "}", given["example"])
+    return path
+
+
+def test_every_route_is_described_and_nothing_else(whole: Edge, document: dict[str, Any]) -> None:
+    """Each path and method that the router knows, and each method of Gemini's models, and no other."""
+    known = {
+        (re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path), method)
+        for route in whole.routes
+        for method in route.methods - {"OPTIONS", "HEAD"}
+    }
+    described = {(operation.route, operation.method.upper()) for operation in operations()}
+    assert {(re.sub(r"\{(\w+):\w+\}", r"{\1}", path), method) for path, method in described} == known
+    listed = {(path, method.upper()) for path, item in document["paths"].items() for method in item}
+    assert listed == {(operation.path, operation.method.upper()) for operation in operations()}
+    for prefix in ("/v1", "/v1beta", "/gemini/v1", "/gemini/v1beta"):
+        called = {path for path, _ in listed if path.startswith(f"{prefix}/models/{{model}}:")}
+        assert called == {f"{prefix}/models/{{model}}:{method}" for method in METHODS}
+
+
+def test_routes_that_a_gateway_is_without_are_not_described(gate: Edge) -> None:
+    """Such as those of cookies and files here."""
+    paths = gate.http.get("/openapi.json").json()["paths"]
+    assert "/v1/chat/completions" in paths
+    assert not [path for path in paths if path.startswith(("/api/cookies", "/files"))]
+
+
+def test_the_document_is_sound(document: dict[str, Any]) -> None:
+    """Every reference leads to something, everything is used, ids are unique, and all schemas are ones."""
+    referred: set[str] = set()
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict):
+            if isinstance(found := value.get("$ref"), str):
+                referred.add(found)
+            for item in value.values():
+                look(item)
+        elif isinstance(value, list):
+            for item in value:
+                look(item)
+
+    look(document)
+    components = document["components"]
+    there = {
+        f"#/components/{kind}/{name}"
+        for kind in ("schemas", "responses", "headers", "parameters")
+        for name in components[kind]
+    }
+    assert referred <= there
+    assert {name for name in there - referred if "/responses/" not in name} == set()
+    items = [item for path in document["paths"].values() for item in path.values()]
+    ids = [item["operationId"] for item in items]
+    assert len(set(ids)) == len(ids)
+    for name, schema in components["schemas"].items():
+        assert re.fullmatch(r"[A-Za-z]+", name)
+        jsonschema_rs.meta.validate({**schema, "components": components})
+    for path, item in document["paths"].items():
+        names = set(re.findall(r"\{(\w+)\}", path))
+        for described in item.values():
+            given = [
+                components["parameters"][ref["$ref"].rpartition("/")[2]] for ref in described["parameters"]
+            ]
+            assert {parameter["name"] for parameter in given if parameter["in"] == "path"} == names
+            assert described["summary"]
+            assert set(described["responses"]) >= {"400", "405", "500"}
+
+
+def test_it_needs_no_key_and_says_which_routes_do(whole: Edge, document: dict[str, Any]) -> None:
+    """It tells nothing that the project's pages do not; what it says of keys is what the routes do."""
+    for operation in operations():
+        security = document["paths"][operation.path][operation.method]["security"]
+        assert (security == []) is (operation.access == "open")
+        assert {} not in security
+        response = whole.http.request(operation.method, path_of(operation))
+        assert (response.status_code == 401) is (operation.access != "open"), operation.path
+        if operation.access == "admin":
+            weak = whole.http.post(path_of(operation), headers={"authorization": "Bearer one"}, json={})
+            assert weak.status_code == 403
+
+
+def test_without_configured_keys_none_has_to_be_sent(gate: Edge) -> None:
+    """Then showing one is one way of several."""
+    found = gate.http.get("/openapi.json").json()
+    assert {} in found["paths"]["/v1/models"]["get"]["security"]
+
+
+@pytest.mark.parametrize(("operation", "title", "value"), EXAMPLES)
+def test_examples_are_true(whole: Edge, operation: Operation, title: str, value: Any) -> None:
+    """Each is as its schema says and is answered; that answers are as their schemas say is held in all tests of the
+    edge, by its client."""
+    described = contract().document["paths"][operation.path][operation.method]
+    content = described["requestBody"]["content"]["application/json"]
+    assert content["examples"][title]["value"] == value
+    assert contract().faults(content["schema"], value, closed=False) == []
+    whole.chat.reset()
+    response = whole.http.post(path_of(operation), json=value, headers=KEYS)
+    assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize("path", ["/v1/images/edits", "/v1/images/edit"])
+def test_forms_are_described_as_they_are_sent(whole: Edge, path: str) -> None:
+    """Fields as text and pictures as files, under the names that clients use."""
+    content = contract().document["paths"][path]["post"]["requestBody"]["content"]
+    fields = content["multipart/form-data"]["schema"]["properties"]
+    assert {"prompt", "image", "image[]", "mask", "n", "size"} <= set(fields)
+    sent = {"prompt": "Make it green", "n": "1", "size": "1024x1024"}
+    assert set(sent) <= set(fields)
+    files = [("image", ("a.png", PNG, "image/png"))]
+    whole.chat.reset()
+    assert whole.http.post(path, data=sent, files=files, headers=KEYS).status_code == 200
+
+
+def test_every_get_is_answered_as_described(whole: Edge) -> None:
+    """And to HEAD with the same status."""
+    whole.chat.reset()
+    for operation in operations():
+        if operation.method == "get" and operation.good and operation.route != "/files/{name:path}":
+            path = path_of(operation)
+            assert whole.http.get(path, headers=KEYS).status_code == 200, path
+            assert whole.http.head(path, headers=KEYS).status_code == 200, path
