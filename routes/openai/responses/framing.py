@@ -31,8 +31,11 @@ class ResponseFraming:
         self._encode = msgspec.json.Encoder().encode
 
     def event(self, index: int, event: Event) -> bytes | Pieces:
-        frames = [*self._begun()]
-        frames += [self._frame(item) for item in self._output.take(event)]
+        taken = [*self._output.take(event)]
+        if not taken and not isinstance(event, Finish):
+            # Until something is told, a failure is a plain error.
+            return b""
+        frames = [*self._begun(), *(self._frame(item) for item in taken)]
         if isinstance(event, Finish):
             completed(self._response, self._output, event, int(self._clock.now()))
             frames.append(

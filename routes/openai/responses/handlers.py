@@ -23,7 +23,7 @@ from routes.openai.responses.output import Output, finished
 from routes.openai.responses.recall import Entry, Recalled
 from routes.openai.responses.wire import ResponseRequest
 from routes.openai.tools import conversation_of
-from routes.openai.translate import has_content, thinks_long
+from routes.openai.translate import has_content, named, thinks_long
 from routes.services import RouteServices
 
 Keep: TypeAlias = Callable[[], Awaitable[None]]
@@ -131,7 +131,7 @@ class ResponseHandlers:
             )
         if request.instructions:
             before = (Message("system", (Text(request.instructions),)), *before)
-        fetched = await remote.fetched(exchange, self._source, before + new)
+        fetched = await remote.fetched(exchange, self._source, named(before + new))
         return fetched, fetched[len(before) :]
 
 

@@ -20,7 +20,7 @@ from routes.presence import all_of
 
 log = structlog.get_logger("gempool.routes")
 
-SAVE_WITHIN = 2.0
+SAVE_WITHIN = 1.0
 """Seconds that an answer waits to be kept at its end; a store that hangs costs no more."""
 AT_ONCE = 4
 """Conversations of one request that are looked up side by side."""

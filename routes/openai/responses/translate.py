@@ -69,10 +69,9 @@ def entries_of(request: ResponseRequest, tally: Tally) -> list[Entry]:
     for item in given:
         _normalize(item)
     pictures = history.pictures_of(given, tally, "input")
-    names: dict[str | None, str] = {}
     entries: list[Entry] = []
     for i, item in enumerate(given):
-        entry = _entry(item, f"input[{i}]", pictures.get(i, ()), names, tally)
+        entry = _entry(item, f"input[{i}]", pictures.get(i, ()), tally)
         if entry is not None:
             entries.append(entry)
     return entries
@@ -88,10 +87,8 @@ def _normalize(item: Item) -> None:
         item.role = None
 
 
-def _entry(
-    item: Item, at: str, more: tuple[CorePart, ...], names: dict[str | None, str], tally: Tally
-) -> Entry | None:
-    """None for what is not read. names: of the functions that were called, by the ids of their calls."""
+def _entry(item: Item, at: str, more: tuple[CorePart, ...], tally: Tally) -> Entry | None:
+    """None for what is not read."""
     match item.type:
         case "message":
             return _message(item, at, more, tally)
@@ -105,7 +102,6 @@ def _entry(
         case "function_call":
             name = present(item.name, f"{at}.name")
             id = item.call_id or item.id or ""
-            names[id] = name
             arguments = item.arguments
             if not isinstance(arguments, str):
                 arguments = msgspec.json.encode(arguments or {}).decode()
@@ -114,7 +110,7 @@ def _entry(
         case "function_call_output":
             call = present(item.call_id, f"{at}.call_id")
             parts = _parts(item.output, f"{at}.output", tally)
-            return Message("tool", parts, name=item.name or names.get(call), tool_call_id=call)
+            return Message("tool", parts, name=item.name, tool_call_id=call)
     raise InvalidRequest(
         f"'{at}.type' is '{(item.type or '')[:40]}', which is not supported here. Use {KINDS}.",
         param=f"{at}.type",

@@ -1,8 +1,7 @@
-"""The real openai SDK's pictures against the running edge."""
+"""Pictures through the real openai SDK."""
 
 import base64
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import openai
@@ -10,29 +9,11 @@ import pytest
 
 from core.chat import Blob, PictureWish
 from core.errors import PromptRefused
-from tests.fakes.edge import Edge, edge
+from tests.fakes.edge import Edge
 from tests.fakes.service import Fail
 from tests.support.files import PNG
 
 MODEL = "gemini-3-pro-image-preview"
-
-
-@pytest.fixture(scope="module")
-def keyed() -> Iterator[Edge]:
-    with edge(api_key="sk-good") as found:
-        yield found
-
-
-@pytest.fixture
-def gate(keyed: Edge) -> Edge:
-    keyed.chat.reset()
-    return keyed
-
-
-@pytest.fixture
-def client(gate: Edge) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{gate.url}/v1", api_key="sk-good", max_retries=0) as found:
-        yield found
 
 
 def test_generate(client: openai.OpenAI, gate: Edge) -> None:

@@ -1,7 +1,6 @@
-"""The real openai SDK against the running edge."""
+"""Chat completions through the real openai SDK."""
 
 import base64
-from collections.abc import Iterator
 
 import openai
 import pytest
@@ -15,25 +14,6 @@ from tests.support.files import PNG
 END = Finish(Usage(3, 4, 5), "gemini-flash")
 HELLO = [{"role": "user", "content": "hi"}]
 MODEL = "gemini-2.5-pro"
-
-
-@pytest.fixture(scope="module")
-def keyed() -> Iterator[Edge]:
-    """An edge that asks for a key."""
-    with edge(api_key="sk-good") as found:
-        yield found
-
-
-@pytest.fixture
-def gate(keyed: Edge) -> Edge:
-    keyed.chat.reset()
-    return keyed
-
-
-@pytest.fixture
-def client(gate: Edge) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{gate.url}/v1", api_key="sk-good", max_retries=0) as found:
-        yield found
 
 
 def test_chat_whole(client: openai.OpenAI) -> None:
