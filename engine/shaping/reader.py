@@ -229,12 +229,13 @@ class Reader:
         extent.read(self._text, len(self._text))
         if extent.end is not None:
             try:
-                calls = calls_in(
-                    strict(self._text[open_.body : extent.end]), self._names, exact=not open_.sure
-                )
+                value = strict(self._text[open_.body : extent.end])
             except NoJson:
                 return self._faulty(extent.end, final)
-            return self._made(calls, extent.end) if calls else self._other()
+            if calls := calls_in(value, self._names, exact=not open_.sure):
+                return self._made(calls, extent.end)
+            name = named_by(value, self._names) if open_.sure else None
+            return self._made([Broken(name, _UNREAD)], extent.end) if name else self._other()
         if extent.stop is not None:
             return self._faulty(extent.stop, final)
         return final and self._broken_off()
