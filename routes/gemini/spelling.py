@@ -24,7 +24,10 @@ def camelized(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     out: dict[str, Any] = {}
-    for name, item in _renamed(value):
+    for key, item in value.items():
+        name = camel_case(key) if "_" in key else key
+        if name is not key and name in value:
+            continue
         if name in OPAQUE:
             out[name] = item
         else:
@@ -35,9 +38,7 @@ def camelized(value: Any) -> Any:
 def _declared(value: Any) -> Any:
     if isinstance(value, list):
         return [_declared(item) for item in value]
-    return dict(_renamed(value)) if isinstance(value, dict) else value
-
-
-def _renamed(value: dict[str, Any]) -> list[tuple[str, Any]]:
-    named = [(camel_case(key) if "_" in key else key, key, item) for key, item in value.items()]
-    return [(name, item) for name, key, item in named if name is key or name not in value]
+    if not isinstance(value, dict):
+        return value
+    names = {key: camel_case(key) for key in value}
+    return {name: value[key] for key, name in names.items() if name == key or name not in value}

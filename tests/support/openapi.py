@@ -48,14 +48,19 @@ class Contract:
 
     def faults(self, schema: Mapping[str, Any], value: Any, *, closed: bool = True) -> list[str]:
         """What about the value is not as the schema says."""
+        errors = self._validator(schema, closed=closed).iter_errors(value)
+        return [f"{list(error.instance_path)}: {error.message[:300]}" for error in errors]
+
+    def accepts(self, schema: Mapping[str, Any], value: Any) -> bool:
+        """Whether the value is as the schema says; fields that are not listed are none of its business."""
+        return bool(self._validator(schema, closed=False).is_valid(value))
+
+    def _validator(self, schema: Mapping[str, Any], *, closed: bool) -> Any:
         key = json.dumps([schema, closed], sort_keys=True)
         if key not in self._validators:
             whole = {**schema, **(self._closed if closed else self._open)}
             self._validators[key] = jsonschema_rs.Draft202012Validator(whole)
-        return [
-            f"{list(error.instance_path)}: {error.message[:300]}"
-            for error in self._validators[key].iter_errors(value)
-        ]
+        return self._validators[key]
 
     def hold(self, response: httpx.Response) -> None:
         """Fail where a whole answer is not what the document says."""
