@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST
-
 from engine.service import Replaced
 from routes.openapi.openai import OPENAI
 from routes.openapi.operations import WORK_ERRORS, Family, Media, Operation
@@ -50,7 +48,7 @@ def operations() -> list[Operation]:
             "/metrics",
             "Prometheus",
             description="Needs no key where `server.metrics_open` says so.",
-            media=(Media(CONTENT_TYPE_LATEST.partition(";")[0], schema=_TEXT),),
+            media=(Media("text/plain", schema=_TEXT),),
         ),
         _read("/api/info", "What this is", says=wire.Info),
         _read("/api/cookies/status", "How the accounts and their cookies stand", says=wire.Accounts),
