@@ -71,6 +71,10 @@ class Shared:
         found = await self._call(*how)
         return None if found is None else str(found)
 
+    async def head(self, key: str, length: int) -> str:
+        """The first `length` bytes of a value that begins in ASCII; '' where there is none."""
+        return str(await self._call("GETRANGE", self._prefix + key, 0, length - 1))
+
     async def swap(self, key: str, old: str | None, new: str, ttl: float | None = None) -> bool:
         """Put `new` only where the value still is `old` (None: where there is none)."""
         return bool(await self._eval(_SWAP, key, old or "", new, "" if ttl is None else _ms(ttl)))

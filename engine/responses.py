@@ -1,0 +1,141 @@
+"""Conversations that callers go on with by the id of their last response: one value in the store for each turn.
+
+A turn holds what its response added and the id of the one before, so that a long conversation is written once and not again
+with each answer. All of a chain live on as long as its end is used.
+"""
+
+import base64
+import hashlib
+from typing import Protocol, TypeAlias
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from core.chat import Blob, Message, Part, Remote, Role, Text, ToolCall
+from engine.settings import ConversationSettings
+from pool import Shared
+
+log = structlog.get_logger("gempool.engine")
+
+_HEAD = 400
+"""Characters of a stored turn that surely hold its number and what it goes on from."""
+
+
+class Sealing(Protocol):
+    """Turns text into what may lie in the store, bound to a name, and back."""
+
+    def close(self, name: str, text: str) -> str: ...
+
+    def open(self, name: str, stored: str) -> str:
+        """Raises ValueError where it cannot be read."""
+
+
+class _Text(Struct, tag="t", array_like=True):
+    text: str
+
+
+class _Blob(Struct, tag="b", array_like=True):
+    data: str
+    mime: str
+    name: str | None
+
+
+class _Remote(Struct, tag="r", array_like=True):
+    url: str
+    field: str
+
+
+_Part: TypeAlias = _Text | _Blob | _Remote
+
+
+class _Message(Struct, array_like=True):
+    role: Role
+    parts: list[_Part]
+    name: str | None
+    calls: tuple[ToolCall, ...]
+    call: str | None
+
+
+class Responses:
+    """Implements `engine.service.ResponseStore` over what all replicas share."""
+
+    def __init__(self, shared: Shared, seal: Sealing, settings: ConversationSettings) -> None:
+        self._shared = shared
+        self._seal = seal
+        self._settings = settings
+
+    async def load(self, id: str, caller: str) -> tuple[Message, ...] | None:
+        turns: list[list[Message]] = []
+        while id:
+            key = _key(id, caller)
+            stored = await self._shared.get(key, refresh=self._settings.keep)
+            if stored is None or len(turns) == self._settings.max_turns:
+                return None
+            _, id, sealed = stored.split("\n", 2)
+            try:
+                turns.append(_read(self._seal.open(key, sealed)))
+            except (ValueError, msgspec.DecodeError) as error:
+                log.error("a kept response cannot be read", why=str(error))
+                return None
+        return tuple(message for turn in reversed(turns) for message in turn) if turns else None
+
+    async def save(self, id: str, caller: str, previous: str, messages: tuple[Message, ...]) -> None:
+        number = 1
+        if previous:
+            before = await self._shared.head(_key(previous, caller), _HEAD)
+            if not before:
+                log.info("a response is not kept", response=id, why="what it goes on from is not there")
+                return
+            number = int(before.split("\n", 1)[0]) + 1
+        if number > self._settings.max_turns:
+            log.info("a response is not kept", response=id, why="the conversation is too long", turns=number)
+            return
+        text = _written(messages)
+        if len(text) > self._settings.max_bytes:
+            log.info("a response is not kept", response=id, why="it is too large", bytes=len(text))
+            return
+        key = _key(id, caller)
+        value = f"{number}\n{previous}\n{self._seal.close(key, text.decode())}"
+        await self._shared.put(key, value, self._settings.keep)
+
+
+def _key(id: str, caller: str) -> str:
+    """Of a response of this caller's. The caller's own name stays out of the store."""
+    return "response:" + hashlib.sha256(msgspec.json.encode([caller, id])).hexdigest()
+
+
+def _written(messages: tuple[Message, ...]) -> bytes:
+    return msgspec.json.encode(
+        [
+            _Message(m.role, [_part(part) for part in m.parts], m.name, m.tool_calls, m.tool_call_id)
+            for m in messages
+        ]
+    )
+
+
+def _part(part: Part) -> _Part:
+    match part:
+        case Text():
+            return _Text(part.text)
+        case Blob():
+            return _Blob(base64.b64encode(part.data).decode(), part.mime, part.name)
+        case Remote():
+            return _Remote(part.url, part.field)
+
+
+def _read(text: str) -> list[Message]:
+    return [
+        Message(m.role, tuple(map(_unpart, m.parts)), m.name, m.calls, m.call)
+        for m in msgspec.json.decode(text, type=list[_Message])
+    ]
+
+
+def _unpart(part: _Part) -> Part:
+    match part:
+        case _Text():
+            return Text(part.text)
+        case _Blob():
+            return Blob(base64.b64decode(part.data), part.mime, part.name)
+        case _Remote():
+            return Remote(part.url, part.field)
