@@ -1,8 +1,20 @@
 """What is done with one request, in no dialect: attempts, deadline, failover."""
 
+from engine.conversing import Conversations
 from engine.engine import Engine
+from engine.responses import Responses
 from engine.service import ChatService, Status
-from engine.settings import EngineSettings
+from engine.settings import ConversationSettings, EngineSettings
 from engine.studio import Studio, StudioSettings
 
-__all__ = ["ChatService", "Engine", "EngineSettings", "Status", "Studio", "StudioSettings"]
+__all__ = [
+    "ChatService",
+    "ConversationSettings",
+    "Conversations",
+    "Engine",
+    "EngineSettings",
+    "Responses",
+    "Status",
+    "Studio",
+    "StudioSettings",
+]

@@ -13,7 +13,7 @@ from access import Keys, Limits
 from core.clock import SystemClock
 from core.metrics import Metrics
 from core.tasks import Tasks
-from engine import Engine
+from engine import Conversations, ConversationSettings, Engine, Responses
 from engine import EngineSettings as Attempts
 from fetch import Fetcher, FetchSettings, networks
 from gateway.alerts import alerts_of, bark_of
@@ -51,7 +51,8 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     sessions = sessions or _web(settings)
     shared = Shared(settings.redis_url.reveal() if embedded is None else embedded.url)
     limits = _limits(settings, settings.redis_url.reveal() if embedded is None else embedded.url, metrics)
-    jars = Jars(shared, Seal(settings.state_key))
+    seal = Seal(settings.state_key)
+    jars = Jars(shared, seal)
     pool = Pool(
         store,
         sessions,
@@ -82,9 +83,14 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     )
     pictures, chores = pictures_of(settings, metrics, clock), Tasks("app")
     attempts = _pick(
-        Attempts, settings.engine, settings.pool, forget=settings.conversations.delete_picture_chats
+        Attempts,
+        settings.engine,
+        settings.pool,
+        settings.conversations,
+        forget=settings.conversations.delete_picture_chats,
     )
-    engine = Engine(pool, attempts, metrics, clock, pictures.studio)
+    kept = _pick(ConversationSettings, settings.conversations)
+    engine = Engine(pool, attempts, metrics, clock, pictures.studio, Conversations(shared, kept, metrics))
 
     async def drain(grace: float) -> None:
         await pool.drain(grace)
@@ -138,6 +144,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             cookies=supervisor,
             files=pictures.local,
             fetch=_fetcher(settings),
+            responses=Responses(shared, seal, kept),
             health_facts=lambda: _facts(settings),
         ),
         lifespan=[running],

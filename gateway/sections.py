@@ -345,7 +345,7 @@ class BatchesSettings(Struct, frozen=True):
 
 
 class ConversationsSettings(Struct, frozen=True):
-    """What is left in the accounts' histories."""
+    """How conversations go on, and what is left in the accounts' histories."""
 
     delete_picture_chats: Annotated[
         bool,
@@ -360,11 +360,35 @@ class ConversationsSettings(Struct, frozen=True):
         Setting(
             choice("temporary", "sticky"),
             "`temporary` sends the whole history each time and leaves nothing in the account's;"
-            " `sticky` goes on in the same chat.",
-            pending="sticky conversations",
-            meanwhile="temporary",
+            " `sticky` goes on in the same chat, which stays in the account's history.",
         ),
     ] = "temporary"
+    keep: Annotated[
+        float,
+        Setting(
+            duration(1),
+            "How long a conversation is known after it was last used: a sticky one, and the responses that"
+            " `previous_response_id` goes on from.",
+        ),
+    ] = DAY
+    patience: Annotated[
+        float,
+        Setting(
+            duration(),
+            "How long a sticky conversation waits for its own account while that one is busy; then its whole history"
+            " is asked elsewhere.",
+        ),
+    ] = 3.0
+    max_bytes: Annotated[
+        int,
+        Setting(
+            size(1024),
+            "The most that one response may add to a kept conversation, files counted; more is not kept.",
+        ),
+    ] = 8 * 1024**2
+    max_turns: Annotated[
+        int, Setting(whole(1), "The most responses of one kept conversation; a further one is not kept.")
+    ] = 200
 
 
 class S3Settings(Struct, frozen=True):
