@@ -41,8 +41,9 @@ class Thread(Struct, frozen=True):
     seen: int = 0
 
     def anew(self) -> "Thread":
-        """The whole history in a new chat."""
-        return replace(self, place=None, lane="", seen=0)
+        """For an ask that is corrected: its chat would hold what the caller has neither said nor seen, so nothing goes on
+        there, and it does not stay."""
+        return TEMPORARY
 
 
 TEMPORARY = Thread()
@@ -138,10 +139,32 @@ def digest(ask: Ask, messages: tuple[Message, ...]) -> str:
     """Of what the messages say to the model, and of what else of the ask stands in its chat; the same for whatever differs only
     in white space at the ends, the form of contents, the ids of calls, or how their arguments are spelled."""
     box, shape = ask.toolbox, ask.shape
-    tools = [] if box is None else [[t.name, t.description, _plain(t.parameters)] for t in box.tools]
-    wanted = None if shape is None else [_plain(shape.schema), shape.name, shape.description]
+    # What the model is told for all of a chat. Whether it must call now is told with each message.
+    tools = (
+        []
+        if box is None
+        else [
+            box.parallel,
+            *(
+                [t.name, t.description, _plain(t.parameters)]
+                for t in box.tools
+                if not box.allowed or t.name in box.allowed
+            ),
+        ]
+    )
+    shaped = shape is not None and not (box is not None and box.required)
+    wanted = [_plain(shape.schema), shape.name, shape.description] if shape is not None and shaped else None
     whole = [_FORM, ask.caller, tools, wanted, *_turns(messages)]
     return hashlib.sha256(msgspec.json.encode(whole, order="deterministic")).hexdigest()
+
+
+def news(messages: tuple[Message, ...], seen: int) -> tuple[Message, ...]:
+    """What comes after the first `seen` messages; results of calls that stand before carry the names of what was called."""
+    called = {call.id: call.name for message in messages[:seen] for call in message.tool_calls}
+    return tuple(
+        replace(m, name=called.get(m.tool_call_id or "")) if m.role == "tool" and not m.name else m
+        for m in messages[seen:]
+    )
 
 
 def _answered(messages: tuple[Message, ...]) -> int:

@@ -489,9 +489,12 @@ def test_the_digest_holds_the_caller_the_tools_and_the_shape() -> None:
         replace(ask, caller="ada"),
         replace(ask, toolbox=BOX),
         replace(ask, toolbox=Toolbox((Tool("weather", "tells it"),))),
+        replace(ask, toolbox=replace(BOX, parallel=False)),
         replace(ask, shape=Shape()),
         replace(ask, shape=Shape({"type": "object"})),
     ]
-    assert len({digest(a, (ASKED,)) for a in (ask, *others)}) == 6
+    assert len({digest(a, (ASKED,)) for a in (ask, *others)}) == 7
+    required = replace(ask, toolbox=replace(BOX, required=True))
+    assert digest(required, (ASKED,)) == digest(replace(ask, toolbox=BOX), (ASKED,))
     same = replace(ask, model="x", stream=True, request_id="r", thinking=True)
     assert digest(same, (ASKED,)) == digest(ask, (ASKED,))
