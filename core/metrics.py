@@ -112,6 +112,13 @@ class Metrics:
             ["course"],
             registry=r,
         )
+        self.shaped_answers = Counter(
+            "gempool_shaped_answers",
+            "Answers to requests with tools or a schema: right at once (`ok`), after a repair (`repaired`), after the model was"
+            " asked again (`reasked`), words where a call or JSON was wanted (`refused`), nothing that can be used (`failed`).",
+            ["outcome"],
+            registry=r,
+        )
         self.picture_downloads = Counter(
             "gempool_picture_downloads",
             "Pictures taken from accounts: in the size that the model made (`full`), or as the web app's scaled copy"

@@ -5,6 +5,7 @@ on at once and without a word. Afterwards it is the caller's to know.
 """
 
 import asyncio
+import functools
 from collections.abc import AsyncGenerator, Sequence, Set
 
 from core.chat import Answer, Ask, Delta, Event, Finish, ModelInfo, Picture, PictureWish, ToolCall
@@ -28,10 +29,11 @@ from engine.attempt import Attempt, Staying
 from engine.conversing import TEMPORARY, Conversations, Thread
 from engine.images import OnlyWebPictures, picture_prompt
 from engine.originals import Originals
-from engine.prompt import flatten
+from engine.prompt import PLAIN, Frame, flatten
 from engine.resting import NOBODY, Resting
 from engine.service import Status
 from engine.settings import EngineSettings
+from engine.shaping import Shaping
 from engine.studio import Studio
 from engine.waits import busy
 from pool import AllTried, Lease, Pool, PoolStatus
@@ -72,6 +74,7 @@ class Engine:
         self._metrics = metrics
         self._studio = studio
         self._conversations = conversations
+        self._shaping = Shaping(metrics)
         self._resting = Resting(clock)
         self._tasks = Tasks("engine")
         self._accounting = Accounting(metrics, self._tasks, self._resting, settings.usage_limit)
@@ -83,8 +86,14 @@ class Engine:
         if ask.picture is not None:
             return self._counted(ask)
         if self._conversations is not None and self._conversations.sticky(ask):
-            return self._conversations.stream(ask, self._stream)
-        return self._stream(ask)
+            return self._conversations.stream(ask, self._shaped)
+        return self._shaped(ask)
+
+    def _shaped(self, ask: Ask, thread: Thread = TEMPORARY) -> AsyncGenerator[Event, None]:
+        if ask.toolbox is None and ask.shape is None:
+            return self._stream(ask, thread)
+        deadline = self._clock.monotonic() + self._settings.deadline
+        return self._shaping.stream(ask, thread, functools.partial(self._stream, deadline=deadline))
 
     async def _counted(self, ask: Ask) -> AsyncGenerator[Event, None]:
         events = self._stream(ask)
@@ -97,12 +106,15 @@ class Engine:
         finally:
             await events.aclose()
 
-    async def _stream(self, ask: Ask, thread: Thread = TEMPORARY) -> AsyncGenerator[Event, None]:
+    async def _stream(
+        self, ask: Ask, thread: Thread = TEMPORARY, frame: Frame = PLAIN, *, deadline: float | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """Ask once, with failover. deadline: by the monotonic clock, where it is not the request's first time."""
         now, wish = self._clock.monotonic, ask.picture
-        deadline = now() + self._settings.deadline
-        flat = flatten(ask.messages) if wish is None else picture_prompt(ask.messages, wish)
+        deadline = now() + self._settings.deadline if deadline is None else deadline
+        flat = flatten(ask.messages, frame=frame) if wish is None else picture_prompt(ask.messages, wish)
         lanes = await self._pool.lanes_for(ask.model)
-        staying = _staying(ask, thread) if thread.lane in lanes else None
+        staying = _staying(ask, thread, frame) if thread.lane in lanes else None
         own_first = staying is not None
         tried: set[str] = set()
         reasons: set[str] = set()
@@ -294,12 +306,16 @@ class Engine:
         return UpstreamFailed(retry_after=max(error.retry_after or 0.0, _RETRY_AFTER))
 
 
-def _staying(ask: Ask, thread: Thread) -> Staying | None:
-    """What is new in the conversation's chat; None where it has none, or where nothing is new."""
+def _staying(ask: Ask, thread: Thread, frame: Frame) -> Staying | None:
+    """What is new in the conversation's chat; None where it has none, or where nothing is new. The preamble stands in it."""
     if thread.place is None:
         return None
     try:
-        return Staying(thread.place, thread.lane, flatten(ask.messages[thread.seen :]))
+        return Staying(
+            thread.place,
+            thread.lane,
+            flatten(ask.messages[thread.seen :], frame=Frame(closing=frame.closing)),
+        )
     except InvalidRequest:
         return None
 

@@ -1,1 +1,5 @@
 """Function calls and JSON of a schema, asked for in the prompt and read out of the answer."""
+
+from engine.shaping.shaping import Shaping
+
+__all__ = ["Shaping"]

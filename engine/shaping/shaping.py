@@ -1,0 +1,185 @@
+"""Asks for calls and JSON, and asks again where the answer is neither what was wanted nor near enough."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import TypeAlias
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from core.chat import Ask, Delta, Event, Finish, FinishReason, Message, Picture, Text, ToolCall
+from core.errors import UpstreamFailed
+from core.metrics import Metrics
+from engine.conversing import Thread
+from engine.prompt import Frame
+from engine.shaping.forms import Broken, Call
+from engine.shaping.instructions import Instructions
+from engine.shaping.reader import Piece, Reader
+from engine.shaping.verdict import Bad, Good, Judge
+
+log = structlog.get_logger("gempool.engine")
+
+Inner: TypeAlias = Callable[[Ask, Thread, Frame], AsyncGenerator[Event, None]]
+
+_REASKS = 2
+_REPLAYED = 30_000
+"""Characters of an answer that the model is shown again."""
+
+
+_WHY = 300
+
+
+class Shaping:
+    """Stands between a request and its attempts where tools or a shape are asked for."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._instructions = Instructions()
+
+    async def stream(self, ask: Ask, thread: Thread, inner: Inner) -> AsyncGenerator[Event, None]:
+        """The answer with its calls, or its JSON as one delta; ends as `engine.service.ChatService.stream` does.
+
+        inner: asks once, with failover. All times that it is asked share one deadline.
+        """
+        judge = Judge(ask.toolbox, ask.shape)
+        frame = self._instructions.frame(ask.toolbox, ask.shape)
+        live = ask.stream and ask.shape is None and not (ask.toolbox is not None and ask.toolbox.required)
+        asked = replace(ask, stream=live)
+        text_shown = thoughts_shown = False
+        prompt: int | None = None
+        for left in range(_REASKS, -1, -1):
+            answer = _Answer(judge.names)
+            try:
+                async with aclosing(inner(asked, thread, frame)) as events:
+                    async for event in events:
+                        delta = answer.take(event)
+                        if asked.stream and (delta.text or delta.thoughts):
+                            text_shown = text_shown or bool(delta.text)
+                            thoughts_shown = thoughts_shown or bool(delta.thoughts)
+                            yield delta
+            except UpstreamFailed:
+                if text_shown or not answer.begun or not left:
+                    raise
+                # None of its text has gone out, so that another answer may take its place.
+                self._again(ask, "the answer broke off", left)
+                asked, thread = replace(asked, stream=False), thread.anew()
+                continue
+            finish = answer.finish
+            prompt = finish.usage.prompt if prompt is None else prompt
+            verdict = judge.judge(answer.text, answer.found)
+            if text_shown and not asked.stream and verdict == Good():
+                verdict = judge.no_call()
+            if isinstance(verdict, Bad) and left:
+                self._again(ask, verdict.why, left)
+                asked, thread = _corrected(ask, answer.raw, verdict), thread.anew()
+                continue
+            end = self._end(verdict, answer.text, again=left < _REASKS, text_shown=text_shown)
+            if not asked.stream:
+                text = "" if text_shown or (end.calls and ask.shape is not None) else end.text
+                thoughts = "" if thoughts_shown else answer.thoughts
+                if text or thoughts:
+                    yield Delta(text, thoughts)
+            for call in end.calls:
+                yield call
+            for picture in answer.pictures:
+                yield picture
+            yield replace(finish, usage=replace(finish.usage, prompt=prompt), reason=end.reason)
+            return
+
+    def _again(self, ask: Ask, why: str, left: int) -> None:
+        log.info("an answer is asked for again", request_id=ask.request_id, why=why[:_WHY], left=left)
+
+    def _end(self, verdict: Good | Bad, text: str, *, again: bool, text_shown: bool) -> "_End":
+        """What is handed out of the last answer. Raises UpstreamFailed where nothing can be."""
+        outcome, end = _ending(verdict, text, text_shown=text_shown)
+        self._metrics.shaped_answers.labels(
+            "reasked" if again and outcome in ("ok", "repaired") else outcome
+        ).inc()
+        if end is None:
+            why = verdict.why if isinstance(verdict, Bad) else ""
+            raise UpstreamFailed(
+                f"The model was asked {_REASKS + 1} times and gave no answer that can be used: {why[:_WHY]}. Ask again, or"
+                " make the schema or the instructions plainer."
+            )
+        return end
+
+
+class _End(Struct, frozen=True):
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    reason: FinishReason = FinishReason.STOP
+
+
+def _ending(verdict: Good | Bad, text: str, *, text_shown: bool) -> tuple[str, _End | None]:
+    """The outcome's name for the metric, and what is handed out; None where that is nothing."""
+    if isinstance(verdict, Good):
+        outcome = "repaired" if verdict.repaired else "ok"
+        if verdict.calls:
+            return outcome, _End("" if verdict.bare else text, verdict.calls, FinishReason.TOOL_CALLS)
+        return outcome, _End(text if verdict.json is None else verdict.json)
+    if verdict.calls:
+        return "repaired", _End(text, verdict.calls, FinishReason.TOOL_CALLS)
+    if verdict.unshaped or not (text.strip() or text_shown):
+        return "failed", None
+    return "refused", _End(text, reason=FinishReason.REFUSAL if verdict.words else FinishReason.STOP)
+
+
+class _Answer:
+    """One answer of the model's as it comes: what of it is prose, and what was read as calls."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._reader = Reader(names)
+        self._texts: list[str] = []
+        self._raw: list[str] = []
+        self._thoughts: list[str] = []
+        self._finish: Finish | None = None
+        self.found: list[Call | Broken] = []
+        self.pictures: list[Picture] = []
+        self.begun = False
+
+    def take(self, event: Event) -> Delta:
+        """What of it can be shown."""
+        self.begun = True
+        if isinstance(event, Delta):
+            self._raw.append(event.text)
+            self._thoughts.append(event.thoughts)
+            return Delta(self._read(self._reader.feed(event.text)), event.thoughts)
+        if isinstance(event, Finish):
+            self._finish = event
+            return Delta(self._read(self._reader.finish()))
+        if isinstance(event, Picture):
+            self.pictures.append(event)
+        return Delta()
+
+    def _read(self, pieces: list[Piece]) -> str:
+        text = "".join(piece for piece in pieces if isinstance(piece, str))
+        self.found += [piece for piece in pieces if not isinstance(piece, str)]
+        self._texts.append(text)
+        return text
+
+    @property
+    def text(self) -> str:
+        return "".join(self._texts)
+
+    @property
+    def raw(self) -> str:
+        return "".join(self._raw)
+
+    @property
+    def thoughts(self) -> str:
+        return "".join(self._thoughts)
+
+    @property
+    def finish(self) -> Finish:
+        assert self._finish is not None  # noqa: S101  every answer ends with one or raises
+        return self._finish
+
+
+def _corrected(ask: Ask, raw: str, verdict: Bad) -> Ask:
+    """The ask with the answer that cannot be used and what is wrong with it."""
+    said = raw if len(raw) <= _REPLAYED else f"{raw[:_REPLAYED]} [...]"
+    bad = Message("assistant", (Text(said.strip() or "[no words]"),))
+    return replace(
+        ask, messages=(*ask.messages, bad, Message("user", (Text(verdict.correction),))), stream=False
+    )
