@@ -208,6 +208,25 @@ def test_a_picture_is_changed_by_the_next_turn(gate: Edge, folder: Path) -> None
     assert gate.chat.asks[-1].messages[1] == Message("assistant", (Blob(PNG, "image/png"),))
 
 
+@pytest.mark.parametrize("link", [True, False])
+def test_a_picture_comes_along_with_its_items(gate: Edge, folder: Path, link: bool) -> None:
+    """Once, whether it was a link in the text, an item, or both."""
+    name = name_of("a kite", "image/png", 0.0)
+    (folder / name).write_bytes(PNG)
+    gate.chat.say(Picture(PNG, "image/png", alt="a kite", link=f"/files/{name}" if link else ""), END)
+    body = {"input": "a kite", "tools": [{"type": "image_generation"}]}
+    output = gate.http.post("/v1/responses", json=body).json()["output"]
+    assert [item["type"] for item in output] == ["message"] * link + ["image_generation_call"]
+    references = [{"type": "item_reference", "id": item["id"]} for item in output]
+    respond(gate, [{"role": "user", "content": "a kite"}, *references, {"role": "user", "content": "red"}])
+    text = (Text("[picture]"),) if link else ()
+    assert gate.chat.asks[-1].messages == (
+        user("a kite"),
+        Message("assistant", (*text, Blob(PNG, "image/png"))),
+        user("red"),
+    )
+
+
 def test_bounds_hold_for_the_whole_conversation(gate: Edge) -> None:
     """What was kept counts with what is sent."""
     first = respond(gate, "x" * 600)

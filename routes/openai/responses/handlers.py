@@ -76,7 +76,7 @@ class ResponseHandlers:
 
         async def keep() -> None:
             if request.store is not False:
-                await recalled.keep(id, request.previous_response_id or "", (*new, output.message))
+                await recalled.keep(key, request.previous_response_id or "", new, output.message)
 
         if ask.stream:
             events = sse.merged([_kept(self._chat.stream(ask), keep)])

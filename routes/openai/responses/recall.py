@@ -1,6 +1,6 @@
 """What callers go on with without sending it again: earlier responses, and single items of them by their id.
 
-A response's items have its own key in their ids, so that an item is found in the conversation that ends with its response.
+A response's items have its own key in their ids, so that an item is found in the answer that was kept under that key.
 """
 
 import asyncio
@@ -34,6 +34,11 @@ def response_id(key: str) -> str:
 def item_id(kind: str, key: str, n: int) -> str:
     """kind: msg, fc, rs or ig. n: which one of its kind in the response."""
     return f"{kind}_{key}_{n}"
+
+
+def _items_of(key: str) -> str:
+    """Where a response's answer is kept apart: whoever names its items has sent the rest, which may be large."""
+    return f"{response_id(key)}/items"
 
 
 class Reference(Struct, frozen=True):
@@ -70,7 +75,7 @@ class Recalled:
         wanted: dict[str, tuple[Message, ...] | None] = {}
         for entry in entries:
             if isinstance(entry, Reference) and (match := _ITEM.fullmatch(entry.id)):
-                wanted[response_id(match[2])] = None
+                wanted[_items_of(match[2])] = None
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def look_up(id: str) -> None:
@@ -84,28 +89,37 @@ class Recalled:
     async def _load(self, id: str) -> tuple[Message, ...] | None:
         return await self._store.load(id, self._caller) if self._store is not None else None
 
-    async def keep(self, id: str, previous: str, messages: tuple[Message, ...]) -> None:
+    async def keep(self, key: str, previous: str, asked: tuple[Message, ...], answer: Message) -> None:
         """Keep what a response added. Where that fails the answer stands all the same: only its id leads nowhere."""
         if self._store is None:
             return
+        save, caller = self._store.save, self._caller
         try:
             async with asyncio.timeout(SAVE_WITHIN):
-                await self._store.save(id, self._caller, previous, messages)
+                await all_of(
+                    [
+                        save(response_id(key), caller, previous, (*asked, answer)),
+                        save(_items_of(key), caller, "", (answer,)),
+                    ]
+                )
         except (GatewayError, TimeoutError) as error:
-            log.warning("a response was not kept", response=id, why=str(error) or "the store did not answer")
+            why = str(error) or "the store did not answer"
+            log.warning("a response was not kept", response=response_id(key), why=why)
 
 
 def _referred(entry: Reference, found: dict[str, tuple[Message, ...] | None]) -> Message:
     match = _ITEM.fullmatch(entry.id)
-    conversation = found.get(response_id(match[2])) if match else None
+    conversation = found.get(_items_of(match[2])) if match else None
     if match and conversation:
         answer, n = conversation[-1], int(match[3])
         if match[1] == "fc" and n < len(answer.tool_calls):
             return Message("assistant", tool_calls=(answer.tool_calls[n],))
-        if match[1] == "msg":
-            return replace(answer, parts=tuple(p for p in answer.parts if isinstance(p, Text)), tool_calls=())
-        if match[1] == "ig":
-            return Message("assistant", tuple(p for p in answer.parts if not isinstance(p, Text)))
+        # Its first message stands for all that was said and drawn; further ones and pictures belong to it.
+        worded = any(isinstance(part, Text) for part in answer.parts)
+        if (match[1] == "msg" and n == 0) or (match[1] == "ig" and not worded):
+            return replace(answer, tool_calls=())
+        if match[1] != "fc":
+            return Message("assistant")
     raise InvalidRequest(
         f"'{entry.field}': there is no item '{entry.id[:80]}' (any more). Send the item itself; 'store': false makes"
         " clients do so.",
@@ -114,9 +128,10 @@ def _referred(entry: Reference, found: dict[str, tuple[Message, ...] | None]) ->
 
 
 def joined(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Calls and pictures that follow an assistant's words belong to the same turn."""
+    """Calls and pictures that follow an assistant's words belong to the same turn. Pictures that were only linked to are
+    brought along as of any history."""
     out: list[Message] = []
-    for message in messages:
+    for message in history.recalled(tuple(messages)):
         wordless = not any(isinstance(part, Text) for part in message.parts)
         if out and message.role == out[-1].role == "assistant" and wordless:
             last = out[-1]
