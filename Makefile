@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench simulate live lock docs clean
+.PHONY: help setup run test check bench clients simulate live lock docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ check: $(VENV)/.ready-dev ## everything CI asks: lint, format, types, directions
 
 bench: $(VENV)/.ready-dev ## run the benchmarks, one after another
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+clients: $(VENV)/.ready-dev ## run unmodified client programs against a gateway (ARGS="openai-py --only tools"); needs Node 20
+	@$(PIP) install uv==$(UV_VERSION)
+	@$(BIN)/python tests/clients/run.py $(ARGS)
 
 simulate: $(VENV)/.ready ## run the simulator of the web app alone (ARGS="--accounts 3")
 	@exec $(BIN)/gempool simulate $(ARGS)

@@ -69,7 +69,10 @@ def installed(environment: str) -> list[str]:
         uv = str(Path(sys.executable).with_name("uv"))
         python = folder / "bin" / "python"
         install = [uv, "pip", "install", "-q", "-p", str(python), "--require-hashes", "-r", str(lock)]
-        steps = [([uv, "venv", "-q", "--clear", "--python", sys.executable, str(folder)], ROOT), (install, ROOT)]
+        steps = [
+            ([uv, "venv", "-q", "--clear", "--python", sys.executable, str(folder)], ROOT),
+            (install, ROOT),
+        ]
         command = [str(python)]
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text() != digest:
@@ -101,8 +104,12 @@ def serving(directory: Path) -> Iterator[dict[str, str]]:
                 gempool__limits__per_caller="100000/hour",
                 gempool__limits__per_caller_and_model="1/2s",
             )
-            listening.ready()
-            strict.ready()
+            for gateway in (listening, strict):
+                try:
+                    gateway.ready()
+                except AssertionError:
+                    print(gateway.log[-3000:], file=sys.stderr)
+                    raise
             yield {
                 "CLIENTS_URL": listening.url,
                 "CLIENTS_KEY": KEY,
@@ -147,7 +154,12 @@ def run(client: str, told: dict[str, str], directory: Path, only: str) -> list[d
     }
     with output.open("wb") as out:
         process = subprocess.Popen(
-            [*command, str(folder / script)], env=env, cwd=home, stdout=out, stderr=out, stdin=subprocess.DEVNULL
+            [*command, str(folder / script)],
+            env=env,
+            cwd=home,
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
         )
         try:
             code: int | str = process.wait(SECONDS)
@@ -156,10 +168,16 @@ def run(client: str, told: dict[str, str], directory: Path, only: str) -> list[d
             process.wait()
             code = f"none in {SECONDS} s"
     lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
-    if code != 0 or not any("group" in line for line in lines) and not only:
+    if code != 0 or (not any("group" in line for line in lines) and not only):
         tail = output.read_text("utf-8", "replace")[-2000:]
         lines.append(
-            {"client": client, "group": "end", "fact": "the script ends well", "ok": False, "detail": f"exit code {code}\n{tail}"}
+            {
+                "client": client,
+                "group": "end",
+                "fact": "the script ends well",
+                "ok": False,
+                "detail": f"exit code {code}\n{tail}",
+            }
         )
     return lines
 
@@ -177,10 +195,15 @@ def table(lines: list[dict[str, Any]]) -> str:
 
     rows = [["", *(str(n + 1) for n in range(len(clients)))]]
     rows += [[group, *(cell(cells[group, client]) for client in clients)] for group in groups]
-    rows.append(["all", *(cell([line["ok"] for line in lines if line["client"] == client]) for client in clients)])
+    rows.append(
+        ["all", *(cell([line["ok"] for line in lines if line["client"] == client]) for client in clients)]
+    )
     widths = [max(len(row[n]) for row in rows) for n in range(len(clients) + 1)]
     text = [f"{n + 1:>3} {client}" for n, client in enumerate(clients)]
-    text += [" ".join(value.ljust(widths[0]) if not n else value.rjust(widths[n]) for n, value in enumerate(row)) for row in rows]
+    text += [
+        " ".join(value.ljust(widths[0]) if not n else value.rjust(widths[n]) for n, value in enumerate(row))
+        for row in rows
+    ]
     return "\n".join(text)
 
 
@@ -188,7 +211,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("clients", nargs="*", help=f"of {', '.join(CLIENTS)}; all without any")
     parser.add_argument("--only", default="", help="groups of checks whose name holds this")
-    parser.add_argument("--verbose", action="store_true", help="print every check and keep the clients' output")
+    parser.add_argument(
+        "--verbose", action="store_true", help="print every check and keep the clients' output"
+    )
     parser.add_argument("--install", action="store_true", help="make the environments and stop")
     given = parser.parse_args()
     if unknown := set(given.clients) - set(CLIENTS):
@@ -210,7 +235,10 @@ def main() -> int:
                     versions |= line.get("versions", {})
                 found = [line for line in found if "group" in line]
                 failed = [line for line in found if not line["ok"]]
-                print(f"{client}: {len(found)} checks, {len(failed)} failed, {time.monotonic() - begun:.0f} s", flush=True)
+                print(
+                    f"{client}: {len(found)} checks, {len(failed)} failed, {time.monotonic() - begun:.0f} s",
+                    flush=True,
+                )
                 for line in found if given.verbose else failed:
                     print(f"  {'ok  ' if line['ok'] else 'FAIL'} {line['group']}: {line['fact']}")
                     if line["detail"]:

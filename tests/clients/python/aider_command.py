@@ -19,9 +19,36 @@ FOLDER.mkdir(exist_ok=True)
 def aider(*arguments: str, model: str = MODEL, key: str = KEY) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
-            *(sys.executable, "-m", "aider", "--model", f"openai/{model}", "--openai-api-base", f"{URL}/v1", "--openai-api-key", key),
-            *("--no-git", "--yes-always", "--no-check-update", "--no-show-model-warnings", "--no-analytics", "--no-pretty"),
-            *("--no-show-release-notes", "--no-suggest-shell-commands", "--no-auto-lint", "--no-detect-urls", "--map-tokens", "0", "--timeout", "20", *arguments),
+            *(
+                sys.executable,
+                "-m",
+                "aider",
+                "--model",
+                f"openai/{model}",
+                "--openai-api-base",
+                f"{URL}/v1",
+                "--openai-api-key",
+                key,
+            ),
+            *(
+                "--no-git",
+                "--yes-always",
+                "--no-check-update",
+                "--no-show-model-warnings",
+                "--no-analytics",
+                "--no-pretty",
+            ),
+            *(
+                "--no-show-release-notes",
+                "--no-suggest-shell-commands",
+                "--no-auto-lint",
+                "--no-detect-urls",
+                "--map-tokens",
+                "0",
+                "--timeout",
+                "20",
+                *arguments,
+            ),
         ],
         cwd=FOLDER,
         env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
@@ -74,7 +101,11 @@ def _() -> None:
     file.write_text('print("hello")\n')
     reply(EDIT, frames=20)
     done = aider("--edit-format", "diff", "--message", "Greet better", "hello.py")
-    that("a search and replace block is applied", file.read_text() == 'print("good morning & <hello>")\n', file.read_text() + seen(done))
+    that(
+        "a search and replace block is applied",
+        file.read_text() == 'print("good morning & <hello>")\n',
+        file.read_text() + seen(done),
+    )
     reply(WHOLE)
     done = aider("--edit-format", "whole", "--message", "Rewrite", "hello.py")
     that("a whole file is applied", file.read_text() == 'print("whole")\n', file.read_text() + seen(done))
@@ -83,7 +114,11 @@ def _() -> None:
 @case("errors", 120)
 def _() -> None:
     done = aider("--message", "Hi", model="gpt-17")
-    that("an unknown model is named", "gpt-17" in done.stdout + done.stderr and "NotFound" in done.stdout + done.stderr, seen(done))
+    that(
+        "an unknown model is named",
+        "gpt-17" in done.stdout + done.stderr and "NotFound" in done.stdout + done.stderr,
+        seen(done),
+    )
     done = aider("--message", "Hi", key="wrong-key")
     that("a wrong key is told", "Authentication" in done.stdout + done.stderr, seen(done))
 
@@ -96,4 +131,6 @@ def _() -> None:
     defaults(words=300, frames=12)
     fault("truncate", frames=3, times=1)
     done = aider("--message", "Hi")
-    that("a broken answer is told or asked again", "You said" in done.stdout and len(prompts()) > 1, seen(done))
+    that(
+        "a broken answer is told or asked again", "You said" in done.stdout and len(prompts()) > 1, seen(done)
+    )

@@ -26,7 +26,7 @@ MODEL = "gemini-3-flash-preview"
 OTHER_MODEL = "gemini-2.5-flash"
 PRO_MODEL = "gemini-2.5-pro"
 PICTURE_MODEL = "gemini-2.5-flash-image"
-UNICODE = "Zwölf Boxkämpfer, 漢字かな交じり, עברית, \u202eمرحبا\u202c, e\u0301, 👩\u200d🚀🇺🇳, <b>&amp;</b> \\n \"quoted\" $x^2$ `code`"
+UNICODE = 'Zwölf Boxkämpfer, 漢字かな交じり, עברית, \u202eمرحبا\u202c, e\u0301, 👩\u200d🚀🇺🇳, <b>&amp;</b> \\n "quoted" $x^2$ `code`'  # noqa: RUF001  # scripts that run both ways
 LONG = "lorem ipsum dolor sit amet, consectetur adipiscing " * 20_000 + "THE-END"
 """One megabyte."""
 
@@ -80,7 +80,9 @@ class Checks:
 
         return run
 
-    def raised(self, fact: str, kinds: type[BaseException] | tuple[type[BaseException], ...], act: Callable[[], Any]) -> Any:
+    def raised(
+        self, fact: str, kinds: type[BaseException] | tuple[type[BaseException], ...], act: Callable[[], Any]
+    ) -> Any:
         """The exception that `act` raises, which must be one of `kinds`; an empty stand-in if it raised none."""
         try:
             got = act()
@@ -100,13 +102,13 @@ class Checks:
 
 def control(method: str, path: str, body: Any = None) -> Any:
     """The simulator's control API."""
-    request = urllib.request.Request(
+    request = urllib.request.Request(  # noqa: S310  # a loopback address of the runner's
         os.environ["CLIENTS_CONTROL"].rstrip("/") + path,
         method=method,
         data=None if body is None else json.dumps(body).encode(),
         headers={"content-type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
         text = answer.read()
     return json.loads(text) if text else None
 
@@ -163,7 +165,12 @@ def png(width: int = 48, height: int = 32, colour: tuple[int, int, int] = (200, 
 
     rows = (b"\0" + bytes(colour) * width) * height
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def data_url(picture: bytes = b"") -> str:
@@ -175,5 +182,8 @@ def is_picture(data: bytes) -> bool:
 
 
 def call_text(*calls: tuple[str, Any]) -> str:
-    """Function calls, written as a model writes them when the gateway has told it how."""
-    return "\n".join(f"<tool_call>\n{json.dumps({'name': name, 'arguments': given}, ensure_ascii=False)}\n</tool_call>" for name, given in calls)
+    """Function calls, written as a model writes them when the gateway has told it how (docs/tools.md)."""
+    return "\n".join(
+        f"```tool_call\n{json.dumps({'name': name, 'arguments': given}, ensure_ascii=False)}\n```"
+        for name, given in calls
+    )

@@ -64,7 +64,9 @@ def get_time(zone: str) -> str:
 
 
 def made(**options: Any) -> ChatGoogleGenerativeAI:
-    return ChatGoogleGenerativeAI(**{"model": MODEL, "base_url": URL, "api_key": KEY, "max_retries": 1, **options})
+    return ChatGoogleGenerativeAI(
+        **{"model": MODEL, "base_url": URL, "api_key": KEY, "max_retries": 1, **options}
+    )
 
 
 chat = made()
@@ -74,7 +76,11 @@ chat = made()
 def _() -> None:
     answer = chat.invoke("Hello there")
     that("answers", "You said: Hello there" in answer.text, answer)
-    that("usage_metadata", answer.usage_metadata and answer.usage_metadata["total_tokens"] > 0, answer.usage_metadata)
+    that(
+        "usage_metadata",
+        answer.usage_metadata and answer.usage_metadata["total_tokens"] > 0,
+        answer.usage_metadata,
+    )
     that("finish_reason", answer.response_metadata["finish_reason"] == "STOP", answer.response_metadata)
     that("ainvoke", "You said: Hi" in LOOP.run_until_complete(made().ainvoke("Hi")).text)
     that("get_num_tokens", chat.get_num_tokens("Hello there") > 0)
@@ -94,7 +100,10 @@ def _() -> None:
         whole += chunk
     that("usage", whole.usage_metadata and whole.usage_metadata["total_tokens"] > 0, whole.usage_metadata)
     defaults(first_delay=2.0)
-    that("keep-alives before the first content harm nothing", "You said: Slow" in "".join(c.text for c in chat.stream("Slow")))
+    that(
+        "keep-alives before the first content harm nothing",
+        "You said: Slow" in "".join(c.text for c in chat.stream("Slow")),
+    )
 
     async def act() -> str:
         return "".join([c.text async for c in made().astream("Hi")])
@@ -111,7 +120,9 @@ def _() -> None:
 
 @case("turns")
 def _() -> None:
-    text = chat.invoke([HumanMessage("My name is Ada"), AIMessage("Hello Ada"), HumanMessage("What is my name?")]).text
+    text = chat.invoke(
+        [HumanMessage("My name is Ada"), AIMessage("Hello Ada"), HumanMessage("What is my name?")]
+    ).text
     where = [text.find(part) for part in ("My name is Ada", "Hello Ada", "What is my name?")]
     that("in their order", -1 not in where and where == sorted(where), text)
 
@@ -134,7 +145,9 @@ def _() -> None:
 
 @case("wrong key")
 def _() -> None:
-    error = raised("an exception", ChatGoogleGenerativeAIError, lambda: made(api_key="wrong-key").invoke("Hi"))
+    error = raised(
+        "an exception", ChatGoogleGenerativeAIError, lambda: made(api_key="wrong-key").invoke("Hi")
+    )
     that("says key, and not which", "key" in str(error).lower() and "wrong-key" not in str(error), error)
 
 
@@ -142,7 +155,11 @@ def _() -> None:
 def _() -> None:
     for form, block in {
         "image_url": {"type": "image_url", "image_url": {"url": data_url()}},
-        "a standard block": {"type": "image", "base64": base64.b64encode(png()).decode(), "mime_type": "image/png"},
+        "a standard block": {
+            "type": "image",
+            "base64": base64.b64encode(png()).decode(),
+            "mime_type": "image/png",
+        },
     }.items():
         text = chat.invoke([HumanMessage([{"type": "text", "text": "What?"}, block])]).text
         that(form, f"image/png {len(png())} bytes" in text, text)
@@ -153,7 +170,12 @@ def _() -> None:
     reply("42", thoughts="Let me think.")
     answer = made(include_thoughts=True, thinking_budget=1024).invoke("Deep?")
     that("the text alone", answer.text == "42", answer)
-    that("a reasoning block", [b["reasoning"].strip() for b in answer.content_blocks if b["type"] == "reasoning"] == ["Let me think."], answer.content_blocks)
+    that(
+        "a reasoning block",
+        [b["reasoning"].strip() for b in answer.content_blocks if b["type"] == "reasoning"]
+        == ["Let me think."],
+        answer.content_blocks,
+    )
 
 
 @case("tools auto")
@@ -182,7 +204,12 @@ def _() -> None:
 def _() -> None:
     reply(call_text(("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})))
     answer = chat.bind_tools([get_weather, get_time]).invoke("Both")
-    that("two in order", [(c["name"], c["args"]) for c in answer.tool_calls] == [("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})], answer)
+    that(
+        "two in order",
+        [(c["name"], c["args"]) for c in answer.tool_calls]
+        == [("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})],
+        answer,
+    )
 
 
 @case("tools result")
@@ -200,28 +227,46 @@ def _() -> None:
 
 @case("tools stream")
 def _() -> None:
-    reply("First. \n" + call_text(("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})), frames=20)
+    reply(
+        "First. \n" + call_text(("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})), frames=20
+    )
     whole: Any = None
     for chunk in chat.bind_tools([get_weather, get_time]).stream("Both"):
         whole = chunk if whole is None else whole + chunk
-    that("calls add up", [(c["name"], c["args"]) for c in whole.tool_calls] == [("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})], whole)
+    that(
+        "calls add up",
+        [(c["name"], c["args"]) for c in whole.tool_calls]
+        == [("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})],
+        whole,
+    )
     that("text before", whole.text.strip() == "First.", whole)
 
 
 @case("json schema")
 def _() -> None:
     reply(json.dumps(PARIS))
-    that("json_schema", chat.with_structured_output(City, method="json_schema").invoke("Paris") == City(**PARIS))
+    that(
+        "json_schema",
+        chat.with_structured_output(City, method="json_schema").invoke("Paris") == City(**PARIS),
+    )
     that("unscripted", isinstance(chat.with_structured_output(City).invoke("Paris"), City))
     reply(call_text(("City", PARIS)))
-    that("function_calling", chat.with_structured_output(City, method="function_calling").invoke("Paris") == City(**PARIS))
+    that(
+        "function_calling",
+        chat.with_structured_output(City, method="function_calling").invoke("Paris") == City(**PARIS),
+    )
     reply('{"name": "Paris"}', json.dumps(PARIS))
-    that("what breaks the schema is asked again", chat.with_structured_output(City, method="json_schema").invoke("Paris") == City(**PARIS))
+    that(
+        "what breaks the schema is asked again",
+        chat.with_structured_output(City, method="json_schema").invoke("Paris") == City(**PARIS),
+    )
 
 
 @case("picture")
 def _() -> None:
-    answer = made(model=PICTURE_MODEL, response_modalities=["TEXT", "IMAGE"]).invoke("generate an image of a kite")
+    answer = made(model=PICTURE_MODEL, response_modalities=["TEXT", "IMAGE"]).invoke(
+        "generate an image of a kite"
+    )
     that("an image block", any(b["type"] == "image" for b in answer.content_blocks), str(answer)[:300])
 
 

@@ -31,7 +31,6 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
-
 LOOP = asyncio.new_event_loop()
 """One for all: the async HTTP clients belong to the loop that first used them."""
 
@@ -65,7 +64,14 @@ def run(name: str, *, responses: bool) -> None:
     checks.version(**{"langchain-openai": version("langchain-openai")})
 
     def made(**options: Any) -> ChatOpenAI:
-        given: dict[str, Any] = {"model": MODEL, "base_url": f"{URL}/v1", "api_key": KEY, "max_retries": 0, "stream_usage": True, "use_responses_api": responses}
+        given: dict[str, Any] = {
+            "model": MODEL,
+            "base_url": f"{URL}/v1",
+            "api_key": KEY,
+            "max_retries": 0,
+            "stream_usage": True,
+            "use_responses_api": responses,
+        }
         return ChatOpenAI(**{**given, **options})
 
     chat = made()
@@ -74,9 +80,15 @@ def run(name: str, *, responses: bool) -> None:
     def _() -> None:
         answer = chat.invoke("Hello there")
         that("answers", "You said: Hello there" in answer.text, answer)
-        that("usage_metadata", answer.usage_metadata and answer.usage_metadata["total_tokens"] > 0, answer.usage_metadata)
+        that(
+            "usage_metadata",
+            answer.usage_metadata and answer.usage_metadata["total_tokens"] > 0,
+            answer.usage_metadata,
+        )
         if not responses:
-            that("finish_reason", answer.response_metadata["finish_reason"] == "stop", answer.response_metadata)
+            that(
+                "finish_reason", answer.response_metadata["finish_reason"] == "stop", answer.response_metadata
+            )
         that("model", answer.response_metadata["model_name"] == MODEL, answer.response_metadata)
         many = chat.batch(["Number 1", "Number 2", "Number 3"])
         that("batch", all(f"Number {n + 1}" in a.text for n, a in enumerate(many)), many)
@@ -106,7 +118,9 @@ def run(name: str, *, responses: bool) -> None:
 
     @case("turns")
     def _() -> None:
-        text = chat.invoke([HumanMessage("My name is Ada"), AIMessage("Hello Ada"), HumanMessage("What is my name?")]).text
+        text = chat.invoke(
+            [HumanMessage("My name is Ada"), AIMessage("Hello Ada"), HumanMessage("What is my name?")]
+        ).text
         where = [text.find(part) for part in ("My name is Ada", "Hello Ada", "What is my name?")]
         that("in their order", -1 not in where and where == sorted(where), text)
 
@@ -126,14 +140,20 @@ def run(name: str, *, responses: bool) -> None:
 
     @case("wrong key")
     def _() -> None:
-        error = raised("AuthenticationError", openai.AuthenticationError, lambda: made(api_key="wrong-key").invoke("Hi"))
+        error = raised(
+            "AuthenticationError", openai.AuthenticationError, lambda: made(api_key="wrong-key").invoke("Hi")
+        )
         that("the key is not repeated", "wrong-key" not in str(error), error)
 
     @case("image input")
     def _() -> None:
         for form, block in {
             "image_url": {"type": "image_url", "image_url": {"url": data_url()}},
-            "a standard block": {"type": "image", "base64": base64.b64encode(png()).decode(), "mime_type": "image/png"},
+            "a standard block": {
+                "type": "image",
+                "base64": base64.b64encode(png()).decode(),
+                "mime_type": "image/png",
+            },
         }.items():
             text = chat.invoke([HumanMessage([{"type": "text", "text": "What?"}, block])]).text
             that(form, f"image/png {len(png())} bytes" in text, text)
@@ -141,7 +161,11 @@ def run(name: str, *, responses: bool) -> None:
     @case("thinking")
     def _() -> None:
         reply("42", thoughts="Let me think.")
-        options: Any = {"reasoning": {"effort": "high", "summary": "auto"}} if responses else {"reasoning_effort": "high"}
+        options: Any = (
+            {"reasoning": {"effort": "high", "summary": "auto"}}
+            if responses
+            else {"reasoning_effort": "high"}
+        )
         answer = made(**options).invoke("Deep?")
         # On chat completions langchain-openai knows no reasoning_content; it leaves the thoughts out.
         that("the text alone", answer.text == "42", answer)
@@ -174,7 +198,12 @@ def run(name: str, *, responses: bool) -> None:
     def _() -> None:
         reply(call_text(("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})))
         answer = chat.bind_tools([get_weather, get_time]).invoke("Both")
-        that("two in order", [(c["name"], c["args"]) for c in answer.tool_calls] == [("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})], answer)
+        that(
+            "two in order",
+            [(c["name"], c["args"]) for c in answer.tool_calls]
+            == [("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})],
+            answer,
+        )
 
     @case("tools result")
     def _() -> None:
@@ -184,43 +213,70 @@ def run(name: str, *, responses: bool) -> None:
         answer = armed.invoke(messages)
         messages.append(answer)
         messages += [get_weather.invoke(call) for call in answer.tool_calls]
-        that("a tool message", isinstance(messages[-1], ToolMessage) and messages[-1].content == "sunny in Rome", messages)
+        that(
+            "a tool message",
+            isinstance(messages[-1], ToolMessage) and messages[-1].content == "sunny in Rome",
+            messages,
+        )
         that("then words", armed.invoke(messages).text == "It is sunny.")
         text = chat.invoke(messages).text
         that("the result reaches the model", "sunny in Rome" in text, text)
 
     @case("tools stream")
     def _() -> None:
-        reply("First. \n" + call_text(("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})), frames=20)
+        reply(
+            "First. \n" + call_text(("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})),
+            frames=20,
+        )
         whole: Any = None
         for chunk in chat.bind_tools([get_weather, get_time]).stream("Both"):
             whole = chunk if whole is None else whole + chunk
-        that("calls add up", [(c["name"], c["args"]) for c in whole.tool_calls] == [("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})], whole)
+        that(
+            "calls add up",
+            [(c["name"], c["args"]) for c in whole.tool_calls]
+            == [("get_weather", {"city": "Rome"}), ("get_time", {"zone": "UTC"})],
+            whole,
+        )
         that("text before", whole.text.strip() == "First.", whole)
 
     @case("json object")
     def _() -> None:
         reply('{"a": 1}')
-        method = chat.with_structured_output(None, method="json_mode") if not responses else chat.bind(response_format={"type": "json_object"})
+        method = (
+            chat.with_structured_output(None, method="json_mode")
+            if not responses
+            else chat.bind(response_format={"type": "json_object"})
+        )
         found = method.invoke("JSON please")
         that("json_mode", (found if isinstance(found, dict) else json.loads(found.text)) == {"a": 1}, found)
 
     @case("json schema")
     def _() -> None:
         reply(json.dumps(PARIS))
-        that("json_schema", chat.with_structured_output(City, method="json_schema").invoke("Paris") == City(**PARIS))
+        that(
+            "json_schema",
+            chat.with_structured_output(City, method="json_schema").invoke("Paris") == City(**PARIS),
+        )
         that("unscripted", isinstance(chat.with_structured_output(City).invoke("Paris"), City))
         reply(call_text(("City", PARIS)))
-        that("function_calling", chat.with_structured_output(City, method="function_calling").invoke("Paris") == City(**PARIS))
+        that(
+            "function_calling",
+            chat.with_structured_output(City, method="function_calling").invoke("Paris") == City(**PARIS),
+        )
         reply('{"name": "Paris"}', json.dumps(PARIS))
-        that("what breaks the schema is asked again", chat.with_structured_output(City).invoke("Paris") == City(**PARIS))
+        that(
+            "what breaks the schema is asked again",
+            chat.with_structured_output(City).invoke("Paris") == City(**PARIS),
+        )
         reply(json.dumps(PARIS))
         found = list(chat.with_structured_output(City, method="json_schema").stream("Paris"))
         that("streamed", found and found[-1] == City(**PARIS), found)
 
     @case("unsupported")
     def _() -> None:
-        embeddings = OpenAIEmbeddings(model=MODEL, base_url=f"{URL}/v1", api_key=KEY, max_retries=0, check_embedding_ctx_length=False)
+        embeddings = OpenAIEmbeddings(
+            model=MODEL, base_url=f"{URL}/v1", api_key=KEY, max_retries=0, check_embedding_ctx_length=False
+        )
         raised("embeddings: NotFoundError", openai.NotFoundError, lambda: embeddings.embed_query("x"))
 
     @case("rate limit")
@@ -231,7 +287,11 @@ def run(name: str, *, responses: bool) -> None:
         raised("RateLimitError", openai.RateLimitError, lambda: tight.invoke("Hi"))
         begun = time.monotonic()
         answer = made(base_url=f"{TIGHT_URL}/v1", api_key="none", model=model, max_retries=3).invoke("Hi")
-        that("with retries it waits and succeeds", answer.text and time.monotonic() - begun < 6, time.monotonic() - begun)
+        that(
+            "with retries it waits and succeeds",
+            answer.text and time.monotonic() - begun < 6,
+            time.monotonic() - begun,
+        )
 
     @case("upstream fault")
     def _() -> None:
@@ -261,7 +321,9 @@ def run(name: str, *, responses: bool) -> None:
                     pass
 
         raised("TimeoutError", TimeoutError, lambda: LOOP.run_until_complete(act()))
-        that("the upstream is left at once", until(lambda: prompts()[-1]["outcome"] == "aborted", 5), prompts())
+        that(
+            "the upstream is left at once", until(lambda: prompts()[-1]["outcome"] == "aborted", 5), prompts()
+        )
 
 
 run("langchain-openai", responses=False)

@@ -7,7 +7,21 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from checks import KEY, LONG, MODEL, TIGHT_URL, UNICODE, URL, Checks, call_text, fault, defaults, png, prompts, reply
+from checks import (
+    KEY,
+    LONG,
+    MODEL,
+    TIGHT_URL,
+    UNICODE,
+    URL,
+    Checks,
+    call_text,
+    defaults,
+    fault,
+    png,
+    prompts,
+    reply,
+)
 
 checks = Checks("llm")
 that, case = checks.that, checks.case
@@ -19,20 +33,45 @@ LLM = str(Path(sys.executable).with_name("llm"))
 
 
 def entry(id: str, model: str = MODEL, url: str = URL, **fields: object) -> dict[str, object]:
-    return {"model_id": id, "model_name": model, "api_base": f"{url}/v1", "api_key_name": "gempool", "supports_tools": True, "supports_schema": True, "vision": True, **fields}
+    return {
+        "model_id": id,
+        "model_name": model,
+        "api_base": f"{url}/v1",
+        "api_key_name": "gempool",
+        "supports_tools": True,
+        "supports_schema": True,
+        "vision": True,
+        **fields,
+    }
 
 
 # JSON is YAML.
 (HOME / "extra-openai-models.yaml").write_text(
-    json.dumps([entry("gem"), entry("unknown", "gpt-17"), entry("whole", can_stream=False), entry("resp", responses=True), entry("tight", "gemini-2.5-flash", TIGHT_URL)])
+    json.dumps(
+        [
+            entry("gem"),
+            entry("unknown", "gpt-17"),
+            entry("whole", can_stream=False),
+            entry("resp", responses=True),
+            entry("tight", "gemini-2.5-flash", TIGHT_URL),
+        ]
+    )
 )
 (HOME / "keys.json").write_text(json.dumps({"gempool": KEY}))
-(HOME / "tool.py").write_text('def get_weather(city: str) -> str:\n    "The weather in a city now"\n    return "sunny in " + city\n')
+(HOME / "tool.py").write_text(
+    'def get_weather(city: str) -> str:\n    "The weather in a city now"\n    return "sunny in " + city\n'
+)
 
 
 def llm(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [LLM, *arguments], env={**os.environ, "LLM_USER_PATH": str(HOME)}, input=given or "", capture_output=True, text=True, timeout=60, check=False
+        [LLM, *arguments],
+        env={**os.environ, "LLM_USER_PATH": str(HOME)},
+        input=given or "",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -91,7 +130,11 @@ def _() -> None:
 def _() -> None:
     done = llm("-m", "gem", "--key", "wrong-key", "Hi")
     that("exit code 1", done.returncode == 1, seen(done))
-    that("says so", "401" in done.stderr and "key" in done.stderr.lower() and "wrong-key" not in done.stderr, seen(done))
+    that(
+        "says so",
+        "401" in done.stderr and "key" in done.stderr.lower() and "wrong-key" not in done.stderr,
+        seen(done),
+    )
 
 
 @case("image input")
@@ -116,7 +159,11 @@ def _() -> None:
     for model in ("gem", "whole", "resp"):
         reply('{"name": "Rex", "age": 3}')
         done = llm("-m", model, "--schema", "name, age int", "A dog")
-        that(f"{model}: JSON", done.returncode == 0 and json.loads(done.stdout) == {"name": "Rex", "age": 3}, seen(done))
+        that(
+            f"{model}: JSON",
+            done.returncode == 0 and json.loads(done.stdout) == {"name": "Rex", "age": 3},
+            seen(done),
+        )
     done = llm("-m", "gem", "--schema", "name, age int", "A dog")
     that("unscripted", done.returncode == 0 and set(json.loads(done.stdout)) == {"name", "age"}, seen(done))
 

@@ -100,14 +100,21 @@ def run(kind: str) -> None:
 
     @case("system")
     def _() -> None:
-        that("system prompt", "Speak like a pirate" in ask("Hi", agent(system_prompt="Speak like a pirate")).output)
+        that(
+            "system prompt",
+            "Speak like a pirate" in ask("Hi", agent(system_prompt="Speak like a pirate")).output,
+        )
         that("instructions", "Be a sailor" in ask("Hi", agent(instructions="Be a sailor")).output)
 
     @case("turns")
     def _() -> None:
         first = ask("My name is Ada")
         second = ask("What is my name?", message_history=first.all_messages()).output
-        that("the history in its order", -1 < second.find("My name is Ada") < second.find("What is my name?"), second)
+        that(
+            "the history in its order",
+            -1 < second.find("My name is Ada") < second.find("What is my name?"),
+            second,
+        )
 
     @case("unicode")
     def _() -> None:
@@ -138,7 +145,9 @@ def run(kind: str) -> None:
     @case("unknown model")
     def _() -> None:
         error = raised("ModelHTTPError", ModelHTTPError, lambda: ask("Hi", agent(name="gemini-17")))
-        that("404 that names it", getattr(error, "status_code", 0) == 404 and "gemini-17" in str(error), error)
+        that(
+            "404 that names it", getattr(error, "status_code", 0) == 404 and "gemini-17" in str(error), error
+        )
 
     @case("wrong key")
     def _() -> None:
@@ -163,7 +172,11 @@ def run(kind: str) -> None:
         that("then words", found.output == "It is sunny.", found)
         reply(call_text(("get_weather", {"city": "Rome"}), ("get_weather", {"city": "Oslo"})), "Both.")
         seen.clear()
-        that("parallel", ask("Both?", one).output == "Both." and sorted(c for c, _ in seen) == ["Oslo", "Rome"], seen)
+        that(
+            "parallel",
+            ask("Both?", one).output == "Both." and sorted(c for c, _ in seen) == ["Oslo", "Rome"],
+            seen,
+        )
         seen.clear()
         found = ask("What is the weather in Paris?", one)
         that("unscripted: the tool ran", seen and isinstance(found.output, str), (seen, found))
@@ -194,8 +207,14 @@ def run(kind: str) -> None:
         that("an output type as a tool", isinstance(found.output, City), found)
         reply("I would rather talk.", call_text(("final_result", PARIS)))
         that("prose is asked again", ask("Paris", agent(ToolOutput(City))).output == City(**PARIS))
-        reply(call_text(("final_result", {"name": "Paris", "country": "Spain", "people": 1})), call_text(("final_result", PARIS)))
-        that("arguments that break the schema are asked again", ask("Paris", agent(ToolOutput(City))).output == City(**PARIS))
+        reply(
+            call_text(("final_result", {"name": "Paris", "country": "Spain", "people": 1})),
+            call_text(("final_result", PARIS)),
+        )
+        that(
+            "arguments that break the schema are asked again",
+            ask("Paris", agent(ToolOutput(City))).output == City(**PARIS),
+        )
 
     @case("json schema")
     def _() -> None:
@@ -247,7 +266,9 @@ def run(kind: str) -> None:
                     pass
 
         raised("TimeoutError", TimeoutError, lambda: loop.run_until_complete(act()))
-        that("the upstream is left at once", until(lambda: prompts()[-1]["outcome"] == "aborted", 5), prompts())
+        that(
+            "the upstream is left at once", until(lambda: prompts()[-1]["outcome"] == "aborted", 5), prompts()
+        )
 
 
 for kind in KINDS:
