@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import click
 
 from core.clock import Clock
+from core.masking import mask
 from core.metrics import Metrics
-from gateway.logs import mask
 from gateway.settings import Settings, SettingsError, from_process
 from pool import Shared
 from supervisor import Alerts, AlertsSettings, Bark, Encryption, Note

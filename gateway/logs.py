@@ -13,47 +13,13 @@ from typing import Any, TextIO
 import msgspec
 import structlog
 
-MASK = "***"
+from core.masking import MASK, mask
 
 _SECRET_KEYS = re.compile(
     r"(?:^|_|-)(?:cookies?|authorization|password|secret|psid|psidts|api_?key|x-api-key|x-goog-api-key"
     r"|admin_?key)$",
     re.IGNORECASE,
 )
-_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # Google's cookie values wherever they stand
-    (re.compile(r"g\.a000[\w.-]+"), MASK),
-    (re.compile(r"sidts-[\w-]+"), MASK),
-    # name=value and "name": "value" of Google's session cookies
-    (
-        re.compile(
-            r"\b((?:__Secure-|__Host-)[\w-]+|SAPISID|APISID|HSID|SSID|SIDCC|SID|NID|AEC)"
-            r"(\"?'?\s*[=:]\s*\"?'?)[^\s;,\"']+"
-        ),
-        rf"\1\2{MASK}",
-    ),
-    (re.compile(r"\b((?:Bearer|Basic)\s+)[\w.~+/=-]+", re.IGNORECASE), rf"\1{MASK}"),
-    (
-        re.compile(r"((?:[?&]|\b(?:api_|admin_|x-api-|x-goog-api-))key=)[^&\s\"']+", re.IGNORECASE),
-        rf"\1{MASK}",
-    ),
-    (re.compile(r"\bAIza[\w-]{10,}"), MASK),
-    # passwords in URLs: proxies and stores
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@:]*:[^\s/@]+@", re.IGNORECASE), rf"\1{MASK}@"),
-)
-# One cheap search decides for most strings that there is nothing to mask.
-_HINT = re.compile(
-    r"g\.a000|sidts-|__Secure-|__Host-|SID|NID|AEC|bearer\s|basic\s|key=|AIza|://[^\s/@]*@", re.IGNORECASE
-)
-
-
-def mask(text: str) -> str:
-    """The text with everything masked that looks like a cookie, a key or a password in a URL."""
-    if _HINT.search(text) is None:
-        return text
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 def _masked(value: Any) -> Any:

@@ -33,7 +33,7 @@ from gateway.sections import (
     WatermarkSettings,
 )
 from gateway.sources import CONFIG_FILE_NAME, Given, from_environment, from_file
-from gateway.values import BOOLEAN, FILE, PATH, SECRET, SECRETS, Told, secret_url
+from gateway.values import BOOLEAN, FILE, PATH, SECRET, SECRETS, STORE, Told
 
 FILE_SECTIONS: Mapping[str, type[Struct]] = {
     "server": ServerSettings,
@@ -100,7 +100,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     redis_url: Annotated[
         Secret,
         Setting(
-            secret_url("redis", "rediss", "unix"),
+            STORE,
             "A Redis (7.0 or newer) or Valkey that all replicas share. Unset: an embedded Valkey.",
             env="REDIS_URL",
         ),

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from access.rates import LONGEST, MOST, OFF, Rate
 from core.secret import Secret
+from core.wire import Address
 
 T = TypeVar("T")
 
@@ -276,6 +277,15 @@ def secret_url(*schemes: str) -> Kind[Any]:
     return Kind("a URL of the right kind", f"It starts with {starts}.", parse, str, secret=True)
 
 
+def _parse_store(raw: object) -> Secret:
+    text = _parse_text(raw)
+    try:
+        Address(text)
+    except OSError:  # the CA's file
+        raise ValueError from None
+    return Secret(text)
+
+
 BOOLEAN: Kind[bool] = Kind(
     "true or false", "Write true or false.", parse_boolean, lambda value: "true" if value else "false"
 )
@@ -295,6 +305,13 @@ ENDPOINT: Kind[str] = Kind(
     "Write it as in https://s3.example.com or http://minio:9000, without a user and a path; the bucket has a"
     " name of its own.",
     _parse_endpoint,
+    str,
+    secret=True,
+)
+STORE: Kind[Any] = Kind(
+    "the address of a store",
+    "Write it as in redis://:password@redis:6379/0, rediss://... for TLS, or unix:///run/redis.sock.",
+    _parse_store,
     str,
     secret=True,
 )

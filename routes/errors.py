@@ -4,6 +4,7 @@ import math
 import re
 
 from core.errors import FAR, GatewayError, MethodNotAllowed
+from core.masking import mask_values
 
 DEFAULT_WAIT = {429: 1, 503: 5}
 """Seconds, for errors that must name a wait and know none."""
@@ -22,9 +23,11 @@ def message_of(error: GatewayError, advice: str = "try again") -> str:
     """The sentence for the caller. A wait is part of it, once and in the words of `advice`: some clients read
     it there."""
     wait = wait_of(error)
+    # Some messages repeat what the caller wrote, and people paste cookies into the wrong field.
+    message = mask_values(error.message)
     if wait is None or error.retryable is False:
-        return error.message
-    return f"{_ADVICE.sub('', error.message)} Please {advice} in {wait}s."
+        return message
+    return f"{_ADVICE.sub('', message)} Please {advice} in {wait}s."
 
 
 def repeat_helps(error: GatewayError) -> bool | None:

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from core.errors import GatewayError
+from core.masking import mask_values
 from routes.errors import message_of, wait_of
 
 
@@ -28,7 +29,7 @@ def render(error: GatewayError) -> bytes:
     message = message_of(error, "retry")
     details: list[dict[str, Any]] = []
     if error.param is not None:
-        violation = {"field": error.param, "description": error.message}
+        violation = {"field": error.param, "description": mask_values(error.message)}
         details.append({"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]})
     if error.status in (429, 503) and error.retryable is not False:
         details.append(

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from core.masking import mask
 from core.metrics import Metrics
 from core.secret import Secret
-from gateway.logs import mask
 from pool.shared import Shared
 from supervisor import Alerts, AlertsSettings, Bark, Incident
 from supervisor.alerts import QUEUE

@@ -6,9 +6,9 @@ import pytest
 
 from core.clock import SystemClock
 from core.errors import NotFound
+from core.masking import mask
 from core.metrics import Metrics
 from core.secret import Secret
-from gateway.logs import mask
 from pool import AccountConfig, State, StateChange
 from pool.account import Record
 from pool.shared import Shared
