@@ -35,8 +35,9 @@ def document(
             operation, schemas, keys_required=keys_required
         )
     responses: dict[str, Any] = {}
-    for family in dict.fromkeys(operation.family.speaks for operation in listed):
-        responses |= parts.error_responses(family, schemas.of(family.errors, family))
+    for dialects in dict.fromkeys(_dialects(operation) for operation in listed):
+        found = [schemas.of(dialect.errors, dialect) for dialect in dialects]
+        responses |= parts.error_responses(dialects, found[0] if len(found) == 1 else {"anyOf": found})
     schemas.keep_what_is_used_in([paths, responses])
     return {
         "openapi": VERSION,
@@ -101,6 +102,11 @@ def _referred(value: Any) -> set[str]:
     own = value.get("$ref")
     found = {own.removeprefix(_SCHEMAS)} if isinstance(own, str) and own.startswith(_SCHEMAS) else set()
     return found | {name for item in value.values() for name in _referred(item)}
+
+
+def _dialects(operation: Operation) -> tuple[Family, ...]:
+    families = (operation.family, operation.other)
+    return tuple(family.speaks for family in families if family is not None)
 
 
 def _types(operation: Operation) -> Iterable[tuple[Any, Family]]:
@@ -200,7 +206,9 @@ def _answers(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     own = operation.family
     answers = _good(operation, schemas) if operation.good else {}
     for status in operation.errors:
-        answers[str(status)] = {"$ref": f"#/components/responses/{parts.error_name(own.speaks, status)}"}
+        answers[str(status)] = {
+            "$ref": f"#/components/responses/{parts.error_name(_dialects(operation), status)}"
+        }
     for status, type_ in operation.unlike.items():
         answers[str(status)] = {
             "description": "Not now; `why` tells the reason.",
@@ -237,8 +245,13 @@ def _schema_of(media: Media, family: Family, schemas: _Schemas) -> Any:
     event = {"anyOf": [schemas.of(media.event, family), fault]}
     if media.name != EVENTS:
         return {"type": "array", "items": event}
+    data: dict[str, Any] = {"type": "string", "contentMediaType": "application/json", "contentSchema": event}
     return {
-        "type": "string",
-        "description": "Server-sent events; each `data:` line holds one JSON value as `x-event` describes it.",
-        "x-event": event,
+        "description": "One server-sent event.",
+        "type": "object",
+        "properties": {
+            "event": {"type": "string"},
+            "data": {"anyOf": [data, {"const": media.last}]} if media.last else data,
+        },
+        "required": ["data"],
     }

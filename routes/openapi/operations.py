@@ -41,6 +41,8 @@ class Media(Struct, frozen=True):
     event: Any = None
     fault: Any = None
     """What ends a stream that fails, where it is no error of the family's."""
+    last: str = ""
+    """What a stream ends with that is no JSON."""
     family: Family | None = None
     """Whose struct it is, where it is not the operation's own family's."""
 
@@ -48,7 +50,7 @@ class Media(Struct, frozen=True):
 class Operation(Struct, frozen=True, kw_only=True):
     """One method of one path.
 
-    route: the path as the router knows it. bodies: structs, one of which a JSON body is; form: that of a form's text fields, beside
+    route: the path as the router knows it. other: a family whose dialect is spoken here as well. bodies: structs, one of which a JSON body is; form: that of a form's text fields, beside
     its files. examples: bodies that are accepted, by title. says: the JSON of a good answer, short for one `Media` in
     `media`. same: other good answers with such a body; empty: answers without a
     body that is JSON; unlike: errors of another shape than the family's. parameters, headers: names in the document's
@@ -59,6 +61,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     path: str
     route: str
     family: Family
+    other: Family | None = None
     tag: str
     summary: str
     description: str = ""

@@ -1,5 +1,6 @@
 """What operations share: ways to show a key, parameters, headers, errors. Pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from routes.openapi.operations import Access, Family
@@ -74,8 +75,8 @@ PARAMETERS: dict[str, Any] = {
     "requestId": _text(
         "x-request-id",
         "header",
-        "An id for the request's log line and answer. One that is not plain is replaced.",
-        schema={"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+        "An id for the request's log line and answer. One that has anything but letters, digits, '.', '_' and '-', or"
+        " more than 128 of them, is replaced.",
     ),
     "range": _text("range", "header", "One range of bytes.", example="bytes=0-1023"),
 }
@@ -129,14 +130,14 @@ def headers_of(*names: str) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in ("x-request-id", *names)}
 
 
-def error_name(family: Family, status: int) -> str:
-    return f"{family.prefix}Error{status}"
+def error_name(dialects: Sequence[Family], status: int) -> str:
+    return "Or".join(dialect.prefix for dialect in dialects) + f"Error{status}"
 
 
-def error_responses(family: Family, schema: dict[str, Any]) -> dict[str, Any]:
-    """Each error of a dialect, by its name in the document."""
+def error_responses(dialects: Sequence[Family], schema: dict[str, Any]) -> dict[str, Any]:
+    """Each error of a dialect, or of either of two, by its name in the document."""
     return {
-        error_name(family, status): {
+        error_name(dialects, status): {
             "description": description,
             "headers": headers_of(*_MORE_HEADERS.get(status, ())),
             "content": {"application/json": {"schema": schema}},
