@@ -60,8 +60,8 @@ def found_in(text: str, rule: Rule) -> Kept | Wrong | None:
     """The first JSON of an answer that keeps the rule: all of it, a fenced block, or a part of the prose. Where none does, what is
     wrong with the first that was meant to; None where there are only words."""
     wrong: Wrong | None = None
-    for block, meant in _blocks(text):
-        for repaired, value in _values(block):
+    for block, meant, whole in _blocks(text):
+        for repaired, value in _values(block, whole):
             judged = rule.judge(value)
             if isinstance(judged, Kept):
                 return Kept(judged.value, judged.repaired or repaired)
@@ -75,25 +75,25 @@ def found_in(text: str, rule: Rule) -> Kept | Wrong | None:
 
 
 def _unreadable(text: str) -> Wrong | None:
-    for block, meant in _blocks(text):
-        if meant and block.lstrip()[:1] in ("{", "["):
+    for block, meant, whole in _blocks(text):
+        if meant and block[:1] in ("{", "["):
             try:
-                lenient(block, whole=False)
+                lenient(block, whole=whole)
             except NoJson as error:
                 return Wrong(f"it is no correct JSON: {error}")
     return None
 
 
-def _blocks(text: str) -> Iterator[tuple[str, bool]]:
-    """Places where JSON may stand; True where it was meant to."""
+def _blocks(text: str) -> Iterator[tuple[str, bool, bool]]:
+    """Places where JSON may stand; whether it was meant to; whether its writer ended it."""
     stripped = text.strip()
     if not stripped:
         return
-    yield stripped, stripped[0] in "{["
+    yield stripped, stripped[0] in "{[", False
     for n, found in enumerate(_FENCE.finditer(text)):
         if n == _TRIED:
             break
-        yield found[1].strip(), True
+        yield found[1].strip(), True, found[0].endswith("`")
     at = 0
     for _ in range(_TRIED):
         bracket = _BRACKET.search(text, at)
@@ -102,16 +102,16 @@ def _blocks(text: str) -> Iterator[tuple[str, bool]]:
         extent = Extent(bracket.start())
         extent.read(text, len(text))
         at = bracket.end() if extent.end is None else extent.end
-        yield text[bracket.start() : extent.end], False
+        yield text[bracket.start() : extent.end], False, False
 
 
-def _values(block: str) -> Iterator[tuple[bool, Any]]:
+def _values(block: str, whole: bool) -> Iterator[tuple[bool, Any]]:
     try:
         yield False, strict(block)
     except NoJson:
         if block[:1] not in ("{", "["):
             return
         try:
-            yield True, lenient(block, whole=False)[0]
+            yield True, lenient(block, whole=whole)[0]
         except NoJson:
             return

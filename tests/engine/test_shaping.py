@@ -1,0 +1,421 @@
+"""Tools and JSON on a model that has neither: what callers get, whatever the model writes."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from core.chat import (
+    Ask,
+    Delta,
+    Event,
+    Finish,
+    FinishReason,
+    Message,
+    Picture,
+    PictureWish,
+    Shape,
+    Text,
+    Tool,
+    Toolbox,
+    ToolCall,
+)
+from core.clock import SystemClock
+from core.errors import InvalidRequest, UpstreamFailed, UpstreamUnstable
+from core.metrics import Metrics
+from core.tokens import estimate
+from engine import Engine, EngineSettings
+from pool.upstream import Done
+from tests.fakes.sessions import Scene
+from tests.support.pools import Bench, accounts
+
+MODEL = "gemini-3-flash-preview"
+WEATHER = Tool(
+    "weather",
+    "Weather of a city",
+    {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+        "required": ["city"],
+    },
+)
+NOW = Tool("now", "The time")
+BOX = Toolbox((WEATHER, NOW))
+PERSON = Shape(
+    {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+        "required": ["name"],
+    }
+)
+ASKED = (Message("user", (Text("What is the weather in Oslo?"),)),)
+
+
+def block(name: str = "weather", **arguments: Any) -> str:
+    return f"```tool_call\n{json.dumps({'name': name, 'arguments': arguments})}\n```"
+
+
+GOOD = block(city="Oslo")
+WRONG = block(days="many")
+
+
+class Desk:
+    """An engine over accounts that answer what the test says, one answer after the other."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.metrics = Metrics()
+        self.engine: Engine | None = None
+
+    async def open(self, *answers: str | Sequence[Scene], **settings: Any) -> Engine:
+        pool = await self.bench.pool(accounts(2))
+        self.bench.web.anybody = [
+            [*cut(answer), Done()] if isinstance(answer, str) else answer for answer in answers
+        ]
+        self.engine = Engine(pool, replace(EngineSettings(), **settings), self.metrics, SystemClock())
+        return self.engine
+
+    def prompts(self) -> list[str]:
+        return [prompt.text for _, prompt, _ in self.bench.web.asked]
+
+    def outcomes(self) -> dict[str, float]:
+        family = next(m for m in self.metrics.registry.collect() if m.name == "gempool_shaped_answers")
+        return {s.labels["outcome"]: s.value for s in family.samples if s.name.endswith("_total")}
+
+
+def cut(answer: str, size: int = 7) -> list[Delta]:
+    return [Delta(answer[at : at + size]) for at in range(0, len(answer), size)]
+
+
+@pytest.fixture
+async def desk(empty_valkey: str) -> AsyncIterator[Desk]:
+    bench = Bench(empty_valkey)
+    desk = Desk(bench)
+    yield desk
+    if desk.engine is not None:
+        await desk.engine.close()
+    await bench.close()
+
+
+def wanted(**changes: Any) -> Ask:
+    return replace(Ask(MODEL, ASKED, stream=True, request_id="req-1"), **changes)
+
+
+class Got:
+    """The events of an answer, sorted."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self.events = events
+        self.text = "".join(event.text for event in events if isinstance(event, Delta))
+        self.thoughts = "".join(event.thoughts for event in events if isinstance(event, Delta))
+        self.calls = [
+            (event.name, json.loads(event.arguments)) for event in events if isinstance(event, ToolCall)
+        ]
+        assert isinstance(events[-1], Finish)
+        self.finish = events[-1]
+
+
+async def got(engine: Engine, ask: Ask) -> Got:
+    return Got([event async for event in engine.stream(ask)])
+
+
+STREAM = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+
+
+@STREAM
+async def test_a_call_is_an_event_and_text_before_it_is_kept(desk: Desk, stream: bool) -> None:
+    """With an id of its own, its arguments as JSON; what the model invents after it is dropped."""
+    engine = await desk.open(
+        f"Let me look.\n\n{GOOD}\n<tool_result>\n7 degrees\n</tool_result>\nIt is 7 degrees."
+    )
+    answer = await got(engine, wanted(toolbox=BOX, stream=stream))
+    assert (answer.text, answer.calls) == ("Let me look.", [("weather", {"city": "Oslo"})])
+    assert answer.finish.reason == FinishReason.TOOL_CALLS
+    (call,) = (event for event in answer.events if isinstance(event, ToolCall))
+    assert re.fullmatch(r"call_[A-Za-z0-9]{24}", call.id)
+    assert desk.outcomes() == {"ok": 1}
+
+
+@STREAM
+async def test_prose_is_a_plain_answer_where_there_is_a_choice(desk: Desk, stream: bool) -> None:
+    """To the letter, and with no call."""
+    words = "It is cold there.\n\n```python\nprint('brr')\n```\n"
+    answer = await got(await desk.open(words), wanted(toolbox=BOX, stream=stream))
+    assert (answer.text, answer.calls, answer.finish.reason) == (words, [], FinishReason.STOP)
+
+
+async def test_text_streams_while_the_model_still_writes(desk: Desk) -> None:
+    """Prose is handed out as it comes; the answer need not be whole."""
+    going_on = asyncio.Event()
+    engine = await desk.open([Delta("It is "), going_on, Delta("cold."), Done()])
+    events = engine.stream(wanted(toolbox=BOX))
+    assert await anext(events) == Delta("It is")
+    going_on.set()
+    assert [event.text async for event in events if isinstance(event, Delta)] == [" cold."]
+
+
+async def test_several_calls_come_in_order(desk: Desk) -> None:
+    """Each with an id of its own."""
+    answer = await got(
+        await desk.open(f"{GOOD}\n{block('now')}\n{block(city='Rome', days=2)}"), wanted(toolbox=BOX)
+    )
+    assert [name for name, _ in answer.calls] == ["weather", "now", "weather"]
+    assert len({event.id for event in answer.events if isinstance(event, ToolCall)}) == 3
+
+
+async def test_one_call_where_several_are_not_wanted(desk: Desk) -> None:
+    """The first, also where a later one is wrong."""
+    answer = await got(await desk.open(f"{GOOD}\n{WRONG}"), wanted(toolbox=replace(BOX, parallel=False)))
+    assert answer.calls == [("weather", {"city": "Oslo"})]
+    assert len(desk.prompts()) == 1
+
+
+async def test_only_allowed_functions_are_told_and_called(desk: Desk) -> None:
+    """The others' names stay words."""
+    box = Toolbox((WEATHER, NOW), allowed=frozenset({"now"}))
+    answer = await got(await desk.open(GOOD), wanted(toolbox=box))
+    assert (answer.text, answer.calls) == (GOOD, [])
+    assert '"weather"' not in desk.prompts()[0]
+
+
+async def test_arguments_are_brought_to_their_schema(desk: Desk) -> None:
+    """Text that says a number is one where the schema wants one; the model is not asked again for that."""
+    answer = await got(await desk.open(block(city="Oslo", days="3")), wanted(toolbox=BOX))
+    assert answer.calls == [("weather", {"city": "Oslo", "days": 3})]
+    assert desk.outcomes() == {"repaired": 1}
+
+
+@STREAM
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (WRONG, 'the arguments of weather break its schema: "city" is a required property'),
+        (
+            '```tool_call\n{"name": "weather", "arguments": {"city": "Os',
+            "cannot be read as JSON: it breaks off",
+        ),
+    ],
+)
+async def test_a_wrong_call_is_asked_for_again(desk: Desk, bad: str, why: str, stream: bool) -> None:
+    """The fault and the remedy are named after the model's own answer; the text that was shown already is not added to."""
+    engine = await desk.open(f"Let me look.\n{bad}", f"Sorry! Here it is:\n{GOOD}")
+    answer = await got(engine, wanted(toolbox=BOX, stream=stream))
+    assert answer.text == ("Let me look." if stream else "Sorry! Here it is:")
+    assert answer.calls == [("weather", {"city": "Oslo"})]
+    again = desk.prompts()[1]
+    assert "<assistant>\nLet me look.\n```tool_call" in again
+    assert "<user>\nThat answer cannot be used: " in again
+    assert why in again
+    assert "Answer again with nothing but the tool_call block that calls the function weather." in again
+    assert desk.outcomes() == {"reasked": 1}
+
+
+async def test_words_after_a_wrong_call_are_not_added_to_what_was_shown(desk: Desk) -> None:
+    """Once text is out only the call is wanted; without it the answer ends with what was shown."""
+    engine = await desk.open(f"Let me look.\n{WRONG}", "I am sorry.")
+    answer = await got(engine, wanted(toolbox=BOX))
+    assert (answer.text, answer.calls, answer.finish.reason) == ("Let me look.", [], FinishReason.STOP)
+    assert len(desk.prompts()) == 3
+    assert desk.outcomes() == {"refused": 1}
+
+
+async def test_right_calls_beside_a_wrong_one_are_handed_out_at_last(desk: Desk) -> None:
+    """After the model was asked three times."""
+    answer = await got(await desk.open(f"{GOOD}\n{WRONG}"), wanted(toolbox=BOX))
+    assert answer.calls == [("weather", {"city": "Oslo"})]
+    assert len(desk.prompts()) == 3
+
+
+async def test_calls_that_never_are_right_are_told(desk: Desk) -> None:
+    """Nothing that belongs to a call is shown as text."""
+    with pytest.raises(UpstreamFailed, match=r'asked 3 times .* "city" is a required property'):
+        await got(await desk.open(WRONG), wanted(toolbox=BOX))
+    assert desk.outcomes() == {"failed": 1}
+
+
+REQUIRED = replace(BOX, required=True)
+
+
+async def test_a_required_call_is_insisted_on(desk: Desk) -> None:
+    """Prose is held back and the model asked again; then the call comes with the prose before it."""
+    answer = await got(await desk.open("It is cold.", f"Well:\n{GOOD}"), wanted(toolbox=REQUIRED))
+    assert (answer.text, answer.calls) == ("Well:", [("weather", {"city": "Oslo"})])
+    assert "You must call at least one of the functions now" in desk.prompts()[0]
+    assert "it calls no function. Answer again with nothing but the tool_call block" in desk.prompts()[1]
+
+
+async def test_prose_is_the_answer_where_a_required_call_never_comes(desk: Desk) -> None:
+    """After it was asked for three times."""
+    answer = await got(await desk.open("It is cold."), wanted(toolbox=REQUIRED))
+    assert (answer.text, answer.calls, answer.finish.reason) == ("It is cold.", [], FinishReason.STOP)
+    assert len(desk.prompts()) == 3
+    assert desk.outcomes() == {"refused": 1}
+
+
+@pytest.mark.parametrize(
+    "bare",
+    ['{"city": "Oslo"}', 'Here: ```json\n{"city": "Oslo"}\n```', '```tool_call\n{"city": "Oslo"}\n```'],
+)
+async def test_bare_arguments_of_the_named_function_are_the_call(desk: Desk, bare: str) -> None:
+    """Where only one function may be called there is no doubt whose they are."""
+    box = replace(REQUIRED, allowed=frozenset({"weather"}))
+    answer = await got(await desk.open(bare), wanted(toolbox=box))
+    assert (answer.text, answer.calls) == ("", [("weather", {"city": "Oslo"})])
+    assert 'You must call the function "weather" now' in desk.prompts()[0]
+    assert len(desk.prompts()) == 1
+
+
+@STREAM
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '```json\n{"name": "Ada", "age": 36}\n```', '{"name": "Ada", "age": 36}', 'Here you are:\n{"name": "Ada", "age": 36}\nEnjoy!',
+        '```json\n{"name": "Ada", "age": "36"}\n```', "{'name': 'Ada', 'age': 36,}", '```\n{"name": "Ada", "age": 36\n```', "See [1]: ```json\n{name: \"Ada\", age: 36}```",
+        '{"age": 5}\n\n{"name": "Ada", "age": 36}',
+    ],
+)  # fmt: skip
+async def test_json_of_a_schema_is_exactly_that(desk: Desk, answer: str, stream: bool) -> None:
+    """Taken out of fences and prose, repaired where that needs no guess, in one piece and compact."""
+    found = await got(await desk.open(answer), wanted(shape=PERSON, stream=stream))
+    assert found.text == '{"name":"Ada","age":36}'
+    assert found.finish.reason == FinishReason.STOP
+    assert len(desk.prompts()) == 1
+
+
+async def test_json_that_breaks_the_schema_is_asked_for_again(desk: Desk) -> None:
+    """With the place at fault; then it is right."""
+    engine = await desk.open('{"name": "Ada", "age": "old"}', '{"name": "Ada", "age": 36}')
+    assert (await got(engine, wanted(shape=PERSON))).text == '{"name":"Ada","age":36}'
+    assert 'its JSON breaks the schema: at age: the value is not of type "integer"' in desk.prompts()[1]
+    assert desk.outcomes() == {"reasked": 1}
+
+
+async def test_json_that_always_breaks_the_schema_is_an_error(desk: Desk) -> None:
+    """Which says where."""
+    with pytest.raises(UpstreamFailed, match='at age: the value is not of type "integer"'):
+        await got(await desk.open('{"name": "Ada", "age": "old"}'), wanted(shape=PERSON))
+    assert len(desk.prompts()) == 3
+
+
+async def test_words_instead_of_json_are_a_refusal(desk: Desk) -> None:
+    """After the model was asked three times; the words are the text."""
+    answer = await got(await desk.open("I can't do that."), wanted(shape=PERSON))
+    assert (answer.text, answer.finish.reason) == ("I can't do that.", FinishReason.REFUSAL)
+    assert len(desk.prompts()) == 3
+    assert desk.outcomes() == {"refused": 1}
+
+
+async def test_any_object_will_do_where_no_schema_is_given(desk: Desk) -> None:
+    """And nothing but an object."""
+    engine = await desk.open("[1, 2]", '```json\n{"any": [1, 2.0, "ü"]}\n```')
+    assert (await got(engine, wanted(shape=Shape()))).text == '{"any":[1,2.0,"ü"]}'
+    assert "it must be a JSON object" in desk.prompts()[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"), [("Cold", '"cold"'), ('"cold"', '"cold"'), ('```json\n"hot"\n```', '"hot"')]
+)
+async def test_a_single_word_can_be_the_value(desk: Desk, answer: str, text: str) -> None:
+    """Of an enumeration the model may write the bare word."""
+    shape = Shape({"type": "string", "enum": ["hot", "cold"]})
+    assert (await got(await desk.open(answer), wanted(shape=shape))).text == text
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "calls"),
+    [(f"So:\n{GOOD}", "", 1), ('```json\n{"name": "Ada"}\n```', '{"name":"Ada"}', 0)],
+)
+async def test_tools_and_a_schema_mean_calls_or_json(desk: Desk, answer: str, text: str, calls: int) -> None:
+    """The text is JSON or nothing."""
+    found = await got(await desk.open(answer), wanted(toolbox=BOX, shape=PERSON))
+    assert (found.text, len(found.calls)) == (text, calls)
+
+
+async def test_a_wish_for_a_picture_is_stronger(desk: Desk) -> None:
+    """The prompt says nothing of functions or JSON then."""
+    engine = await desk.open("I can't draw that.")
+    with pytest.raises(InvalidRequest):
+        await got(engine, wanted(toolbox=BOX, shape=PERSON, picture=PictureWish()))
+    assert "<functions>" not in desk.prompts()[0]
+
+
+async def test_an_answer_that_breaks_off_before_anything_was_shown_is_asked_for_again(desk: Desk) -> None:
+    """The caller sees thoughts once, the call, and no error."""
+    broken = [Delta(thoughts="Hm. "), *cut(GOOD)[:3], UpstreamUnstable("cut", kind="dropped")]
+    engine = await desk.open(broken, [Delta(thoughts="Again. "), *cut(GOOD), Done()])
+    answer = await got(engine, wanted(toolbox=BOX))
+    assert (answer.text, answer.thoughts, answer.calls) == ("", "Hm. ", [("weather", {"city": "Oslo"})])
+
+
+async def test_an_answer_that_breaks_off_after_text_was_shown_is_an_error(desk: Desk) -> None:
+    """As without tools."""
+    engine = await desk.open(
+        [Delta("Let me look. "), *cut(GOOD)[:3], UpstreamUnstable("cut", kind="dropped")]
+    )
+    with pytest.raises(UpstreamFailed, match="broke off"):
+        await got(engine, wanted(toolbox=BOX))
+
+
+async def test_all_asking_again_shares_one_deadline(desk: Desk) -> None:
+    """What the first answer took is not there for the second."""
+    later = asyncio.Event()
+    engine = await desk.open([later, Delta("words"), Done()], GOOD)
+    asyncio.get_running_loop().call_later(0.1, later.set)
+    await got(engine, wanted(toolbox=REQUIRED))
+    first, second = (bounds.total for _, _, bounds in desk.bench.web.asked)
+    assert second <= first - 0.1
+
+
+async def test_usage_counts_the_instructions_and_one_answer(desk: Desk) -> None:
+    """The prompt is the first one, whole; answers that were asked for again are not summed."""
+    answer = await got(await desk.open("words", GOOD), wanted(toolbox=REQUIRED))
+    assert answer.finish.usage.prompt == estimate(desk.prompts()[0])
+    assert answer.finish.usage.completion == estimate(GOOD)
+
+
+async def test_pictures_of_an_answer_come_along(desk: Desk) -> None:
+    """Those of the answer that counts, and no others."""
+    made = Picture(PNG, "image/png")
+    engine = await desk.open([Delta("words"), made, Done()], [Delta(GOOD), made, Done()])
+    answer = await got(engine, wanted(toolbox=REQUIRED))
+    assert len([event for event in answer.events if isinstance(event, Picture)]) == 1
+
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b550000000a49444154789c63600000000200015d0b2a0a"
+    "0000000049454e44ae426082"
+)
+
+
+async def test_an_upstream_that_repeats_its_prompt_calls_nothing(desk: Desk) -> None:
+    """The example of the instructions is no call, nor are the declarations."""
+    engine = await desk.open("x")
+    await got(engine, wanted(toolbox=BOX))
+    echo = desk.prompts()[0]
+    desk.bench.web.anybody = [[Delta(echo), Done()]]
+    answer = await got(engine, wanted(toolbox=BOX))
+    assert (answer.text, answer.calls) == (echo, [])
+
+
+async def test_a_whole_loop_of_a_tool(desk: Desk) -> None:
+    """The call and its result stand in the next prompt, the call in the form that the model is asked for."""
+    engine = await desk.open("It is 7 degrees.")
+    history = (
+        *ASKED,
+        Message("assistant", (), tool_calls=(ToolCall("call_1", "weather", '{"city": "Oslo"}'),)),
+        Message("tool", (Text("7 degrees"),), tool_call_id="call_1"),
+    )
+    assert (await got(engine, wanted(toolbox=BOX, messages=history))).text == "It is 7 degrees."
+    prompt = desk.prompts()[0]
+    assert (
+        '<assistant>\n```tool_call\n{"name":"weather","arguments":{"city":"Oslo"}}\n```\n</assistant>'
+        in prompt
+    )
+    assert '<tool_result name="weather" id="call_1">\n7 degrees\n</tool_result>' in prompt
+    assert prompt.endswith(
+        "Where a function helps, call it with a tool_call block; otherwise answer in words."
+    )
