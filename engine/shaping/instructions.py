@@ -110,11 +110,9 @@ def _functions(content: tuple[tuple[Tool, ...], bool]) -> str:
 
 
 def _line(tool: Tool) -> str:
-    fields: dict[str, Any] = {"name": tool.name}
-    if tool.description:
-        fields["description"] = tool.description
-    fields["parameters"] = without_noise(tool.parameters or {"type": "object", "properties": {}})
-    return _json(fields)
+    # With a description, also where it is empty, a declaration that is repeated has not the form of a call.
+    parameters = without_noise(tool.parameters or {"type": "object", "properties": {}})
+    return _json({"name": tool.name, "description": tool.description, "parameters": parameters})
 
 
 def _shape(shape: Shape) -> str:
