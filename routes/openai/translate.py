@@ -153,6 +153,7 @@ def check_bounds(request: ChatRequest, tally: Tally) -> None:
     for i, message in enumerate(request.messages):
         at = f"messages[{i}]"
         tally.parts(len(message.tool_calls or ()), f"{at}.tool_calls")
+        tally.text(message.refusal, f"{at}.refusal")
         if isinstance(message.content, list):
             tally.parts(len(message.content), f"{at}.content")
             for j, part in enumerate(message.content):
@@ -185,9 +186,11 @@ def _message(message: ChatMessage, at: str, more: tuple[Part, ...]) -> Message:
     ]
     if message.function_call is not None:
         calls.append(_tool_call(message.function_call, "", f"{at}.function_call"))
+    # A refusal of ours comes back beside no content.
+    content = message.content if message.content is not None else message.refusal
     return Message(
         role=role,
-        parts=_parts(message.content, f"{at}.content") + more,
+        parts=_parts(content, f"{at}.content") + more,
         name=message.name,
         tool_calls=tuple(calls),
         tool_call_id=message.tool_call_id,

@@ -56,6 +56,7 @@ class ChatMessage(Struct):
     tool_calls: list[ToolCallIn] | None = None
     tool_call_id: str | None = None
     function_call: FunctionCall | None = None
+    refusal: str | None = None
     images: Any = None
     """Of an answer of ours that comes back; read leniently, since others put something else here."""
 

@@ -216,6 +216,13 @@ def test_calls_and_results_of_the_history_belong_together(gate: Edge) -> None:
     )
 
 
+def test_a_refusal_of_the_history_is_what_was_said(gate: Edge) -> None:
+    """As the SDKs send an answer of ours back."""
+    said = {"role": "assistant", "content": None, "refusal": "I will not.", "tool_calls": None}
+    history = [{"role": "user", "content": "hi"}, said, {"role": "user", "content": "why?"}]
+    assert asked(gate, messages=history).messages[1] == Message("assistant", (Text("I will not."),))
+
+
 def test_a_whole_answer_of_calls(gate: Edge) -> None:
     """Content is null beside calls, unless the model said something before them."""
     gate.chat.say(PARIS, NOW, CALLED)
