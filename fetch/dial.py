@@ -1,8 +1,10 @@
 """Connections to addresses that were checked first: the only way out for what callers name."""
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -25,11 +27,47 @@ class Unreachable(Exception):
     """No connection to any of its addresses came about."""
 
 
-async def resolve(host: str, port: int) -> Sequence[str]:
-    """The system's answer, in its order of preference."""
-    found = await asyncio.get_running_loop().getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-    )
+class SystemResolver:
+    """The system's answer, in its order of preference.
+
+    Each look-up has a thread of its own, `at_once` at most. The loop's look-ups share a handful of threads, and a few names
+    whose servers never answer would hold up all others of this process, the store's and the push service's among them.
+    """
+
+    def __init__(self, at_once: int = 64) -> None:
+        self._free = asyncio.Semaphore(at_once)
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[str]] = loop.create_future()
+
+        def ended(found: list[str] | Exception) -> None:
+            # Only now, since a thread that nobody waits for any more runs on all the same.
+            self._free.release()
+            if answer.done():
+                return
+            if isinstance(found, Exception):
+                answer.set_exception(found)
+            else:
+                answer.set_result(found)
+
+        def look() -> None:
+            found: list[str] | Exception
+            try:
+                found = _look_up(host, port)
+            except (OSError, ValueError) as error:
+                found = error
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(ended, found)
+
+        await self._free.acquire()
+        # A daemon, so that no name holds up the end of the process.
+        threading.Thread(target=look, name="look-up", daemon=True).start()
+        return await answer
+
+
+def _look_up(host: str, port: int) -> list[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     return list(dict.fromkeys(str(sockaddr[0]) for _, _, _, _, sockaddr in found))
 
 

@@ -17,7 +17,7 @@ from core.chat import Blob
 from core.errors import InvalidRequest
 from core.pictures import sniff
 from fetch.addresses import Networks, literal
-from fetch.dial import Closed, Dialer, Resolver, Unreachable, resolve
+from fetch.dial import Closed, Dialer, Resolver, SystemResolver, Unreachable
 from fetch.slots import Room, Slots
 
 log = structlog.get_logger("gempool.fetch")
@@ -73,7 +73,7 @@ class Fetcher:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.settings = settings or FetchSettings()
-        self._dialer = Dialer(resolver or resolve, self.settings.allow)
+        self._dialer = Dialer(resolver or SystemResolver(), self.settings.allow)
         self._tls = tls or ssl.create_default_context(cafile=certifi.where())
         self._slots = Slots(self.settings.at_once, self.settings.per_caller)
         large = self.settings.large_at_once
