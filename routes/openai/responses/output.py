@@ -22,8 +22,7 @@ from core.chat import (
 )
 from routes.inline import Inline
 from routes.markdown import picture_text
-from routes.openai.answers import pieces_of
-from routes.openai.responses import recall
+from routes.openai.responses import events, recall
 from routes.openai.responses.wire import (
     CallItem,
     ImageCallItem,
@@ -98,6 +97,10 @@ class Output:
         n = self._counts[kind] = self._counts.get(kind, -1) + 1
         return recall.item_id(kind, self._key, n)
 
+    def _new(self, item: ItemT) -> tuple[int, ItemT]:
+        self.items.append(item)
+        return len(self.items) - 1, item
+
     def _think(self, thoughts: str) -> Iterator[StreamEvent]:
         if self._reasoning is None and self.items:
             # An item that has ended is not opened again; what was thought after it is told at the end.
@@ -105,43 +108,17 @@ class Output:
             return
         if (opened := self._reasoning) is None:
             opened = self._reasoning = self._new(ReasoningItem(self._id("rs"), []))
-            yield from _reasoning_begun(*opened)
-        at, item = opened
+            yield from events.reasoning_begun(*opened)
         self._thoughts += thoughts
-        yield StreamEvent(
-            "response.reasoning_summary_text.delta",
-            item_id=item.id,
-            output_index=at,
-            summary_index=0,
-            delta=thoughts,
-        )
-
-    def _new(self, item: ItemT) -> tuple[int, ItemT]:
-        self.items.append(item)
-        return len(self.items) - 1, item
+        yield events.thought(*opened, thoughts)
 
     def _close_reasoning(self) -> Iterator[StreamEvent]:
         if self._reasoning is None:
             return
         at, item = self._reasoning
-        self._reasoning = None
-        thoughts, self._thoughts = self._thoughts, ""
-        item.summary = [SummaryText(thoughts)]
-        yield StreamEvent(
-            "response.reasoning_summary_text.done",
-            item_id=item.id,
-            output_index=at,
-            summary_index=0,
-            text=thoughts,
-        )
-        yield StreamEvent(
-            "response.reasoning_summary_part.done",
-            item_id=item.id,
-            output_index=at,
-            summary_index=0,
-            part=item.summary[0],
-        )
-        yield StreamEvent("response.output_item.done", output_index=at, item=item)
+        item.summary = [SummaryText(self._thoughts)]
+        self._reasoning, self._thoughts = None, ""
+        yield from events.reasoning_done(at, item)
 
     def _say(self, text: str) -> Iterator[StreamEvent]:
         if not text:
@@ -154,75 +131,33 @@ class Output:
         if (opened := self._message) is None:
             yield from self._close_reasoning()
             opened = self._message = self._new(MessageItem(self._id("msg"), []))
-            yield from _message_begun(*opened, OutputText(""))
-        at, item = opened
+            yield from events.message_begun(*opened, OutputText(""))
         self._text += text
         if text:
-            yield StreamEvent(
-                "response.output_text.delta",
-                item_id=item.id,
-                output_index=at,
-                content_index=0,
-                delta=text,
-                logprobs=[],
-            )
+            yield events.said(*opened, text)
 
     def _close_message(self, status: str = "completed") -> Iterator[StreamEvent]:
         if self._message is None:
             return
         at, item = self._message
-        text, self._message, self._text = self._text, None, ""
-        yield StreamEvent(
-            "response.output_text.done",
-            item_id=item.id,
-            output_index=at,
-            content_index=0,
-            text=text,
-            logprobs=[],
-        )
-        item.status = status
-        yield from _message_done(at, item, OutputText(text))
-
-    def _refuse(self, words: str) -> Iterator[StreamEvent]:
-        yield from self._close_reasoning()
-        at, item = self._new(MessageItem(self._id("msg"), []))
-        yield from _message_begun(at, item, OutputRefusal(""))
-        yield StreamEvent(
-            "response.refusal.delta", item_id=item.id, output_index=at, content_index=0, delta=words
-        )
-        yield StreamEvent(
-            "response.refusal.done", item_id=item.id, output_index=at, content_index=0, refusal=words
-        )
-        item.status = "completed"
-        yield from _message_done(at, item, OutputRefusal(words))
+        item.content, item.status = [OutputText(self._text)], status
+        self._message, self._text = None, ""
+        yield from events.message_done(at, item)
 
     def _call(self, call: ToolCall) -> Iterator[StreamEvent]:
         self._calls.append(call)
         yield from self._close_reasoning()
         yield from self._close_message()
-        at, item = self._new(CallItem(self._id("fc"), call.id, call.name, call.arguments, "completed"))
-        begun = CallItem(item.id, call.id, call.name, "")
-        yield StreamEvent("response.output_item.added", output_index=at, item=begun)
-        for piece in pieces_of(call.arguments):
-            yield StreamEvent(
-                "response.function_call_arguments.delta", item_id=item.id, output_index=at, delta=piece
-            )
-        yield StreamEvent(
-            "response.function_call_arguments.done",
-            item_id=item.id,
-            output_index=at,
-            name=call.name,
-            arguments=call.arguments,
-        )
-        yield StreamEvent("response.output_item.done", output_index=at, item=item)
+        item = CallItem(self._id("fc"), call.id, call.name, call.arguments, "completed")
+        yield from events.called(*self._new(item))
 
     def _finish(self, reason: FinishReason) -> Iterator[StreamEvent]:
         held = "".join(self._said) if self._shaped else ""
-        if reason is FinishReason.REFUSAL and not self._shaped:
-            # The engine holds a refusal back wherever one is possible.
-            reason = FinishReason.STOP
-        if reason is FinishReason.REFUSAL:
-            yield from self._refuse(held)
+        # The engine holds a refusal back wherever one is possible.
+        if reason is FinishReason.REFUSAL and self._shaped:
+            yield from self._close_reasoning()
+            item = MessageItem(self._id("msg"), [OutputRefusal(held)], "completed")
+            yield from events.refused(*self._new(item), held)
         elif held:
             yield from self._write(held)
         shown = [picture for picture in self._pictures if self._image_items or not picture.link]
@@ -231,50 +166,19 @@ class Output:
         yield from self._close_reasoning()
         yield from self._close_message(status_of(reason))
         for picture in shown:
-            yield from self._show(picture)
+            yield from events.drawn(*self._new(_drawn(self._id("ig"), picture)))
         if thoughts := self._late_thoughts:
             self._reasoning = self._new(ReasoningItem(self._id("rs"), []))
-            yield from _reasoning_begun(*self._reasoning)
+            yield from events.reasoning_begun(*self._reasoning)
             yield from self._think(thoughts)
             yield from self._close_reasoning()
 
-    def _show(self, picture: Picture) -> Iterator[StreamEvent]:
-        at, item = self._new(ImageCallItem(self._id("ig")))
-        yield StreamEvent("response.output_item.added", output_index=at, item=ImageCallItem(item.id))
-        for step in ("in_progress", "completed"):
-            yield StreamEvent(f"response.image_generation_call.{step}", item_id=item.id, output_index=at)
-        item.status = "completed"
-        item.result = Inline(picture.data)
-        item.output_format = picture.mime.rpartition("/")[2]
-        if picture.width and picture.height:
-            item.size = f"{picture.width}x{picture.height}"
-        yield StreamEvent("response.output_item.done", output_index=at, item=item)
 
-
-def _reasoning_begun(at: int, item: ReasoningItem) -> Iterator[StreamEvent]:
-    yield StreamEvent("response.output_item.added", output_index=at, item=ReasoningItem(item.id, []))
-    yield StreamEvent(
-        "response.reasoning_summary_part.added",
-        item_id=item.id,
-        output_index=at,
-        summary_index=0,
-        part=SummaryText(""),
-    )
-
-
-def _message_begun(at: int, item: MessageItem, part: OutputText | OutputRefusal) -> Iterator[StreamEvent]:
-    yield StreamEvent("response.output_item.added", output_index=at, item=MessageItem(item.id, []))
-    yield StreamEvent(
-        "response.content_part.added", item_id=item.id, output_index=at, content_index=0, part=part
-    )
-
-
-def _message_done(at: int, item: MessageItem, part: OutputText | OutputRefusal) -> Iterator[StreamEvent]:
-    item.content = [part]
-    yield StreamEvent(
-        "response.content_part.done", item_id=item.id, output_index=at, content_index=0, part=part
-    )
-    yield StreamEvent("response.output_item.done", output_index=at, item=item)
+def _drawn(id: str, picture: Picture) -> ImageCallItem:
+    item = ImageCallItem(id, "completed", Inline(picture.data), picture.mime.rpartition("/")[2])
+    if picture.width and picture.height:
+        item.size = f"{picture.width}x{picture.height}"
+    return item
 
 
 def status_of(reason: FinishReason) -> str:
