@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 MOST: Final = 100_000
-"""The largest count of a rate: the store keeps the time of each admission, some 100 bytes, for the rate's length."""
+"""The largest count of a rate: the store keeps the time of each admission, up to 80 bytes, for the rate's length."""
 LONGEST: Final = 31 * 86400.0
 """Seconds; a rate's longest time."""
 
