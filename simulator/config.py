@@ -10,6 +10,7 @@ from msgspec import Struct
 Tier: TypeAlias = Literal["free", "pro", "ultra", "plus"]
 Logo: TypeAlias = Literal["v1", "v2", "none"]
 PictureFormat: TypeAlias = Literal["png", "jpeg", "webp"]
+Manner: TypeAlias = Literal["right", "prose", "broken", "schema", "name", "fence", "babble"]
 PictureReply: TypeAlias = Literal["picture", "bare", "refusal", "web", "quota"]
 
 REQUEST_KINDS = ("page", "rpc", "generate", "upload", "image", "rotate", "preflight")
@@ -70,6 +71,9 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     number of pixels. logo: the star on generated pictures. picture_format: of their files.
     picture_reply: to a prompt that asks for a generated picture: the picture with some text (`picture`) or without
     (`bare`), the model's refusal, pictures of the web instead, or the text that the day's pictures are used up.
+    tool_reply, json_reply: how a prompt that asks for function calls or JSON is answered: as it is told (`right`), in words
+    (`prose`), with half of the JSON (`broken`), with values of wrong types (`schema`), with a function's name that nobody
+    offered (`name`), in another fence, or JSON in none (`fence`), or with more words after it (`babble`).
     """
 
     words: int = 0
@@ -91,6 +95,8 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     logo: Logo = "v1"
     picture_format: PictureFormat = "png"
     picture_reply: PictureReply = "picture"
+    tool_reply: Manner = "right"
+    json_reply: Manner = "right"
 
 
 class Script(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,6 +106,7 @@ class Script(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cumulative raw text of every running frame; the last one is also the final text.
     images, web_images: numbers of pictures. raw_parts: parts sent as they are in a frame before the content.
     picture_reply: as if the prompt had asked for a picture; `text`, `images` and `web_images` go before it.
+    tool_reply, json_reply: as in the defaults, for this answer.
     """
 
     text: str | None = None
@@ -117,6 +124,8 @@ class Script(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     logo: Logo | None = None
     picture_format: PictureFormat | None = None
     picture_reply: PictureReply | None = None
+    tool_reply: Manner | None = None
+    json_reply: Manner | None = None
 
 
 class SimulatorConfig(Struct, frozen=True, kw_only=True):

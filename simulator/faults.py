@@ -7,19 +7,20 @@ from typing import Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
-from simulator.config import KINDS_HINT, ControlError, is_request_kind
+from simulator.config import KINDS_HINT, ControlError, Manner, is_request_kind
 
 FaultKind: TypeAlias = Literal[
     "ok", "expired", "guest", "http", "error", "slow_first_token", "stall", "drop_before_first", "drop_mid",
     "truncate", "empty", "garbage", "rpc_fail", "latency", "slow_body", "status", "rotation_grace",
     "rotate_empty", "ip_block", "refuse_connect", "tls_broken", "chat_lost",
+    "tool_reply", "json_reply",
 ]  # fmt: skip
 
 EGRESS_KINDS = frozenset({"ip_block", "refuse_connect", "tls_broken"})
 """Faults of the IP address: every account behind the same egress has them."""
 
-PLACE = "place"
-"""Not a request but a part of one: the chat that a prompt goes on in."""
+PARTS = {"chat_lost": "place", "tool_reply": "tools", "json_reply": "json"}
+"""Kinds that befall not a request but what a prompt may want: to go on in a chat, function calls, JSON."""
 
 _SCOPE: dict[str, tuple[str, ...]] = {
     "expired": ("all",),
@@ -31,7 +32,7 @@ _SCOPE: dict[str, tuple[str, ...]] = {
     "rotation_grace": ("rotate",),
     "rotate_empty": ("rotate",),
     "ip_block": ("page", "generate"),
-    "chat_lost": (PLACE,),
+    **{kind: (part,) for kind, part in PARTS.items()},
     "refuse_connect": ("connect",),
     "tls_broken": ("connect",),
 }
@@ -58,7 +59,7 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True):
     form: empty: `cid` or `bare`. garbage: `html`, `frame` or `bytes`; of a picture `html`, or `away`: the hop
         leads to a host that is none of Google's. expired: the RPCs answer `7`
         or `401`; `redirect`: the start page redirects to the sign-in. truncate: `recoverable` keeps the whole answer in the history.
-        chat_lost, of prompts that go on in a chat: error `1050`, HTTP `400`, refused with `7`, or answered in a `new` chat.
+        chat_lost, of prompts that go on in a chat: error `1050`, HTTP `400`, refused with `7`, or answered in a `new` chat. tool_reply, json_reply: as in `Defaults`, for this account.
     """
 
     kind: FaultKind
@@ -80,6 +81,8 @@ _FORMS = {
     "expired": ("", "7", "401", "redirect"),
     "truncate": ("", "recoverable"),
     "chat_lost": ("", "1050", "400", "7", "new"),
+    "tool_reply": get_args(Manner),
+    "json_reply": get_args(Manner),
 }
 _FIELDS: dict[str, frozenset[str]] = {
     "status": frozenset({"http", "expired", "rpc_fail", "status"}),
@@ -220,8 +223,8 @@ class Faults:
 
 
 def _applies(f: Fault, request: str) -> bool:
-    if (request == PLACE) != (f.kind == "chat_lost"):
-        return False
+    if f.kind in PARTS or request in PARTS.values():
+        return PARTS.get(f.kind) == request
     if f.kind == "status" and request == "generate" and not f.status:
         return False
     scope = f.on or _SCOPE.get(f.kind, ("generate",))

@@ -89,18 +89,30 @@ def wants_picture(prompt: str, *, with_picture: bool = False) -> tuple[int, int]
     return 0, 0
 
 
-def say(prompt: str, files: list[SentFile], turn: int, defaults: Defaults, script: Script | None) -> Said:
-    """The answer to a prompt. files: its attachments. turn: 1 for a chat's first."""
+def say(
+    prompt: str,
+    files: list[SentFile],
+    turn: int,
+    defaults: Defaults,
+    script: Script | None,
+    told: str | None = None,
+) -> Said:
+    """The answer to a prompt. files: its attachments. turn: 1 for a chat's first. told: what a model says that does what
+    the prompt tells it; None where it tells nothing but a question."""
     script = script or Script()
     generated, web = wants_picture(
         prompt, with_picture=any(f.content_type.startswith("image/") for f in files)
     )
+    if told is not None:
+        generated = web = 0
     kind = script.picture_reply or (defaults.picture_reply if generated else None)
     instead = {"bare": "", "refusal": REFUSAL, "web": ON_THE_WEB, "quota": USED_UP}.get(kind or "")
     if kind is not None:
         generated, web = int(kind in ("picture", "bare")), 3 * (kind == "web")
     if script.text is None and script.texts is None and instead is not None:
         text = instead
+    elif script.text is None and script.texts is None and told is not None:
+        text = html.escape(told, quote=False) if defaults.escape_html else told
     elif script.text is None and script.texts is None:
         words = defaults.words if script.words is None else script.words
         said = f"You said: {echo(prompt)}"
