@@ -1,5 +1,7 @@
 """Gemini's wire format to what the engine is asked. Pure."""
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -100,7 +102,27 @@ def messages_of(
         raise InvalidRequest(
             f"'{at}contents' has no content. Write something in at least one part.", param=f"{at}contents"
         )
-    return tuple(messages)
+    return tuple(_turns(messages))
+
+
+def _turns(messages: list[Message]) -> Iterator[Message]:
+    """The messages with each turn of the model as one: Google's SDKs keep a streamed answer as a content for each of its
+    chunks, the last of which says nothing."""
+    for role, group in itertools.groupby(messages, lambda message: message.role):
+        if role != "assistant":
+            yield from group
+            continue
+        parts: list[Part] = []
+        calls: list[ToolCall] = []
+        for message in group:
+            calls += message.tool_calls
+            for part in message.parts:
+                if isinstance(part, Text) and parts and isinstance(parts[-1], Text):
+                    parts[-1] = Text(parts[-1].text + part.text)
+                elif not isinstance(part, Text) or part.text:
+                    parts.append(part)
+        if parts or calls:
+            yield Message("assistant", tuple(parts), tool_calls=tuple(calls))
 
 
 def check_bounds(
@@ -191,11 +213,11 @@ def _result(result: wire.FunctionResponsePart, at: str) -> Message:
 
 
 def _said(response: dict[str, Any] | None) -> str:
-    """What a function gave back, without the wrapping that says nothing: Google's own `output`, and the AI SDK's `name`
-    and `content`."""
+    """What a function gave back, without the wrapping that says nothing: Google's own `output`, the `result` of its SDKs,
+    and the AI SDK's `name` and `content`."""
     given: object = response or {}
-    if response and set(response) == {"output"}:
-        given = response["output"]
+    if response and set(response) in ({"output"}, {"result"}):
+        [given] = response.values()
     elif response and set(response) == {"name", "content"}:
         given = response["content"]
     return given if isinstance(given, str) else msgspec.json.encode(given).decode()

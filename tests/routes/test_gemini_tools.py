@@ -263,6 +263,7 @@ def test_calls_come_back_as_parts(gate: Edge) -> None:
         ({"name": "f", "content": "sunny"}, "sunny"),
         ({"name": "f", "content": {"a_b": 1}}, '{"a_b":1}'),
         ({"output": [1]}, "[1]"),
+        ({"result": {"a_b": 1}}, '{"a_b":1}'),
         ({"error": "no"}, '{"error":"no"}'),
         ({"output": 1, "more": 2}, '{"output":1,"more":2}'),
         ({}, "{}"),
@@ -291,6 +292,25 @@ def test_results_are_taken_in_the_forms_that_clients_write(gate: Edge, response:
     _, call, result = gate.chat.asks[0].messages
     assert call.tool_calls == (ToolCall("", "f", '{"city_name":"x"}'),)
     assert (result.role, result.name, result.tool_call_id, result.text) == ("tool", "f", None, said)
+
+
+def test_a_turn_of_the_model_is_one_message(gate: Edge) -> None:
+    """Google's SDKs keep a streamed answer as a content for each chunk, and its end as an empty one."""
+    said = [[{"text": "You"}], [{"text": " said"}], [{"functionCall": {"name": "f"}}], [{"text": ""}]]
+    body = {
+        "contents": [
+            {"role": "user", "parts": [{"text": "a"}]},
+            {"role": "user", "parts": [{"text": "b"}]},
+            *({"role": "model", "parts": parts} for parts in said),
+            {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {}}}]},
+            {"role": "model", "parts": [{"text": ""}]},
+            {"role": "user", "parts": [{"text": "c"}]},
+        ]
+    }
+    assert ask(gate, body).status_code == 200
+    messages = gate.chat.asks[0].messages
+    assert [message.role for message in messages] == ["user", "user", "assistant", "tool", "user"]
+    assert (messages[2].parts, messages[2].tool_calls) == ((Text("You said"),), (ToolCall("", "f", "{}"),))
 
 
 def test_a_result_may_hold_pictures(gate: Edge) -> None:
