@@ -26,7 +26,7 @@ from core.tasks import Tasks
 from engine.accounting import TOO_MUCH, Accounting
 from engine.asking import ENOUGH, Asking
 from engine.attempt import Attempt, Staying
-from engine.conversing import TEMPORARY, Conversations, Thread
+from engine.conversing import TEMPORARY, Conversations, Thread, news
 from engine.images import OnlyWebPictures, picture_prompt
 from engine.originals import Originals
 from engine.prompt import PLAIN, Frame, flatten
@@ -314,7 +314,7 @@ def _staying(ask: Ask, thread: Thread, frame: Frame) -> Staying | None:
         return Staying(
             thread.place,
             thread.lane,
-            flatten(ask.messages[thread.seen :], frame=Frame(closing=frame.closing)),
+            flatten(news(ask.messages, thread.seen), frame=Frame(closing=frame.closing)),
         )
     except InvalidRequest:
         return None

@@ -498,3 +498,66 @@ def test_the_digest_holds_the_caller_the_tools_and_the_shape() -> None:
     assert digest(required, (ASKED,)) == digest(replace(ask, toolbox=BOX), (ASKED,))
     same = replace(ask, model="x", stream=True, request_id="r", thinking=True)
     assert digest(same, (ASKED,)) == digest(ask, (ASKED,))
+
+
+TOOLS = Toolbox(
+    (Tool("weather", "tells it", {"type": "object", "properties": {"city": {"type": "string"}}}),)
+)
+
+
+async def test_functions_are_called_within_one_chat(web: Simulator, replicas: Replicas) -> None:
+    """The functions are told once; a call's result goes on in the same chat with the call's name, and what a client makes of
+    the call's id and arguments does not matter."""
+    replica = await replicas.start(web, conversations=STICKY)
+    ask = replace(Talk().ask, toolbox=TOOLS)
+    asked_for = Message("user", (Text("What is the weather in Paris?"),))
+    answer = await replica.engine.answer(replace(ask, messages=(asked_for,)))
+    (made,) = answer.calls
+    assert (made.name, made.arguments) == ("weather", '{"city":"Paris"}')
+    sent_back = Message(
+        "assistant", (Text(answer.text),), tool_calls=(ToolCall("x", "weather", '{ "city": "Paris" }'),)
+    )
+    history: tuple[Message, ...] = (
+        asked_for,
+        sent_back,
+        Message("tool", (Text("18 degrees"),), tool_call_id="x"),
+    )
+    answer = await replica.engine.answer(replace(ask, messages=history))
+    assert "weather: 18 degrees" in answer.text
+    history = (
+        *history,
+        Message("assistant", (Text(answer.text),)),
+        Message("user", (Text("And the weather in Rome?"),)),
+    )
+    answer = await replica.engine.answer(replace(ask, messages=history))
+    assert [call.arguments for call in answer.calls] == ['{"city":"Rome"}']
+    (account, cid, _), *others = asked(web)
+    assert {(a, c) for a, c, _ in others} == {(account, cid)}
+    told = ["<functions>" in prompt for prompt, _ in web.conversation(account, cid)]
+    assert told == [True, False, False]
+    assert courses(replica) == {"begun": 1, "continued": 2}
+
+
+@pytest.mark.parametrize("mode", ["sticky", "temporary"])
+async def test_a_corrected_answer_leaves_no_chat_behind(
+    web: Simulator, replicas: Replicas, mode: str
+) -> None:
+    """What was asked again stands in a temporary chat: the next question is told anew, with the caller's history alone."""
+    replica = await replicas.start(web, conversations=STICKY)
+    ask = replace(Talk(conversation=mode).ask, toolbox=replace(TOOLS, required=True), stream=False)
+    web.queue_reply(Script(tool_reply="prose"))
+    question = Message("user", (Text("What is the weather in Paris?"),))
+    answer = await replica.engine.answer(replace(ask, messages=(question,)))
+    assert len(answer.calls) == 1
+    assert answer.finish.place is None
+    assert [p.temporary for p in web.journal()] == [mode == "temporary", True]
+    history: tuple[Message, ...] = (
+        question,
+        Message("assistant", (Text(answer.text),), tool_calls=answer.calls),
+    )
+    history = (*history, Message("tool", (Text("18"),), tool_call_id=answer.calls[0].id))
+    await replica.engine.answer(replace(ask, messages=history))
+    last = web.journal()[-1]
+    ((prompt, _),) = web.conversation(last.account, last.cid, last.rid)
+    assert "cannot be used" not in prompt
+    assert "<functions>" in prompt
