@@ -78,7 +78,8 @@ async def in_turns(ports: tuple[int, int], requests: int) -> None:
     for _ in range(300):
         await one(0)
         await one(1)
-    without, with_limits = [], []
+    without: list[float] = []
+    with_limits: list[float] = []
     for n in range(requests):
         for which in (n % 2, 1 - n % 2):
             (with_limits if which else without).append(await one(which))

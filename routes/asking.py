@@ -10,6 +10,15 @@ from routes.models import KnownModels
 from routes.presence import Presence, all_of
 
 
+async def wanted(exchange: Exchange, models: KnownModels, model: str) -> ModelInfo:
+    """What is known of the model that the caller names, before the request is judged by it and `admitted`.
+
+    Raises `UnknownModel`, or `Forbidden` where it is not for the caller.
+    """
+    exchange.model = model
+    return await models.asked(model, exchange.caller)
+
+
 async def admitted(exchange: Exchange, models: KnownModels, model: str) -> ModelInfo:
     """What is known of the model that the caller is about to ask, once the caller may ask it now.
 
@@ -18,8 +27,7 @@ async def admitted(exchange: Exchange, models: KnownModels, model: str) -> Model
     says how the caller stands.
     Raises `UnknownModel` or `Forbidden` before anything is counted, `RateLimited`, or `StoreUnavailable`.
     """
-    exchange.model = model
-    info = await models.asked(model, exchange.caller)
+    info = await wanted(exchange, models, model)
     if models.limits is None or exchange.caller is None:
         return info
     standing = await models.limits.admit(exchange.caller, info.id)

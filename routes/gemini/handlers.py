@@ -124,10 +124,11 @@ class GeminiHandlers:
     async def _asks(
         self, exchange: Exchange, model: str, request: "Understood", *, stream: bool = False
     ) -> list[Ask]:
-        info = await asking.admitted(exchange, self._models, model)
+        info = await asking.wanted(exchange, self._models, model)
         wish = pictures.wish_for(request.terms, info, exchange)
         if wish is not None:
             _refuse_beside_pictures(request)
+        await asking.admitted(exchange, self._models, model)
         ask = Ask(
             model=model,
             messages=await remote.fetched(exchange, self._source, request.messages),

@@ -40,7 +40,8 @@ class OpenAIHandlers:
         n = translate.choices_of(request)
         streamed = bool(request.stream)
         model = name_of(request.model, self._default_model)
-        picture = self._picture_of(request, exchange, await asking.admitted(exchange, self._models, model))
+        picture = self._picture_of(request, exchange, await asking.wanted(exchange, self._models, model))
+        await asking.admitted(exchange, self._models, model)
         ask = Ask(
             model=model,
             messages=await remote.fetched(exchange, self._source, asked.messages),

@@ -32,8 +32,8 @@ class PlainHandlers:
         if not request.prompt.strip():
             raise InvalidRequest("'prompt' is empty. Write what the model should answer.", param="prompt")
         name = name_of(request.model, self._default_model)
-        model = await asking.admitted(exchange, self._models, name)
         keep = wishes.keeps_watermark(exchange, None)
+        model = await asking.admitted(exchange, self._models, name)
         wish = PictureWish(pixels=model.pixels, keep_watermark=keep, link=True)
         ask = Ask(
             model=model.id,

@@ -148,6 +148,25 @@ def test_one_request_id_for_all_requests_counts_them_all(empty_valkey: str) -> N
         (CHAT, {"model": "gpt-9", "messages": [{"role": "user", "content": "hi"}]}),
         (CHAT, {"model": "", "messages": [{"role": "user", "content": "hi"}]}),
         (CHAT, {"model": "gemini-2.5-pro", "n": 99, "messages": [{"role": "user", "content": "hi"}]}),
+        (
+            CHAT,
+            {
+                "messages": [{"role": "user", "content": "hi"}],
+                "modalities": ["image"],
+                "image_config": {"image_size": "9K"},
+            },
+        ),
+        (CHAT, {"messages": [{"role": "user", "content": "hi"}], "tools": [{"type": "function"}]}),
+        ("/v1/responses", {"model": "gpt-9", "input": "hi"}),
+        ("/v1/responses", {"input": []}),
+        (
+            GOOGLE,
+            {
+                "contents": [{"parts": [{"text": "hi"}]}],
+                "generationConfig": {"responseModalities": ["IMAGE"], "imageConfig": {"imageSize": "9K"}},
+            },
+        ),
+        ("/v1/generate?watermark=blue", {"prompt": "hi"}),
         ("/v1/generate", {"prompt": ""}),
         ("/v1/generate", {"prompt": "hi", "model": "gpt-9"}),
         ("/v1/images/generations", {"prompt": "a cat", "n": 0}),

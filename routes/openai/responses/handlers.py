@@ -44,9 +44,10 @@ class ResponseHandlers:
         asked = await exchange.json(self._understood)
         request = asked.request
         model = name_of(request.model, self._settings.default_model)
-        picture = translate.picture_of(request, await asking.admitted(exchange, self._models, model))
+        picture = translate.picture_of(request, await asking.wanted(exchange, self._models, model))
         if picture is not None and wishes.keeps_watermark(exchange, None):
             picture = replace(picture, keep_watermark=True)
+        await asking.admitted(exchange, self._models, model)
         recalled = Recalled(self._store, exchange.caller_name)
         messages, new = await self._messages(exchange, asked, recalled)
         ask = Ask(
