@@ -33,7 +33,7 @@ from engine.prompt import PLAIN, Frame, flatten
 from engine.resting import NOBODY, Resting
 from engine.service import Status
 from engine.settings import EngineSettings
-from engine.shaping import Shaping
+from engine.shaping import Shaping, shaped
 from engine.studio import Studio
 from engine.waits import busy
 from pool import AllTried, Lease, Pool, PoolStatus
@@ -90,7 +90,7 @@ class Engine:
         return self._shaped(ask)
 
     def _shaped(self, ask: Ask, thread: Thread = TEMPORARY) -> AsyncGenerator[Event, None]:
-        if ask.toolbox is None and ask.shape is None:
+        if not shaped(ask):
             return self._stream(ask, thread)
         deadline = self._clock.monotonic() + self._settings.deadline
         return self._shaping.stream(ask, thread, functools.partial(self._stream, deadline=deadline))

@@ -14,7 +14,7 @@ from core.metrics import Metrics
 from engine.conversing import Thread
 from engine.prompt import Frame
 from engine.shaping.forms import Broken, Call
-from engine.shaping.instructions import Instructions
+from engine.shaping.instructions import Instructions, offered
 from engine.shaping.reader import Piece, Reader
 from engine.shaping.verdict import Bad, Good, Judge
 
@@ -30,6 +30,11 @@ _REPLAYED = 30_000
 _WHY = 300
 
 
+def shaped(ask: Ask) -> bool:
+    """Whether the ask wants more than words: functions that may be called, or JSON."""
+    return ask.shape is not None or (ask.toolbox is not None and bool(offered(ask.toolbox)))
+
+
 class Shaping:
     """Stands between a request and its attempts where tools or a shape are asked for."""
 
@@ -42,9 +47,10 @@ class Shaping:
 
         inner: asks once, with failover. All times that it is asked share one deadline.
         """
-        judge = Judge(ask.toolbox, ask.shape)
-        frame = self._instructions.frame(ask.toolbox, ask.shape)
-        live = ask.stream and ask.shape is None and not (ask.toolbox is not None and ask.toolbox.required)
+        box = ask.toolbox if ask.toolbox is not None and offered(ask.toolbox) else None
+        judge = Judge(box, ask.shape)
+        frame = self._instructions.frame(box, ask.shape)
+        live = ask.stream and ask.shape is None and not (box is not None and box.required)
         asked = replace(ask, stream=live)
         text_shown = thoughts_shown = False
         prompt: int | None = None

@@ -419,3 +419,11 @@ async def test_a_whole_loop_of_a_tool(desk: Desk) -> None:
     assert prompt.endswith(
         "Where a function helps, call it with a tool_call block; otherwise answer in words."
     )
+
+
+async def test_an_empty_toolbox_is_none(desk: Desk) -> None:
+    """Nothing is said of functions, and the question goes through as it is."""
+    engine = await desk.open("It is cold.")
+    for box in (Toolbox(()), replace(REQUIRED, allowed=frozenset({"nobody"}))):
+        assert (await got(engine, wanted(toolbox=box))).text == "It is cold."
+    assert desk.prompts() == [ASKED[0].text] * 2
