@@ -25,7 +25,7 @@ def tables() -> str:
     for section, struct in FILE_SECTIONS.items():
         lines += ["", f"### {section}", "", (struct.__doc__ or "").strip(), ""]
         rows = [
-            f"| `{section}.{key}` | {_names(f'{section}.{key}', setting)} | {default} | {_doc(setting)} |"
+            f"| `{section}.{key}` | {_names(f'{section}.{key}', setting)} | {default} | {setting.doc} |"
             for key, setting, default in _documented(struct)
         ]
         if rows:
@@ -43,9 +43,7 @@ def rewritten(page: str) -> str:
 
 
 def _environment_rows(struct: type[Struct]) -> list[str]:
-    return [
-        f"| `{setting.env}` | {default} | {_doc(setting)} |" for _, setting, default in _documented(struct)
-    ]
+    return [f"| `{setting.env}` | {default} | {setting.doc} |" for _, setting, default in _documented(struct)]
 
 
 def _documented(struct: type[Struct]) -> Iterator[tuple[str, Setting, str]]:
@@ -69,10 +67,6 @@ def _is_set(value: object) -> bool:
 
 def _names(key: str, setting: Setting) -> str:
     return f"`{variable(key)}`" + (f", `{setting.env}`" if setting.env else "")
-
-
-def _doc(setting: Setting) -> str:
-    return setting.doc + (f" *Read by {setting.pending} (not built yet).*" if setting.pending else "")
 
 
 if __name__ == "__main__":

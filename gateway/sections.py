@@ -55,15 +55,11 @@ class Setting(Struct, frozen=True):
     """What stands beside a field's type.
 
     env: a further, plain name in the environment.
-    pending: what will read the field; until that is built, setting it is answered with a warning.
-    meanwhile: the value that describes how things are until then, so that setting it is no lie.
     """
 
     kind: Kind[Any]
     doc: str
     env: str = ""
-    pending: str = ""
-    meanwhile: object = None
 
 
 class ServerSettings(Struct, frozen=True):

@@ -152,7 +152,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     environment: Environment = field(default_factory=lambda: Environment({}))
     without_effect: tuple[str, ...] = ()
-    """Settings that were set but that nothing reads yet, each with what will."""
+    """Settings that were set and that others make pointless, each with the reason."""
 
     @property
     def loopback_only(self) -> bool:
@@ -196,9 +196,6 @@ def load(environ: Mapping[str, str], overrides: Mapping[str, str | Path] | None 
             values[key] = setting.kind.parse(given[key].raw)
         except ValueError as error:
             problems.append(_wrong(given[key], setting, error))
-            continue
-        if setting.pending and values[key] != setting.meanwhile:
-            without_effect.append(f"{given[key].where} (for {setting.pending})")
 
     if "s3.endpoint" in values and values.get("storage.kind") == "local":
         without_effect.append(f"{given['s3.endpoint'].where} (storage.kind is local)")

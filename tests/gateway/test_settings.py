@@ -395,14 +395,6 @@ def test_a_rate_that_the_store_could_not_hold_is_refused(rate: str) -> None:
     assert "60/hour" in problems({"GEMPOOL__LIMITS__PER_CALLER": rate})
 
 
-def test_settings_that_nothing_reads_yet_are_told() -> None:
-    """What is set and has no effect is named with what will read it; what describes the present is not."""
-    for name, setting in all_settings().items():
-        if setting.pending:
-            now = load({variable(name): setting.kind.show(setting.meanwhile)})
-            assert now.without_effect == ()
-
-
 S3 = {
     "S3_ENDPOINT": "https://s3.example.com",
     "S3_ACCESS_KEY": "ak",
