@@ -210,3 +210,55 @@ async def test_a_body_that_is_not_json_or_not_http(sim: Simulator, api: httpx.As
     writer.close()
     await writer.wait_closed()
     assert (await api.get("/health")).status_code == 200
+
+
+ASKING = """You can call functions. They are listed between <functions> and </functions>, one JSON object a line.
+<functions>
+{"name":"weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}
+</functions>
+
+<user>
+How is the weather in Oslo?
+</user>
+
+Answer the last <user> message. Write no tags. Where a function helps, call it with a tool_call block; otherwise answer in words."""
+
+
+async def test_how_the_model_does_what_it_is_told(
+    sim: Simulator, api: httpx.AsyncClient, open_client: OpenClient
+) -> None:
+    """Right by default; a fault spoils one account's answers, so many times, the defaults everyone's, and a script's own goes
+    before both. Prompts that tell nothing use nothing up."""
+    alice, bob = await open_client("alice"), await open_client("bob")
+
+    async def said(client: Any, text: str = ASKING) -> str:
+        return str((await client.generate_content(text, current_retry=0)).text)
+
+    right = await said(alice)
+    assert '```tool_call\n{"name":"weather","arguments":{"city":"Oslo"}}\n```' in right
+    await api.put("/accounts/alice/fault", json={"kind": "tool_reply", "form": "prose", "times": 1})
+    assert "You said: Hello" in await said(alice, "Hello")
+    assert await said(bob) == right
+    assert "```" not in await said(alice)
+    assert await said(alice) == right
+    await api.put("/defaults", json={"tool_reply": "name"})
+    assert "weather_of_mine" in await said(bob)
+    await api.post("/replies", json=[{"tool_reply": "babble"}, {"text": "as scripted"}])
+    assert (await said(bob)).endswith("42.")
+    assert await said(bob) == "as scripted"
+    wrong = await api.put("/accounts/alice/fault", json={"kind": "tool_reply"})
+    assert (wrong.status_code, wrong.json()["error"].split(":")[0]) == (400, "form")
+
+
+async def test_the_owner_empties_the_history(
+    sim: Simulator, api: httpx.AsyncClient, open_client: OpenClient
+) -> None:
+    """The chats are gone, going on in one is refused, and that is no anomaly."""
+    client = await open_client()
+    chat = client.start_chat()
+    await chat.send_message("Hello", current_retry=0)
+    assert (await api.delete("/accounts/alice/chats")).json() == {"done": True}
+    assert (await api.get("/accounts/alice")).json()["chats"] == []
+    with pytest.raises(Exception, match="inconsistent"):
+        await chat.send_message("Still there?", current_retry=0)
+    assert (await api.get("/anomalies")).json() == []
