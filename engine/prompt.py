@@ -5,10 +5,10 @@ message goes through as it is; anything else is written as a transcript in tags.
 where it holds one of the tags itself, all tags of the transcript get a number that it does not hold.
 """
 
+import json
 import re
 from collections import Counter
 
-import msgspec
 from msgspec import Struct
 
 from core.chat import Blob, Message, Text, ToolCall
@@ -135,11 +135,13 @@ def written(call: ToolCall, *, with_id: bool = False) -> str:
     """A call in the form that the model is asked to write it in. with_id: its result names the id, since the name alone
     does not tell it from another."""
     try:
-        arguments = msgspec.json.decode(call.arguments or "{}")
-    except (msgspec.DecodeError, RecursionError):
+        arguments = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):
         arguments = call.arguments
     fields = {"id": call.id} if with_id and call.id else {}
-    body = msgspec.json.encode({**fields, "name": call.name, "arguments": arguments}).decode()
+    body = json.dumps(
+        {**fields, "name": call.name, "arguments": arguments}, ensure_ascii=False, separators=(",", ":")
+    )
     return f"```{CALL_FENCE}\n{body}\n```"
 
 

@@ -4,12 +4,14 @@ What is read is only what stands there: nothing is dropped or made up to make se
 string is refused, since nobody knows how it would have gone on.
 """
 
+import math
 import re
 from typing import Any
 
 import msgspec
 
 _LEVELS = 100
+_DIGITS = 300
 _SPACE = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _BETWEEN = re.compile(r"[\s,;]*")
 _BLANK = re.compile(r"\s*")
@@ -134,10 +136,10 @@ class _Reader:
             return _WORDS[word]
         if not _NUMBER.fullmatch(word):
             raise NoJson(f"{word!r:.60} is no value")
-        try:
-            return int(word) if word.lstrip("+-").isdigit() and len(word) < 400 else float(word)
-        except ValueError:
-            raise NoJson(f"{word!r:.60} is no number") from None
+        number = int(word) if word.lstrip("+-").isdigit() and len(word) < _DIGITS else float(word)
+        if math.isinf(number):
+            raise NoJson(f"{word!r:.60} is too large")
+        return number
 
     def _string(self) -> str:
         text, mark = self._text, self._text[self.at]

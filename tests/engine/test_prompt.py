@@ -69,6 +69,16 @@ def test_calls_of_one_function_are_told_apart() -> None:
     assert '{"id":"b","name":"f","arguments":"{broken"}' in text
 
 
+@pytest.mark.parametrize(
+    "arguments", ['{"n":123456789012345678901234567890}', '{"text":"ü\\n```"}', '{"n":1.0}']
+)
+def test_arguments_in_the_history_are_what_they_were(arguments: str) -> None:
+    """Numbers of any size, line breaks and fences included; on one line, so that none of it ends the block."""
+    calls = (ToolCall("a", "f", arguments),)
+    text = flatten((said("user", "x"), Message("assistant", (), tool_calls=calls))).text
+    assert f'```tool_call\n{{"name":"f","arguments":{arguments}}}\n```' in text
+
+
 FRAME = Frame("Before.", "After.")
 
 

@@ -90,6 +90,7 @@ def test_every_form_of_a_call_is_understood(answer: str) -> None:
         ('{"text": "“quoted” and \'so\'", "n": 5,}', {"text": "“quoted” and 'so'", "n": 5}),
         ('{"text": "<tool_call> & ``` } {"}', {"text": "<tool_call> & ``` } {"}),
         ('{"emoji": "\\ud83d\\ude00", bad: 1}', {"emoji": "😀", "bad": 1}),
+        ('{"n": 123456789012345678901234567890, "x": 1.0,}', {"n": 123456789012345678901234567890, "x": 1.0}),
         ("{}", {}), ("null", {}), ('""', {}),
     ],
 )  # fmt: skip
@@ -154,6 +155,7 @@ def test_text_before_a_call_is_kept_and_babble_after_it_is_not(answer: str, text
         '{"name": "weather", "arguments": {"city": "Os',
         '{"name": "weather", "arguments": {"city" "Oslo"}}',
         '{"name": "weather", "arguments": [1]}',
+        '{"name": "weather", "arguments": {"n": 1e999}}\n```',
         '{"name": "weather", "arguments": {"n": 1',
     ],
 )
