@@ -4,12 +4,13 @@ the time it may take to arrive, and refusals in the shape of the service's other
 import asyncio
 import re
 import secrets
+from collections.abc import Sequence
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from core.errors import CallerError, HeadTooLarge, InvalidRequest, MethodNotAllowed, RequestTimeout
-from routes import refusal
+from routes import cors, refusal
 
 HEAD_LIMIT = 64 * 1024
 """Bytes of request line and headers."""
@@ -28,8 +29,11 @@ class _TooLarge(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    """cors_origins: web origins whose pages may read a refusal; `*` means any."""
+
+    def __init__(self, *args: Any, cors_origins: Sequence[str] = ("*",), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._cors_origins = cors_origins
         self._line = b""
         """The first bytes of the request that is being read, for what the parser does not get to tell."""
         self._head_bytes = 0
@@ -178,7 +182,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def _answer(self, error: CallerError, body: bytes) -> None:
         self._unset_keepalive_if_required()
         request_id = f"req_{secrets.token_hex(12)}".encode()
+        origin = next((value for name, value in self.headers or () if name == b"origin"), None)
         head = [*self.server_state.default_headers, *refusal.headers_of(error)]
+        head += cors.response_headers(self._cors_origins, origin)
         head += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         head += [(b"connection", b"close"), (b"x-request-id", request_id)]
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in head)

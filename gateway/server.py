@@ -8,12 +8,13 @@ not wait.
 
 import asyncio
 import contextlib
+import functools
 import gc
 import math
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import structlog
 import uvicorn
@@ -115,7 +116,7 @@ def _config(settings: Settings, app: Litestar) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",  # ours runs already
-        http=BoundedProtocol,
+        http=cast(Any, functools.partial(BoundedProtocol, cors_origins=settings.server.cors_origins)),
         ws="none",
         lifespan="off",  # entered by us, so that a failed start is an exception and not a log line
         log_config=None,

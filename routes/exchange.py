@@ -193,11 +193,18 @@ class Exchange:
         self.status = status
         self.head_at = self.monotonic()
         headers += self.extra_headers
+        if self._awaits_the_word() and not self._body_read:
+            # Whether its body comes all the same nobody knows, so nothing behind it could be told from it.
+            headers.append((b"connection", b"close"))
         if attempts := self.attempts:
             headers.append((b"x-gempool-attempts", b"%d" % attempts))
         if self.waited:
             headers.append((b"x-gempool-overhead-ms", b"%.2f" % (self.overhead * 1000)))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    def _awaits_the_word(self) -> bool:
+        """Whether the caller sends the body only once it is asked for."""
+        return self.headers.get(b"expect", b"").lower() == b"100-continue"
 
     async def send(self, data: bytes, *, more: bool = True) -> None:
         """Send a piece of the body."""
@@ -256,13 +263,11 @@ class Exchange:
         """Answer before the body has been read, and close. What is still on its way is thrown away for a
         while first: a connection closed on unread data is reset, and the caller would lose the answer."""
         data = self._render(error)
-        own = [
-            (b"content-type", JSON_TYPE),
-            (b"content-length", b"%d" % len(data)),
-            (b"connection", b"close"),
-        ]
+        own = [(b"content-type", JSON_TYPE), (b"content-length", b"%d" % len(data))]
+        if not self._awaits_the_word():
+            own.append((b"connection", b"close"))
         await self.start(error.status, own + headers_of(error))
         await self.send(b"" if self.head_only else data)
-        if self.headers.get(b"expect", b"").lower() != b"100-continue":
+        if not self._awaits_the_word():
             await body.discard(self.receive, at_most=self.settings.body_limit, within=2.0)
         await self.send(b"", more=False)

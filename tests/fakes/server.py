@@ -1,4 +1,4 @@
-"""A real server for tests: uvicorn on loopback, in a thread and a loop of its own."""
+"""A real server for tests: uvicorn with the gateway's own protocol on loopback, in a thread and a loop of its own."""
 
 import socket
 import threading
@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+
+from gateway.protocol import BoundedProtocol
 
 
 def until(true: Callable[[], bool], within: float = 5.0) -> None:
@@ -26,7 +28,7 @@ def serving(app: Any) -> Iterator[str]:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         access_log=False,
         log_config=None,
         proxy_headers=False,
