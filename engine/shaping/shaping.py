@@ -15,7 +15,8 @@ from engine.conversing import Thread
 from engine.prompt import Frame
 from engine.shaping.forms import Broken, Call
 from engine.shaping.instructions import Instructions, offered
-from engine.shaping.reader import Piece, Reader
+from engine.shaping.page import Piece
+from engine.shaping.reader import Reader
 from engine.shaping.verdict import Bad, Good, Judge
 
 log = structlog.get_logger("gempool.engine")

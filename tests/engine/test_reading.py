@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.shaping.forms import Broken, Call
-from engine.shaping.reader import Piece, Reader
+from engine.shaping.page import Piece
+from engine.shaping.reader import Reader
 
 NAMES = frozenset({"weather", "now", "write_file"})
 OSLO = {"city": "Oslo"}
