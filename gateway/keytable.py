@@ -18,7 +18,7 @@ def parse_keys(raw: object) -> tuple[NamedKey, ...]:
     if isinstance(raw, str):
         try:
             raw = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Told(
                 'it is neither a list nor JSON of one. Write it as [{"name": "alice", "key": "sha256:..."}].'
             ) from None

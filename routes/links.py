@@ -16,7 +16,7 @@ def absolute(exchange: Exchange, link: str) -> str:
 
 
 def _origin(exchange: Exchange) -> str:
-    """Scheme and host as the caller wrote them. The server has already put X-Forwarded-Proto in the scheme's place where
+    """Scheme and host as the caller wrote them. The edge has already put X-Forwarded-Proto in the scheme's place where
     a trusted proxy sent it; the host that a proxy was asked for is not more of a secret than Host itself."""
     host = exchange.headers.get(b"host", b"")
     if exchange.settings.trusted_proxies and (forwarded := exchange.headers.get(b"x-forwarded-host")):

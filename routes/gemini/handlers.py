@@ -3,13 +3,13 @@
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from core.chat import Ask, Message, Toolbox
+from core.chat import Ask, ConversationMode, Message, Toolbox
 from core.errors import CallerError, InvalidRequest, MethodNotAllowed, NotFound
 from routes import asking, body, drawing, remote, sse
 from routes.bounds import Tally
@@ -137,6 +137,7 @@ class GeminiHandlers:
             picture=wish,
             toolbox=request.toolbox if wish is None else None,
             shape=request.form.shape,
+            conversation=request.conversation,
             request_id=exchange.id,
             caller=exchange.caller_name,
         )
@@ -156,6 +157,7 @@ class GeminiHandlers:
                 terms=pictures.terms_of(request.generation_config),
                 form=shapes.form_of(request.generation_config),
                 toolbox=tools.toolbox_of(request.tools, request.tool_config, tally),
+                conversation=translate.conversation_of(request),
                 messages=_messages(request.contents, request.system_instruction, tally),
             )
 
@@ -171,8 +173,7 @@ class GeminiHandlers:
 
     async def _count(self, exchange: Exchange, model: str) -> None:
         total = await exchange.json(self._counted)
-        exchange.model = model
-        await self._chat.check_model(model)
+        await asking.wanted(exchange, self._models, model)
         await exchange.reply(msgspec.json.encode(wire.CountResponse(total)))
 
     def _counted(self, spelled: dict[str, Any]) -> int:
@@ -197,6 +198,7 @@ class Understood(Struct, frozen=True):
     messages: tuple[Message, ...]
     form: shapes.Form = shapes.Form()
     toolbox: Toolbox | None = None
+    conversation: ConversationMode | Literal[""] = ""
     thinking: bool = False
     show_thoughts: bool = False
 

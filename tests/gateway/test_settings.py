@@ -474,7 +474,13 @@ def test_a_rate_reads_as_it_was_written(count: int, per: str) -> None:
 @given(st.text(max_size=12))
 def test_no_text_makes_the_reader_stumble(text: str) -> None:
     """Whatever stands in a variable, the answer is a value or a message with the key in it."""
-    for key in ("engine.deadline", "server.body_limit", "limits.per_caller", "server.trusted_proxies"):
+    for key in (
+        "engine.deadline",
+        "server.body_limit",
+        "limits.per_caller",
+        "access.keys",
+        "server.trusted_proxies",
+    ):
         try:
             load({variable(key): text})
         except SettingsError as refused:

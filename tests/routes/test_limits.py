@@ -254,6 +254,12 @@ def test_a_key_may_be_for_some_models_only(named: Edge) -> None:
         )
         assert (google.status_code, google.json()["error"]["status"]) == (403, "PERMISSION_DENIED")
         assert named.http.get(f"/v1/models/{model}", headers=key).status_code == 403
+        counted = named.http.post(
+            f"/v1beta/models/{model}:countTokens",
+            json={"contents": [{"parts": [{"text": "hi"}]}]},
+            headers=key,
+        )
+        assert counted.status_code == 403
     # What is asked for without a name is the default, which is not alice's either.
     assert named.http.post("/v1/generate", json={"prompt": "hi"}, headers=key).status_code == 403
     unknown = ask(named, "one", model="gemini-2.5-nonsense")
