@@ -2,13 +2,14 @@
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from core import tokens
 from core.chat import (
     Blob,
+    ConversationMode,
     Message,
     Part,
     Remote,
@@ -62,6 +63,19 @@ def thinking_of(request: wire.GenerateRequest) -> tuple[bool, bool]:
     if config.thinking_level is not None:
         return config.thinking_level.lower() in _LONG_THOUGHT, shown
     return shown, shown
+
+
+def conversation_of(request: wire.GenerateRequest) -> ConversationMode | Literal[""]:
+    """Whether the request goes on in one chat, '' where nothing is said. Raises `InvalidRequest`."""
+    match request.conversation:
+        case None:
+            return ""
+        case "sticky" | "temporary" as mode:
+            return mode
+    raise InvalidRequest(
+        f"'conversation' is '{request.conversation[:40]}'. Use sticky or temporary, or leave it out.",
+        param="conversation",
+    )
 
 
 def refuse_what_cannot_be_kept(request: wire.GenerateRequest) -> None:

@@ -112,13 +112,15 @@ class ToolConfig(Struct, rename="camel"):
 
 
 class GenerateRequest(Struct, rename="camel"):
-    """The body of `:generateContent` and `:streamGenerateContent`. Sampling fields are not read."""
+    """The body of `:generateContent` and `:streamGenerateContent`. Sampling fields are not read. `conversation` is ours:
+    `sticky` goes on in one chat of one account, `temporary` leaves nothing there."""
 
     contents: list[Content] | Content | None = None
     system_instruction: Content | str | None = None
     generation_config: GenerationConfig | None = None
     tools: list[Tool] | Tool | None = None
     tool_config: ToolConfig | None = None
+    conversation: str | None = None
     cached_content: str | None = None
     previous_interaction_id: str | None = None
 

@@ -11,6 +11,7 @@ from engine.service import Status
 from routes.errors import headers_of
 from routes.exchange import Exchange
 from routes.openai.errors import envelope
+from routes.ops import wire
 from routes.ops.cookies import ENDPOINTS as COOKIE_ENDPOINTS
 from routes.ops.health import report
 from routes.outcomes import Outcomes
@@ -80,7 +81,7 @@ class OpsHandlers:
         why = status.why if status is not None else "The gateway cannot tell how its accounts stand."
         error = NoAccount(why or "No account can serve.", retry_after=await self._wait(status))
         exchange.outcome = error.code
-        data = msgspec.json.encode({"ready": False, "why": why, "error": envelope(error).error})
+        data = msgspec.json.encode(wire.NotReady(False, why, envelope(error).error))
         await exchange.reply(data, status=error.status, headers=[NO_STORE, *headers_of(error)])
 
     async def _wait(self, status: Status | None) -> float | None:
@@ -120,16 +121,16 @@ class OpsHandlers:
             endpoints += COOKIE_ENDPOINTS
         if services.files is not None:
             endpoints.append("GET /files/{name}")
-        found = {
-            "name": NAME,
-            "version": services.version,
-            "uptime_seconds": round(uptime, 1),
-            "default_model": services.settings.default_model,
-            "default_image_model": services.settings.default_image_model,
-            "endpoints": endpoints,
-        }
+        found = wire.Info(
+            name=NAME,
+            version=services.version,
+            uptime_seconds=round(uptime, 1),
+            default_model=services.settings.default_model,
+            default_image_model=services.settings.default_image_model,
+            endpoints=endpoints,
+        )
         await exchange.reply(msgspec.json.encode(found))
 
     async def root(self, exchange: Exchange) -> None:
-        found = {"name": NAME, "version": self._services.version, "info": "/api/info", "health": "/health"}
+        found = wire.Root(NAME, self._services.version, "/api/info", "/health", "/openapi.json")
         await exchange.reply(msgspec.json.encode(found))

@@ -58,6 +58,7 @@ class Root(Struct):
     version: str
     info: str
     health: str
+    openapi: str
 
 
 class Accounts(Struct):

@@ -215,3 +215,17 @@ def test_models_below_v1_are_openais_without_googles_key(gate: Edge) -> None:
     assert gate.http.get("/v1/models/vendor/odd:name").json()["id"] == "vendor/odd:name"
     assert gate.http.get("/v1/models/vendor%2Fodd%3Aname").json()["id"] == "vendor/odd:name"
     assert gate.http.get("/v1beta/models/vendor/odd:name").json()["name"] == "models/vendor/odd:name"
+
+
+def test_a_request_may_ask_to_go_on_in_one_chat(gate: Edge) -> None:
+    """`conversation` is a field of ours; without it the operator decides."""
+    for given, asked in (
+        ({}, ""),
+        ({"conversation": "sticky"}, "sticky"),
+        ({"conversation": "temporary"}, "temporary"),
+    ):
+        assert call(gate, "generateContent", {**HELLO, **given}).status_code == 200
+        assert gate.chat.asks[-1].conversation == asked
+    refused = call(gate, "generateContent", {**HELLO, "conversation": "chat-1"})
+    assert refused.status_code == 400
+    assert "'conversation' is 'chat-1'. Use sticky or temporary" in refused.json()["error"]["message"]
