@@ -8,7 +8,14 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -47,6 +54,7 @@ FORGIVING = Policy(
     eject_base=0.02,
     eject_cap=0.02,
 )
+MODES = st.sampled_from(["sticky", "sticky", "sticky", "temporary"])
 WORDS = st.sampled_from(["hello", "who am I", "go on", "I am Ada", "I am Bob"])
 
 
@@ -127,23 +135,33 @@ class Conversing(RuleBasedStateMachine):
         self.do(self.shut())
         self.runner.close()
 
-    @initialize(target=histories, caller=st.sampled_from(["ada", "bob"]))
-    def begin(self, caller: str) -> History:
-        return History(caller)
-
-    @rule(target=histories, caller=st.sampled_from(["ada", "bob"]))
-    def begin_another(self, caller: str) -> History:
-        return History(caller)
+    @initialize(target=histories, texts=st.lists(WORDS, min_size=1, max_size=3))
+    def begin(self, texts: list[str]) -> Any:
+        return self.talk(History("ada"), [(text, 0, True, "sticky") for text in texts], "", {})
 
     @rule(
         target=histories,
         history=histories,
-        text=WORDS,
-        replica=st.integers(0, 1),
-        stream=st.booleans(),
-        mode=st.sampled_from(["sticky", "sticky", "sticky", "temporary"]),
+        says=st.lists(st.tuples(WORDS, st.integers(0, 1), st.booleans(), MODES), min_size=1, max_size=4),
+        somebody=st.sampled_from(["", "", "", "ada", "bob", "bob"]),
         failing=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(ERRORS), max_size=2),
     )
+    def talk(
+        self,
+        history: History,
+        says: list[tuple[str, int, bool, ConversationMode]],
+        somebody: str,
+        failing: dict[str, GatewayError],
+    ) -> Any:
+        """Questions one after another, each with the history so far, perhaps from somebody else than who asked before."""
+        states = []
+        for text, replica, stream, mode in says:
+            history = replace(history, caller=somebody or history.caller)
+            history = self.say(history, text, replica, stream, mode, failing)
+            states.append(history)
+            failing = {}
+        return multiple(*states)
+
     def say(
         self,
         history: History,
@@ -190,11 +208,6 @@ class Conversing(RuleBasedStateMachine):
                 messages.insert(0, Message("system", (Text(data.draw(WORDS)),)))
         return replace(history, messages=tuple(messages))
 
-    @rule(target=histories, history=histories)
-    def anothers(self, history: History) -> History:
-        """Somebody else sends the same words."""
-        return replace(history, caller="bob" if history.caller == "ada" else "ada")
-
     @rule(name=st.sampled_from(NAMES))
     def forget(self, name: str) -> None:
         """An account's owner empties its history."""
@@ -220,6 +233,6 @@ def test_the_model_has_the_callers_history_in_mind(valkey_url: str) -> None:
     run_state_machine_as_test(
         Conversing,
         settings=settings(
-            max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=50, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
