@@ -62,9 +62,9 @@ class Output:
         self._absolute = absolute
         self._reasoning: tuple[int, ReasoningItem] | None = None
         self._message: tuple[int, MessageItem] | None = None
-        self._text = ""
-        self._thoughts = ""
-        self._late_thoughts = ""
+        self._text: list[str] = []
+        self._thoughts: list[str] = []
+        self._late_thoughts: list[str] = []
         self._counts: dict[str, int] = {}
         self._calls: list[ToolCall] = []
         self._pictures: list[Picture] = []
@@ -104,20 +104,20 @@ class Output:
     def _think(self, thoughts: str) -> Iterator[StreamEvent]:
         if self._reasoning is None and self.items:
             # An item that has ended is not opened again; what was thought after it is told at the end.
-            self._late_thoughts += thoughts
+            self._late_thoughts.append(thoughts)
             return
         if (opened := self._reasoning) is None:
             opened = self._reasoning = self._new(ReasoningItem(self._id("rs"), []))
             yield from events.reasoning_begun(*opened)
-        self._thoughts += thoughts
+        self._thoughts.append(thoughts)
         yield events.thought(*opened, thoughts)
 
     def _close_reasoning(self) -> Iterator[StreamEvent]:
         if self._reasoning is None:
             return
         at, item = self._reasoning
-        item.summary = [SummaryText(self._thoughts)]
-        self._reasoning, self._thoughts = None, ""
+        item.summary = [SummaryText("".join(self._thoughts))]
+        self._reasoning, self._thoughts = None, []
         yield from events.reasoning_done(at, item)
 
     def _say(self, text: str) -> Iterator[StreamEvent]:
@@ -132,7 +132,7 @@ class Output:
             yield from self._close_reasoning()
             opened = self._message = self._new(MessageItem(self._id("msg"), []))
             yield from events.message_begun(*opened, OutputText(""))
-        self._text += text
+        self._text.append(text)
         if text:
             yield events.said(*opened, text)
 
@@ -140,8 +140,8 @@ class Output:
         if self._message is None:
             return
         at, item = self._message
-        item.content, item.status = [OutputText(self._text)], status
-        self._message, self._text = None, ""
+        item.content, item.status = [OutputText("".join(self._text))], status
+        self._message, self._text = None, []
         yield from events.message_done(at, item)
 
     def _call(self, call: ToolCall) -> Iterator[StreamEvent]:
@@ -167,7 +167,7 @@ class Output:
         yield from self._close_message(status_of(reason))
         for picture in shown:
             yield from events.drawn(*self._new(_drawn(self._id("ig"), picture)))
-        if thoughts := self._late_thoughts:
+        if thoughts := "".join(self._late_thoughts):
             self._reasoning = self._new(ReasoningItem(self._id("rs"), []))
             yield from events.reasoning_begun(*self._reasoning)
             yield from self._think(thoughts)
