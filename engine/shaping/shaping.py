@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from core.chat import Ask, Delta, Event, Finish, FinishReason, Message, Picture, Text, ToolCall
-from core.errors import UpstreamFailed
+from core.errors import DeadlineExceeded, NoAccount, PoolBusy, UpstreamFailed
 from core.metrics import Metrics
 from engine.conversing import Thread
 from engine.prompt import Frame
@@ -17,12 +17,13 @@ from engine.shaping.forms import Broken, Call
 from engine.shaping.instructions import Instructions, offered
 from engine.shaping.page import Piece
 from engine.shaping.reader import Reader
-from engine.shaping.verdict import Bad, Good, Judge
+from engine.shaping.verdict import Bad, Good, Judge, Verdict
 
 log = structlog.get_logger("gempool.engine")
 
 Inner: TypeAlias = Callable[[Ask, Thread, Frame], AsyncGenerator[Event, None]]
 
+_NOBODY_ANSWERED = (UpstreamFailed, PoolBusy, NoAccount, DeadlineExceeded)
 _REASKS = 2
 _REPLAYED = 30_000
 """Characters of an answer that the model is shown again."""
@@ -55,6 +56,7 @@ class Shaping:
         asked = replace(ask, stream=live)
         text_shown = thoughts_shown = False
         prompt: int | None = None
+        spare: tuple[_Answer, Verdict] | None = None  # handed out where nobody can be asked again
         for left in range(_REASKS, -1, -1):
             answer = _Answer(judge.names)
             try:
@@ -65,22 +67,27 @@ class Shaping:
                             text_shown = text_shown or bool(delta.text)
                             thoughts_shown = thoughts_shown or bool(delta.thoughts)
                             yield delta
-            except UpstreamFailed:
-                if text_shown or not answer.begun or not left:
+            except _NOBODY_ANSWERED as error:
+                if answer.begun and not text_shown and left and isinstance(error, UpstreamFailed):
+                    # None of its text has gone out, so that another answer may take its place.
+                    self._again(ask, "the answer broke off", left)
+                    asked, thread = replace(asked, stream=False), thread.anew()
+                    continue
+                if spare is None:
                     raise
-                # None of its text has gone out, so that another answer may take its place.
-                self._again(ask, "the answer broke off", left)
-                asked, thread = replace(asked, stream=False), thread.anew()
-                continue
+                answer, verdict = spare
+            else:
+                verdict = judge.judge(answer.text, answer.found)
+                if text_shown and not asked.stream and verdict == Good():
+                    verdict = judge.no_call()
+                prompt = answer.finish.usage.prompt if prompt is None else prompt
+                if isinstance(verdict, Bad) and left:
+                    if _will_do(verdict, answer.text, text_shown=text_shown):
+                        spare = answer, verdict
+                    self._again(ask, verdict.why, left)
+                    asked, thread = _corrected(ask, answer.raw, verdict), thread.anew()
+                    continue
             finish = answer.finish
-            prompt = finish.usage.prompt if prompt is None else prompt
-            verdict = judge.judge(answer.text, answer.found)
-            if text_shown and not asked.stream and verdict == Good():
-                verdict = judge.no_call()
-            if isinstance(verdict, Bad) and left:
-                self._again(ask, verdict.why, left)
-                asked, thread = _corrected(ask, answer.raw, verdict), thread.anew()
-                continue
             end = self._end(verdict, answer.text, again=left < _REASKS, text_shown=text_shown)
             if not asked.stream:
                 text = "" if text_shown or (end.calls and ask.shape is not None) else end.text
@@ -91,7 +98,9 @@ class Shaping:
                 yield call
             for picture in answer.pictures:
                 yield picture
-            yield replace(finish, usage=replace(finish.usage, prompt=prompt), reason=end.reason)
+            yield replace(
+                finish, usage=replace(finish.usage, prompt=prompt or finish.usage.prompt), reason=end.reason
+            )
             return
 
     def _again(self, ask: Ask, why: str, left: int) -> None:
@@ -130,6 +139,12 @@ def _ending(verdict: Good | Bad, text: str, *, text_shown: bool) -> tuple[str, _
     if verdict.unshaped or not (text.strip() or text_shown):
         return "failed", None
     return "refused", _End(text, reason=FinishReason.REFUSAL if verdict.words else FinishReason.STOP)
+
+
+def _will_do(verdict: Bad, text: str, *, text_shown: bool) -> bool:
+    """Whether it is better than an error: right calls beside wrong ones, and prose where a call was wanted."""
+    _, end = _ending(verdict, text, text_shown=text_shown)
+    return end is not None and end.reason != FinishReason.REFUSAL
 
 
 class _Answer:

@@ -13,6 +13,8 @@ from engine.shaping.lenient import Extent, NoJson, lenient, strict
 _FENCE = re.compile(r"^[ \t]*`{3,}[^\n`{\[]*\n?(.*?)(?:`{3,}|\Z)", re.DOTALL | re.MULTILINE)
 _BRACKET = re.compile(r"[{\[]")
 _TRIED = 20
+_ENDLESS = 3
+"""So many brackets without an end are looked behind."""
 
 
 class Kept(Struct, frozen=True):
@@ -94,13 +96,14 @@ def _blocks(text: str) -> Iterator[tuple[str, bool, bool]]:
         if n == _TRIED:
             break
         yield found[1].strip(), True, found[0].endswith("`")
-    at = 0
+    at = endless = 0
     for _ in range(_TRIED):
         bracket = _BRACKET.search(text, at)
-        if bracket is None:
+        if bracket is None or endless == _ENDLESS:
             return
         extent = Extent(bracket.start())
         extent.read(text, len(text))
+        endless += extent.end is None
         at = bracket.end() if extent.end is None else extent.end
         yield text[bracket.start() : extent.end], False, False
 

@@ -427,3 +427,30 @@ async def test_an_empty_toolbox_is_none(desk: Desk) -> None:
     for box in (Toolbox(()), replace(REQUIRED, allowed=frozenset({"nobody"}))):
         assert (await got(engine, wanted(toolbox=box))).text == "It is cold."
     assert desk.prompts() == [ASKED[0].text] * 2
+
+
+DEAD = [UpstreamUnstable("cut", kind="dropped")]
+
+
+@pytest.mark.parametrize(
+    ("first", "box", "text", "calls"),
+    [
+        ("It is cold.", REQUIRED, "It is cold.", 0),
+        (f"So:\n{WRONG}", BOX, "So:", 0),
+        (f"So:\n{GOOD}\n{WRONG}", BOX, "So:", 1),
+    ],
+)
+async def test_where_nobody_can_be_asked_again_the_first_answer_will_do(
+    desk: Desk, first: str, box: Toolbox, text: str, calls: int
+) -> None:
+    """Prose, or the calls that are right, are better than an error."""
+    answer = await got(await desk.open(first, DEAD, attempts=1), wanted(toolbox=box))
+    assert (answer.text, len(answer.calls)) == (text, calls)
+
+
+@pytest.mark.parametrize("first", [WRONG, "I can't."])
+async def test_where_nobody_can_be_asked_again_half_an_answer_is_none(desk: Desk, first: str) -> None:
+    """A wrong call alone, and words instead of JSON that were not insisted on, end with what went wrong."""
+    ask = wanted(toolbox=BOX) if first == WRONG else wanted(shape=PERSON)
+    with pytest.raises(UpstreamFailed, match="none answered"):
+        await got(await desk.open(first, DEAD, attempts=1), ask)
