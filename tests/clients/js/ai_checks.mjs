@@ -144,6 +144,17 @@ export async function aiChecks(ai, z, model, quirks) {
     await reply('{"result": "Italy"}');
     that('a choice', (await ask('Which?', { output: Output.choice({ options: ['France', 'Italy'] }) })).output === 'Italy');
   });
+  if (ai.generateObject) {
+    await check('json object', async () => {
+      await reply(JSON.stringify(PARIS));
+      const { object } = await ai.generateObject({ model: model(MODEL), schema: City, prompt: 'Paris', maxRetries: 0 });
+      that('generateObject', same(object, PARIS), object);
+      await reply(JSON.stringify(PARIS), { frames: 12 });
+      const stream = ai.streamObject({ model: model(MODEL), schema: City, prompt: 'Paris', maxRetries: 0, onError() {} });
+      await collect(stream.partialObjectStream);
+      that('streamObject', same(await stream.object, PARIS), await stream.object);
+    });
+  }
   await check('rate limit', async () => {
     const tight = model(quirks.tight, { tight: true });
     await ask('Hi', { model: tight });

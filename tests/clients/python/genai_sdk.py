@@ -92,6 +92,17 @@ def calls_of(answer: Any) -> list[tuple[str, Any]]:
     return [(call.name, call.args) for call in answer.function_calls or []]
 
 
+class City(pydantic.BaseModel):
+    name: str
+    country: Literal["France", "Italy"]
+    people: int
+    rivers: list[str]
+    mayor: str | None = None
+
+
+PARIS = {"name": "Paris", "country": "France", "people": 2, "rivers": ["Seine"]}
+
+
 @case("text")
 def _() -> None:
     for name, by in {
@@ -399,6 +410,23 @@ def _() -> None:
     that("VALIDATED allows words", ask("Hello", tools("VALIDATED")).text == "Words.")
 
 
+@case("tools manners")
+def _() -> None:
+    config = types.GenerateContentConfig(response_mime_type="application/json", response_schema=City)
+    for manner in ("prose", "broken", "schema", "name", "fence", "babble"):
+        control("POST", "/replies", {"tool_reply": manner})
+        answer = ask("What is the weather in Paris?", tools("ANY", ["get_weather"]))
+        that(
+            f"{manner}: a call that keeps the schema",
+            calls_of(answer)
+            and all(n == "get_weather" and isinstance(a["city"], str) for n, a in calls_of(answer)),
+            answer,
+        )
+        control("POST", "/replies", {"json_reply": manner} if manner != "name" else {"json_reply": "prose"})
+        answer = ask("Paris", config)
+        that(f"{manner}: JSON that keeps the schema", isinstance(answer.parsed, City), answer)
+
+
 @case("tools named")
 def _() -> None:
     answer = ask("Hello", tools("ANY", ["get_time"]))
@@ -459,7 +487,7 @@ def _() -> None:
         ),
     ]
     that("then an answer in words", ask(history, tools()).text)
-    text = ask(history).text
+    text = ask([*history, types.Content(role="user", parts=[types.Part(text="And so?")])]).text
     that("the result reaches the model", "sunny & <b>21</b> degrees" in text, text)
     that("and the call", "get_weather" in text and "Paris" in text, text)
     history[-1] = types.Content(
@@ -515,17 +543,6 @@ def _() -> None:
         error,
     )
     that("nothing went upstream", not prompts(), prompts())
-
-
-class City(pydantic.BaseModel):
-    name: str
-    country: Literal["France", "Italy"]
-    people: int
-    rivers: list[str]
-    mayor: str | None = None
-
-
-PARIS = {"name": "Paris", "country": "France", "people": 2, "rivers": ["Seine"]}
 
 
 @case("json object")

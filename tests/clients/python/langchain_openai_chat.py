@@ -124,6 +124,17 @@ def run(name: str, *, responses: bool) -> None:
         where = [text.find(part) for part in ("My name is Ada", "Hello Ada", "What is my name?")]
         that("in their order", -1 not in where and where == sorted(where), text)
 
+    if responses:
+
+        @case("turns by id")
+        def _() -> None:
+            chained = made(use_previous_response_id=True)
+            first = chained.invoke("My name is Ada")
+            text = chained.invoke(
+                [HumanMessage("My name is Ada"), first, HumanMessage("What is my name?")]
+            ).text
+            that("use_previous_response_id", "My name is Ada" in text or "Turn 2" in text, text)
+
     @case("unicode")
     def _() -> None:
         that("as it was sent", UNICODE in chat.invoke(UNICODE).text)

@@ -388,6 +388,13 @@ def _() -> None:
     that("none: no extended thinking", not prompts()[-1]["thinking"], prompts()[-1])
 
 
+class City(pydantic.BaseModel):
+    name: str
+    country: Literal["France", "Italy"]
+    people: int
+    rivers: list[str]
+
+
 def arguments_of(message: Any) -> list[tuple[str, Any]]:
     return [(call.function.name, json.loads(call.function.arguments)) for call in message.tool_calls or []]
 
@@ -462,6 +469,46 @@ def _() -> None:
     )
 
 
+@case("tools manners")
+def _() -> None:
+    for manner in ("prose", "broken", "schema", "name", "fence", "babble"):
+        control("POST", "/replies", {"tool_reply": manner})
+        answer = ask("What is the weather in Paris?", tools=[WEATHER], tool_choice="required").choices[0]
+        found = arguments_of(answer.message)
+        that(
+            f"{manner}: a call that keeps the schema",
+            found
+            and all(
+                n == "get_weather" and isinstance(a["city"], str) and set(a) <= {"city", "unit"}
+                for n, a in found
+            ),
+            answer,
+        )
+        control("POST", "/replies", {"json_reply": manner} if manner != "name" else {"json_reply": "prose"})
+        parsed = client.chat.completions.parse(
+            model=MODEL, messages=[{"role": "user", "content": "Paris"}], response_format=City
+        )
+        that(
+            f"{manner}: JSON that keeps the schema",
+            isinstance(parsed.choices[0].message.parsed, City),
+            parsed,
+        )
+    for manner in ("fence", "babble", "broken"):
+        control("POST", "/replies", {"tool_reply": manner, "frames": 15})
+        with client.chat.completions.stream(
+            model=MODEL,
+            messages=[{"role": "user", "content": "What is the weather in Paris?"}],
+            tools=[WEATHER],
+        ) as stream:
+            final = stream.get_final_completion().choices[0]
+        that(
+            f"{manner}: streamed, auto: a whole call or words",
+            bool(final.message.tool_calls) == (final.finish_reason == "tool_calls")
+            and all(arguments_of(final.message)),
+            final,
+        )
+
+
 @case("tools named")
 def _() -> None:
     named: Any = {"type": "function", "function": {"name": "get_time"}}
@@ -519,8 +566,8 @@ def _() -> None:
         messages.append({"role": "tool", "tool_call_id": call.id, "content": found})
     answer = ask("", messages=messages, tools=[WEATHER]).choices[0]
     that("an answer in words", answer.message.content and answer.finish_reason == "stop", answer)
-    answer = ask("", messages=messages).choices[0]  # without tools the echo shows the prompt
-    text = answer.message.content
+    # Without tools the echo shows the prompt.
+    text = ask("", messages=[*messages, {"role": "user", "content": "And so?"}]).choices[0].message.content
     that("the results reach the model", "sunny, 21 degrees" in text and "hail & <b>frost</b>" in text, text)
     that("and the calls", "Paris" in text and "get_weather" in text, text)
     messages[-1] = {**messages[-1], "content": [{"type": "text", "text": "as parts"}]}
@@ -623,13 +670,6 @@ def _() -> None:
         for n in range(64)
     ]
     that("30 kB of tools", ask("Hello there", tools=many).choices[0])
-
-
-class City(pydantic.BaseModel):
-    name: str
-    country: Literal["France", "Italy"]
-    people: int
-    rivers: list[str]
 
 
 @case("json object")
@@ -901,6 +941,84 @@ def _() -> None:
         lambda: respond("x", previous_response_id="resp_nobody"),
     )
     that("that names the field", "previous_response_id" in str(error), error)
+
+
+@case("sticky")
+def _() -> None:
+    sticky: Any = {"extra_body": {"conversation": "sticky"}}
+    messages: list[Any] = [{"role": "user", "content": "My name is Ada " + "word " * 500}]
+    first = ask("", messages=messages, **sticky).choices[0].message
+    messages += [first, {"role": "user", "content": "What is my name?"}]
+    text = ask("", messages=messages, **sticky).choices[0].message.content
+    that("the second turn goes on in the chat", "Turn 2" in text, text)
+    that("only what is new goes up", prompts()[-1]["length"] < 200, prompts()[-1])
+    that("on the same account", len({p["account"] for p in prompts()}) == 1, prompts())
+    chunks = list(
+        ask(
+            "",
+            messages=[*messages, {"role": "assistant", "content": text}, {"role": "user", "content": "And?"}],
+            stream=True,
+            **sticky,
+        )
+    )
+    text = "".join(c.choices[0].delta.content or "" for c in chunks)
+    that("the third, streamed", "Turn 3" in text, text)
+    fault("http_500", times=1)
+    messages += [{"role": "assistant", "content": "edited"}, {"role": "user", "content": "Go on"}]
+    text = ask("", messages=messages, **sticky).choices[0].message.content
+    that(
+        "an edited history is told anew, a fault unnoticed",
+        "My name is Ada" in text and "edited" in text,
+        text,
+    )
+    error = raised(
+        "a wrong value: BadRequestError",
+        openai.BadRequestError,
+        lambda: ask("x", extra_body={"conversation": "glue"}),
+    )
+    that("names the field", "conversation" in str(error), error)
+
+
+@case("responses more")
+def _() -> None:
+    answer = respond("Hello")
+    raised("retrieve: NotFoundError", openai.NotFoundError, lambda: client.responses.retrieve(answer.id))
+    raised("delete: NotFoundError", openai.NotFoundError, lambda: client.responses.delete(answer.id))
+    file: Any = {
+        "type": "input_file",
+        "filename": "notes.txt",
+        "file_data": "data:text/plain;base64," + base64.b64encode(b"the notes").decode(),
+    }
+    text = respond([{"role": "user", "content": [{"type": "input_text", "text": "Read"}, file]}]).output_text
+    that("a file", "text/plain 9 bytes" in text, text)
+    error = raised(
+        "a tool of OpenAI's own: BadRequestError",
+        openai.BadRequestError,
+        lambda: respond("x", tools=[{"type": "code_interpreter", "container": {"type": "auto"}}]),
+    )
+    that("names the field", "tools[0]" in str(error), error)
+    raised("background: BadRequestError", openai.BadRequestError, lambda: respond("x", background=True))
+    referred = respond(
+        [
+            {"role": "user", "content": "First"},
+            {"type": "item_reference", "id": answer.output[-1].id},
+            {"role": "user", "content": "And?"},
+        ]
+    )
+    that("item_reference", "You said: Hello" in referred.output_text, referred.output_text)
+    again = respond("Next", previous_response_id=answer.id)
+    third = respond("Third", previous_response_id=again.id)
+    that(
+        "a chain of three",
+        all(w in third.output_text for w in ("Hello", "Next", "Third")) or "Turn 3" in third.output_text,
+        third.output_text,
+    )
+    unkept = respond("Hello", store=False)
+    raised(
+        "store false: not known afterwards",
+        openai.BadRequestError,
+        lambda: respond("x", previous_response_id=unkept.id),
+    )
 
 
 @case("picture")
