@@ -5,6 +5,7 @@ patterns run in linear time, and everything that costs time or stack is bounded 
 """
 
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -117,24 +118,29 @@ def check(schema: Any, field: str) -> None:
 
 
 class _Kept:
-    """The compiled schemas that were used last, by content, as many as `limit` bytes of their text allow."""
+    """The compiled schemas that were used last, by content, as many as `limit` bytes of their text allow. Schemas are
+    checked in several threads at once."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._weight = 0
         self._entries: OrderedDict[bytes, _Compiled] = OrderedDict()
+        self._lock = threading.Lock()
 
     def get(self, text: bytes) -> _Compiled | None:
-        found = self._entries.get(text)
-        if found is not None:
-            self._entries.move_to_end(text)
-        return found
+        with self._lock:
+            found = self._entries.get(text)
+            if found is not None:
+                self._entries.move_to_end(text)
+            return found
 
     def put(self, text: bytes, compiled: _Compiled) -> None:
-        self._entries[text] = compiled
-        self._weight += len(text)
-        while self._weight > self._limit:
-            self._weight -= len(self._entries.popitem(last=False)[0])
+        with self._lock:
+            if text not in self._entries:
+                self._weight += len(text)
+            self._entries[text] = compiled
+            while self._weight > self._limit:
+                self._weight -= len(self._entries.popitem(last=False)[0])
 
 
 _KEEP = _Kept(_KEPT)

@@ -17,9 +17,12 @@ T = TypeVar("T")
 
 IN_A_THREAD = 64 * 1024
 """Bytes of a body from which on it is decoded off the event loop."""
+WITH_SCHEMAS_IN_A_THREAD = 4 * 1024
+"""The same of a body that may hold schemas: compiling one takes much longer than decoding it."""
 
 _AT = re.compile(r" - at `(\$?[^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `([^`]+)`")
+_SCHEMAS = re.compile(rb'"(?:tools|functions|\w{0,20}[sS]chema)"')
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONE = re.compile("[\ud800-\udfff]")
 _LOOSE_TYPES = ("application/x-www-form-urlencoded", "text/plain", "application/octet-stream")
@@ -147,9 +150,9 @@ def check_type(content_type: bytes, content_encoding: bytes, body: bytes, *, or_
 
 
 async def understood(body: bytes, understand: Callable[[dict[str, Any]], T]) -> T:
-    """What `understand` (pure) makes of the body's JSON object. Large bodies are dealt with in a thread, where
-    others get their turn in between."""
-    if len(body) < IN_A_THREAD:
+    """What `understand` (pure) makes of the body's JSON object. Large bodies, and schemas, are dealt with in a thread,
+    where others get their turn in between."""
+    if len(body) < WITH_SCHEMAS_IN_A_THREAD or (len(body) < IN_A_THREAD and not _SCHEMAS.search(body)):
         return understand(parse(body))
 
     def work() -> T:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -246,3 +247,20 @@ def test_googles_schemas_mean_the_same_as_json_schema(given: Any, meant: Any) ->
     assert translated == meant
     if isinstance(meant, dict) and "properties" in meant:
         assert list(translated["properties"]) == list(meant["properties"])
+
+
+def test_threads_may_check_the_same_schemas_at_once() -> None:
+    """Requests of one client come side by side; more schemas than are kept pass through, and none is taken for broken."""
+    big = [{"type": "object", "description": f"{i}" + "x" * 200_000} for i in range(40)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # so that they do meet
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            for _ in range(3):
+                list(
+                    pool.map(
+                        lambda schema: check(schema, "tools"), [schema for schema in big for _ in range(4)]
+                    )
+                )
+    finally:
+        sys.setswitchinterval(before)
