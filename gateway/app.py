@@ -50,6 +50,8 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     store = Store(settings.redis_url.reveal() if embedded is None else embedded.url, metrics, policy)
     sessions = sessions or _web(settings)
     shared = Shared(settings.redis_url.reveal() if embedded is None else embedded.url)
+    # Kept responses may be large: on a line of their own they hold up no lease and no cookie.
+    archive = Shared(settings.redis_url.reveal() if embedded is None else embedded.url, timeout=10.0)
     limits = _limits(settings, settings.redis_url.reveal() if embedded is None else embedded.url, metrics)
     seal = Seal(settings.state_key)
     jars = Jars(shared, seal)
@@ -106,6 +108,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             stack.push_async_callback(store.close)
             stack.push_async_callback(sessions.close)
             stack.push_async_callback(shared.close)
+            stack.push_async_callback(archive.close)
             if limits is not None:
                 stack.push_async_callback(limits.close)
             stack.push_async_callback(pool.close)
@@ -144,7 +147,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             cookies=supervisor,
             files=pictures.local,
             fetch=_fetcher(settings),
-            responses=Responses(shared, seal, kept),
+            responses=Responses(archive, seal, kept),
             health_facts=lambda: _facts(settings),
         ),
         lifespan=[running],
