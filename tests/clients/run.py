@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.support.processes import Gateways, Web, simulating  # noqa: E402  # the project is no installed package
+from tests.support.processes import Gateways, Web, simulating, wait_for  # noqa: E402  # the project is no installed package
 
 VENVS = ROOT / ".venv-clients"
 SECONDS = 420
@@ -105,11 +105,13 @@ def serving(directory: Path) -> Iterator[dict[str, str]]:
                 gempool__limits__per_caller_and_model="1/2s",
             )
             for gateway in (listening, strict):
-                try:
-                    gateway.ready()
-                except AssertionError:
-                    print(gateway.log[-3000:], file=sys.stderr)
-                    raise
+                # Longer than the tests wait, for a machine that is busy.
+                wait_for(
+                    lambda gateway=gateway: gateway.lines("listening") or gateway.process.poll() is not None,
+                    seconds=90,
+                    what=gateway.log,
+                )
+                gateway.ready()
             yield {
                 "CLIENTS_URL": listening.url,
                 "CLIENTS_KEY": KEY,

@@ -144,6 +144,21 @@ export async function aiChecks(ai, z, model, quirks) {
     await reply('{"result": "Italy"}');
     that('a choice', (await ask('Which?', { output: Output.choice({ options: ['France', 'Italy'] }) })).output === 'Italy');
   });
+  await check('tools and json', async () => {
+    const seen = [];
+    await reply([callText(['get_weather', { city: 'Rome' }]), JSON.stringify(PARIS)]);
+    const answer = await ask('Paris', { tools: running(seen), stopWhen: stepCountIs(3), output: Output.object({ schema: City }) });
+    that('a call, then JSON', same(seen, ['Rome']) && same(answer.output, PARIS), answer.text);
+  });
+  if (ai.ToolLoopAgent) {
+    await check('agent', async () => {
+      const seen = [];
+      const agent = new ai.ToolLoopAgent({ model: model(MODEL), instructions: 'Be brief', tools: running(seen), maxRetries: 0 });
+      await reply([callText(['get_weather', { city: 'Rome' }]), callText(['get_weather', { city: 'Oslo' }]), 'Both are sunny.']);
+      const { text } = await agent.generate({ prompt: 'Weather in Rome, then in Oslo?' });
+      that('two steps of tools, then words', text === 'Both are sunny.' && same(seen, ['Rome', 'Oslo']), [text, seen]);
+    });
+  }
   if (ai.generateObject) {
     await check('json object', async () => {
       await reply(JSON.stringify(PARIS));

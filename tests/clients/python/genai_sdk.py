@@ -410,6 +410,14 @@ def _() -> None:
     that("VALIDATED allows words", ask("Hello", tools("VALIDATED")).text == "Words.")
 
 
+@case("tools alone")
+def _() -> None:
+    # As where decoding is constrained; clients rely on it (instructor's GENAI_TOOLS, for one).
+    reply("I shall look.\n" + call_text(("get_weather", {"city": "Rome"})))
+    parts = ask("Weather?", tools("ANY")).candidates[0].content.parts
+    that("a call that had to be made stands alone", len(parts) == 1 and parts[0].function_call, parts)
+
+
 @case("tools manners")
 def _() -> None:
     config = types.GenerateContentConfig(response_mime_type="application/json", response_schema=City)

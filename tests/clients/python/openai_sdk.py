@@ -469,6 +469,17 @@ def _() -> None:
     )
 
 
+@case("tools alone")
+def _() -> None:
+    # As where decoding is constrained; clients rely on it (instructor's GENAI_TOOLS, for one).
+    words = "I shall look it up.\n" + call_text(("get_weather", {"city": "Rome"}))
+    named: Any = {"type": "function", "function": {"name": "get_weather"}}
+    for choice in ("required", named):
+        reply(words)
+        message = ask("Weather?", tools=[WEATHER], tool_choice=choice).choices[0].message
+        that("a call that had to be made stands alone", message.tool_calls and not message.content, message)
+
+
 @case("tools manners")
 def _() -> None:
     for manner in ("prose", "broken", "schema", "name", "fence", "babble"):
@@ -743,6 +754,45 @@ def _() -> None:
 
 def respond(given: Any, **options: Any) -> Any:
     return client.responses.create(**{"model": MODEL, "input": given, **options})
+
+
+@case("tools and json")
+def _() -> None:
+    both: Any = {"tools": [openai.pydantic_function_tool(City, name="save")], "response_format": City}
+    messages: Any = [{"role": "user", "content": "Paris"}]
+    reply("```json\n" + json.dumps(PARIS) + "\n```")
+    choice = client.chat.completions.parse(model=MODEL, messages=messages, **both).choices[0]
+    that("JSON", choice.message.parsed == City(**PARIS) and choice.finish_reason == "stop", choice)
+    reply(call_text(("save", PARIS)))
+    choice = client.chat.completions.parse(model=MODEL, messages=messages, **both).choices[0]
+    calls = choice.message.tool_calls or []
+    that("or a call", calls and calls[0].function.parsed_arguments == City(**PARIS), choice)
+    that("without content", not choice.message.content, choice)
+
+
+@case("many at once")
+def _() -> None:
+    defaults(words=60, frames=6, frame_delay=0.05)
+
+    async def act() -> list[str]:
+        async with openai.AsyncOpenAI(base_url=f"{URL}/v1", api_key=KEY) as other:
+
+            async def one(n: int) -> str:
+                tools: Any = {"tools": [WEATHER]} if n % 3 == 0 else {}
+                words: Any = [{"role": "user", "content": f"Number {n}."}]
+                stream = await other.chat.completions.create(
+                    model=MODEL, messages=words, stream=True, **tools
+                )
+                deltas = [c.choices[0].delta async for c in stream]
+                called = "".join(d.tool_calls[0].function.arguments or "" for d in deltas if d.tool_calls)
+                return "".join(d.content or "" for d in deltas) + called
+
+            return await asyncio.gather(*(one(n) for n in range(40)))
+
+    texts = asyncio.run(act())
+    mixed = [n for n, text in enumerate(texts) if n % 3 and f"Number {n}." not in text]
+    that("forty streams, each its own answer", not mixed, mixed)
+    that("those with tools as well", all(texts[n] for n in range(0, 40, 3)), texts[0])
 
 
 @case("responses")

@@ -216,6 +216,20 @@ def run(kind: str) -> None:
             ask("Paris", agent(ToolOutput(City))).output == City(**PARIS),
         )
 
+    @case("outputs")
+    def _() -> None:
+        reply(call_text(("final_result", {"response": [PARIS, ROME]})))
+        that("a list", ask("Both", agent(list[City])).output == [City(**PARIS), City(**ROME)])
+        reply("Just words.")
+        that("a model or words: words", ask("Hi", agent([City, str])).output == "Just words.")
+        reply(call_text(("final_result", PARIS)))
+        that("a model or words: a model", ask("Paris", agent([City, str])).output == City(**PARIS))
+        one = agent([City, str])
+        reply(call_text(("final_result", PARIS)))
+        first = ask("Paris", one)
+        text = ask("And so?", message_history=first.all_messages()).output
+        that("a history with calls", "Paris" in text and "final_result" in text, text)
+
     @case("json schema")
     def _() -> None:
         reply(json.dumps(PARIS))

@@ -11,7 +11,8 @@ const version = name => JSON.parse(readFileSync(new URL(`./node_modules/${name}/
 // The core's executors in the shape of the SDK's functions: a model is a name and the options of its provider.
 const cherry = provider => ({
   ...ai,
-  generateObject: undefined, // the core has none
+  generateObject: undefined, // the core has neither
+  ToolLoopAgent: undefined,
   generateText: async ({ model, ...params }) => (await createExecutor(provider, model.options)).generateText({ model: model.name, ...params }),
   streamText: async ({ model, ...params }) => (await createExecutor(provider, model.options)).streamText({ model: model.name, ...params }),
 });
