@@ -110,6 +110,7 @@ def exported(values: dict[str, str]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.timeout(300)  # it goes through every door
 def test_nothing_secret_comes_out_anywhere(web: Web, empty_valkey: str, tmp_path: Path) -> None:
     """A gateway at debug level, fed through its files, its environment and every door of its API: not in its log, its
     answers, its metrics, the store, or any file but the accounts file."""
