@@ -240,23 +240,31 @@ class Wire:
 class Script:
     """A Lua script, sent once and called by its digest from then on. Must be harmless when repeated.
 
-    name: what metrics and logs call it.
+    Calls reach the store in the order in which they were made, also while it is being sent. name: what metrics and
+    logs call it.
     """
 
     def __init__(self, name: str, source: str) -> None:
         self.name = name
         self._source = source
         self._sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+        self._sending = asyncio.Lock()
+        self._sent = False
 
     async def run(self, wire: Wire, keys: Sequence[str], *arguments: str | int | float) -> Any:
         """The script's answer. Raises WireError or ServerError."""
         command = ("EVALSHA", self._sha, len(keys), *keys, *arguments)
+        if not self._sent or self._sending.locked():
+            async with self._sending:
+                if not self._sent:
+                    await wire.call("SCRIPT", "LOAD", self._source)
+                    self._sent = True
         try:
             return await wire.call(*command)
         except ServerError as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise
-        # The store has never had the script, or was restarted and has forgotten it.
+        # The store was restarted and has forgotten it.
         await wire.call("SCRIPT", "LOAD", self._source)
         return await wire.call(*command)
 
