@@ -90,7 +90,9 @@ class Shaping:
             finish = answer.finish
             end = self._end(verdict, answer.text, again=left < _REASKS, text_shown=text_shown)
             if not asked.stream:
-                text = "" if text_shown or (end.calls and ask.shape is not None) else end.text
+                # A call that had to be made stands alone, as where decoding is constrained: clients count the parts.
+                alone = ask.shape is not None or (box is not None and box.required)
+                text = "" if text_shown or (end.calls and alone) else end.text
                 thoughts = "" if thoughts_shown else answer.thoughts
                 if text or thoughts:
                     yield Delta(text, thoughts)

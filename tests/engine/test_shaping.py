@@ -241,9 +241,9 @@ REQUIRED = replace(BOX, required=True)
 
 
 async def test_a_required_call_is_insisted_on(desk: Desk) -> None:
-    """Prose is held back and the model asked again; then the call comes with the prose before it."""
+    """Prose is held back and the model asked again; then the call comes, without the words before it."""
     answer = await got(await desk.open("It is cold.", f"Well:\n{GOOD}"), wanted(toolbox=REQUIRED))
-    assert (answer.text, answer.calls) == ("Well:", [("weather", {"city": "Oslo"})])
+    assert (answer.text, answer.calls) == ("", [("weather", {"city": "Oslo"})])
     assert "You must call at least one of the functions now" in desk.prompts()[0]
     assert "it calls no function. Answer again with nothing but the tool_call block" in desk.prompts()[1]
 
