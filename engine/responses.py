@@ -18,8 +18,9 @@ from pool import Shared
 
 log = structlog.get_logger("gempool.engine")
 
-_HEAD = 400
-"""Characters of a stored turn that surely hold its number and what it goes on from."""
+_DIGITS = 8
+"""A stored turn begins with its number in so many; more is not read of one that is only gone on from, and nothing is cut
+inside a character."""
 
 
 class Sealing(Protocol):
@@ -83,11 +84,11 @@ class Responses:
     async def save(self, id: str, caller: str, previous: str, messages: tuple[Message, ...]) -> None:
         number = 1
         if previous:
-            before = await self._shared.head(_key(previous, caller), _HEAD)
+            before = await self._shared.head(_key(previous, caller), _DIGITS)
             if not before:
                 log.info("a response is not kept", response=id, why="what it goes on from is not there")
                 return
-            number = int(before.split("\n", 1)[0]) + 1
+            number = int(before) + 1
         if number > self._settings.max_turns:
             log.info("a response is not kept", response=id, why="the conversation is too long", turns=number)
             return
@@ -96,7 +97,7 @@ class Responses:
             log.info("a response is not kept", response=id, why="it is too large", bytes=len(text))
             return
         key = _key(id, caller)
-        value = f"{number}\n{previous}\n{self._seal.close(key, text.decode())}"
+        value = f"{number:0{_DIGITS}}\n{previous}\n{self._seal.close(key, text.decode())}"
         await self._shared.put(key, value, self._settings.keep)
 
 

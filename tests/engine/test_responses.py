@@ -94,7 +94,9 @@ async def test_a_chain_with_a_hole_is_no_conversation(shared: Shared, empty_valk
     for n in range(1, 4):
         await kept.save(f"r{n}", "ada", f"r{n - 1}" if n > 1 else "", turn(n))
     with redis.Redis.from_url(empty_valkey, decode_responses=True) as client:
-        (middle,) = [key for key in client.scan_iter("*response:*") if str(client.get(key)).startswith("2\n")]
+        (middle,) = [
+            key for key in client.scan_iter("*response:*") if str(client.get(key)).startswith("00000002\n")
+        ]
         client.delete(middle)
     assert await kept.load("r3", "ada") is None
     assert await kept.load("r1", "ada") == turn(1)
