@@ -1,6 +1,6 @@
 """Who may call, and how much: API keys, callers' addresses and limits."""
 
-from access.addresses import Proxies, address_of, site
+from access.addresses import Proxies, address_of, entries, site
 from access.keys import BadKey, Caller, Keys, NamedKey, hashed, new_key
 from access.limits import Limits, Scope, Standing
 from access.rates import OFF, Rate
@@ -17,6 +17,7 @@ __all__ = [
     "Scope",
     "Standing",
     "address_of",
+    "entries",
     "hashed",
     "new_key",
     "site",

@@ -31,7 +31,7 @@ class Proxies:
         found = address_of(peer)
         if found is None:
             return peer
-        for entry in reversed([entry for line in forwarded for entry in line.split(",")]):
+        for entry in reversed(entries(forwarded)):
             if not self.trusts(found):
                 break
             further = address_of(entry)
@@ -39,6 +39,11 @@ class Proxies:
                 break
             found = further
         return str(found)
+
+
+def entries(lines: Iterable[str]) -> list[str]:
+    """The elements of a header that is a list, over all its lines. Empty ones are none (RFC 9110, 5.6.1)."""
+    return [entry for line in lines for entry in line.split(",") if entry.strip()]
 
 
 def address_of(text: str) -> Address | None:
@@ -58,7 +63,7 @@ def address_of(text: str) -> Address | None:
 
 
 def site(address: str) -> str:
-    """What callers are told apart by: an IPv4 address, or the /64 that an IPv6 address belongs to."""
+    """What callers are counted by: an IPv4 address, or the /64 that an IPv6 address belongs to."""
     found = address_of(address)
     if isinstance(found, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((int(found), _SITE), strict=False))

@@ -22,9 +22,10 @@ PREFIX = "gp-"
 
 
 class Caller(Struct, frozen=True):
-    """Who asks. `name` is the key's name, a short fingerprint of a key without one, or the address; it is safe to log
-    and the same in every replica.
+    """Who asks. `name` is the key's name, a short fingerprint of a key without one, or the exact address; it is safe to
+    log and the same in every replica.
 
+    site: the name that limits count under where that is not `name`: of the network that an IPv6 address belongs to.
     models: patterns of the names that may be asked for (`*` stands for anything). Rates of the caller's own; None for
     those of everybody.
     """
@@ -34,6 +35,12 @@ class Caller(Struct, frozen=True):
     models: tuple[str, ...] = ANY
     per_caller: Rate | None = None
     per_caller_and_model: Rate | None = None
+    site: str = ""
+
+    @property
+    def counted_as(self) -> str:
+        """The name that limits count under."""
+        return self.site or self.name
 
     @property
     def restricted(self) -> bool:

@@ -105,7 +105,7 @@ class Limits:
         """Each window's scope, rate and key; the one over all models first."""
         if caller.role == "admin":
             return []
-        key = self._prefix + caller.name
+        key = self._prefix + caller.counted_as
         windows: list[tuple[Scope, Rate, str]] = [
             ("caller", caller.per_caller or self._per_caller, key),
             # No caller's name has a bar in it.

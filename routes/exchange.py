@@ -126,6 +126,11 @@ class Exchange:
         return self.caller.name if self.caller else ""
 
     @property
+    def counted_as(self) -> str:
+        """The name that the caller's shares are counted under."""
+        return self.caller.counted_as if self.caller else ""
+
+    @property
     def attempts(self) -> int:
         """Accounts tried so far, over all choices; 0 where the engine was not asked."""
         return sum(trace.attempts for trace in self.traces)

@@ -7,7 +7,7 @@ from typing import Final
 
 from litestar.types import HTTPScope
 
-from access import Caller, Keys, Proxies, address_of, site
+from access import Caller, Keys, Proxies, address_of, entries, site
 from core.errors import Forbidden, Unauthenticated
 from routes.exchange import Exchange
 
@@ -68,7 +68,7 @@ def identify(exchange: Exchange, keys: Keys, *, proxies: Proxies, allow_anonymou
     address = proxies.origin(peer, _lines(exchange, b"x-forwarded-for"))
     if not allow_anonymous:
         _refuse_strangers(exchange, (peer, address))
-    return Caller(name=f"ip:{site(address)}", role="anonymous")
+    return Caller(name=f"ip:{address}", role="anonymous", site=f"ip:{site(address)}")
 
 
 def _peer(exchange: Exchange) -> str:
@@ -83,12 +83,7 @@ def _lines(exchange: Exchange, name: bytes) -> list[str]:
 
 def _said_to_come_from(exchange: Exchange) -> list[str]:
     """Whom a proxy says that it forwards for, whoever it is: enough to refuse somebody, not to let anybody in."""
-    said = [
-        entry
-        for name in (b"x-forwarded-for", b"x-real-ip")
-        for line in _lines(exchange, name)
-        for entry in line.split(",")
-    ]
+    said = [entry for name in (b"x-forwarded-for", b"x-real-ip") for entry in entries(_lines(exchange, name))]
     for line in _lines(exchange, b"forwarded"):
         said += [found.strip('"') for found in _FORWARDED_FOR.findall(line)]
     return said

@@ -100,7 +100,7 @@ async def _picture(exchange: Exchange, source: Source, part: Remote) -> Blob | N
     if source.files is not None and part.url.startswith(own):
         found = await _stored(source.files, urllib.parse.unquote(part.url.removeprefix(own)), part.field)
     elif source.fetch is not None:
-        found = await source.fetch.picture(part.url, part.field, exchange.caller_name)
+        found = await source.fetch.picture(part.url, part.field, exchange.counted_as)
     else:
         raise InvalidRequest(
             f"'{part.field}' is a web address, and this gateway does not fetch those. Send the picture itself as"

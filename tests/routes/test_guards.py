@@ -151,14 +151,17 @@ def test_without_any_key_nobody_comes_through_a_proxy_on_this_machine(
         (("127.0.0.1",), ["1.1.1.1", "203.0.113.9"], "ip:203.0.113.9"),
         (("127.0.0.1", "10.0.0.0/8"), ["203.0.113.9, 10.2.3.4"], "ip:203.0.113.9"),
         (("127.0.0.1",), ["203.0.113.9, not an address"], "ip:127.0.0.1"),
-        (("127.0.0.1",), ["2001:db8:1:2:3::4"], "ip:2001:db8:1:2::/64"),
+        (("127.0.0.1",), ["2001:db8:1:2:3::4"], "ip:2001:db8:1:2:3::4"),
+        (("127.0.0.1",), ["2001:DB8:1:2:3::4", "", ","], "ip:2001:db8:1:2:3::4"),
+        (("127.0.0.1",), [", , 203.0.113.9,"], "ip:203.0.113.9"),
+        (("127.0.0.1",), [""], "ip:127.0.0.1"),
     ],
 )
 def test_the_callers_address_comes_from_trusted_proxies_only(
     proxies: tuple[str, ...], sent: list[str], caller: str
 ) -> None:
     """X-Forwarded-For is believed where `server.trusted_proxies` lists who says it: the rightmost address that is none
-    of them; all of a site's IPv6 addresses are one caller."""
+    of them. What is empty in the list says nothing."""
     with edge(settings=EdgeSettings(trusted_proxies=proxies, allow_anonymous=True)) as found:
         headers = [("x-forwarded-for", line) for line in sent]
         assert found.http.post("/v1/generate", json={"prompt": "hi"}, headers=headers).status_code == 200
@@ -189,6 +192,8 @@ def test_the_scheme_of_links_comes_from_trusted_proxies_only(
     [
         {"host": "localhost:8100"},
         {"x-forwarded-for": "127.0.0.1, ::1"},
+        {"x-forwarded-for": ""},
+        {"x-forwarded-for": ", 127.0.0.1,", "x-real-ip": ""},
         {"host": "127.0.0.1"},
         {"host": "[::1]:8100"},
         {"host": "app.localhost"},

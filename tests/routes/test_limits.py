@@ -10,6 +10,7 @@ import pytest
 
 from access import OFF, NamedKey, Rate, hashed
 from core.secret import Secret
+from routes import EdgeSettings
 from routes.quota import duration, in_words
 from tests.fakes.edge import Edge, edge
 
@@ -127,6 +128,19 @@ def test_without_a_key_the_address_is_the_caller(empty_valkey: str) -> None:
             headers = dict([header]) if header else {}
             body = {"prompt": "hi"}
             assert found.http.post("/v1/generate", json=body, headers=headers).status_code == status
+
+
+def test_a_site_shares_its_limits_and_nothing_else(empty_valkey: str) -> None:
+    """Whoever has one address of an IPv6 network has all of them, so they count together; but each address is a caller
+    of its own, who goes on in no other's conversation."""
+    settings = EdgeSettings(trusted_proxies=("127.0.0.1",), allow_anonymous=True)
+    with edge(settings=settings, limits=(empty_valkey, HOURLY, SPACED)) as found:
+        answers = [
+            found.http.post("/v1/generate", json={"prompt": "hi"}, headers={"x-forwarded-for": address})
+            for address in ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:db8:1:3::1")
+        ]
+        assert [answer.status_code for answer in answers] == [200, 429, 200]
+        assert [ask.caller for ask in found.chat.asks] == ["ip:2001:db8:1:2::1", "ip:2001:db8:1:3::1"]
 
 
 def test_one_request_id_for_all_requests_counts_them_all(empty_valkey: str) -> None:
