@@ -1,7 +1,7 @@
 """Who may call, and how much: API keys, callers' addresses and limits."""
 
 from access.addresses import Proxies, address_of, entries, site
-from access.keys import BadKey, Caller, Keys, NamedKey, hashed, new_key
+from access.keys import BadKey, Caller, Keys, NamedKey, hashed, is_digest, new_key
 from access.limits import Limits, Scope, Standing
 from access.rates import OFF, Rate
 
@@ -19,6 +19,7 @@ __all__ = [
     "address_of",
     "entries",
     "hashed",
+    "is_digest",
     "new_key",
     "site",
 ]

@@ -127,9 +127,14 @@ class Keys:
         return found
 
 
+def is_digest(key: Secret) -> bool:
+    """Whether it is meant as the digest of a key, in any case, and not as a key."""
+    return key.reveal()[:7].lower() == "sha256:"
+
+
 def _digest(key: Secret, where: str) -> bytes:
     text = key.reveal()
-    if text.startswith("sha256:"):
+    if is_digest(key):
         if not (match := HASHED.fullmatch(text.lower())):
             raise BadKey(
                 f"{where}: a hashed key must be 'sha256:' and 64 hex digits. `gempool keys hash` prints one."

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from access import is_digest
 from gateway import client
 from gateway.settings import Settings
 from pool import AccountConfig, RosterError, load_roster
@@ -117,7 +118,7 @@ async def list_accounts(settings: Settings, url: str, key: str) -> list[Listed]:
     states: Mapping[str, _State] = {}
     if url:
         keys = (settings.admin_key, *settings.api_keys)
-        plain = [known.reveal() for known in keys if known and not known.reveal().startswith("sha256:")]
+        plain = [known.reveal() for known in keys if known and not is_digest(known)]
         states = await _states(url.rstrip("/"), key or next(iter(plain), ""))
     return [_listed(account, states.get(account.id)) for account in found]
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from access import is_digest
 from gateway import client
 from gateway.settings import Settings
 
@@ -91,9 +92,7 @@ def banner(url: str, settings: Settings, simulated: Simulated) -> str:
     """Commands that work as they stand in a shell on this machine."""
     keys = (*settings.api_keys, *settings.access.keys)
     # The variable holds the key itself only where it is one, and not a hash.
-    as_is = len(keys) == len(settings.api_keys) == 1 and not settings.api_keys[0].reveal().startswith(
-        "sha256:"
-    )
+    as_is = len(keys) == len(settings.api_keys) == 1 and not is_digest(settings.api_keys[0])
     key = ("$API_KEY" if as_is else "YOUR_KEY") if keys else "none-needed"
     header = f' -H "authorization: Bearer {key}"' if keys else ""
     note = "\nPut one of your keys in the place of YOUR_KEY.\n" if key == "YOUR_KEY" else ""

@@ -3,7 +3,7 @@
 import getpass
 import sys
 
-from access import hashed, new_key
+from access import hashed, is_digest, new_key
 from access.keys import NAME
 from core.secret import Secret
 from gateway.verbs import Outcome
@@ -26,7 +26,7 @@ config/gateway.yaml, and count after a restart:
 
 access:
   keys:
-    - name: {name}
+    - name: "{name}"
       key: {hashed(key)}
       # models: ["gemini-2.5-*"]         # left out: every model
       # per_caller: 100/hour             # left out: limits.per_caller
@@ -45,6 +45,6 @@ def hash_() -> Outcome:
         return Outcome(
             problem="Standard input holds no key: one word in one line, as in `gempool keys hash < key.txt`."
         )
-    if key.startswith("sha256:"):
+    if is_digest(Secret(key)):
         return Outcome(problem="This is a digest already. Hash the key itself.")
     return Outcome(hashed(Secret(key)))

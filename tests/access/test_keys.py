@@ -112,14 +112,19 @@ def test_one_valid_key_among_others_suffices() -> None:
 
 
 def test_a_key_may_be_configured_as_its_digest() -> None:
-    """`sha256:` and 64 hex digits stand for the key that has that digest."""
+    """`sha256:` and 64 hex digits, in any case, stand for the key that has that digest, which itself is no key."""
     digest = hashlib.sha256(b"one").hexdigest()
-    hashed, plain = Keys.parse(f"sha256:{digest}"), Keys.parse("one")
-    assert hashed.identify([b"one"]) == plain.identify([b"one"])
-    assert hashed.identify([f"sha256:{digest}".encode()]) is None
+    plain = Keys.parse("one")
+    for written in (f"sha256:{digest}", f"SHA256:{digest}", f"Sha256:{digest.upper()}"):
+        hashed = Keys.parse(written, admin=f"SHA256:{hashlib.sha256(b'root').hexdigest()}")
+        assert hashed.identify([b"one"]) == plain.identify([b"one"])
+        assert hashed.identify([written.encode()]) is None
+        admin = hashed.identify([b"root"])
+        assert admin is not None
+        assert admin.role == "admin"
 
 
-@pytest.mark.parametrize("broken", ["sha256:", "sha256:abc", "sha256:" + "g" * 64])
+@pytest.mark.parametrize("broken", ["sha256:", "sha256:abc", "SHA256:abc", "sha256:" + "g" * 64])
 def test_a_broken_digest_is_refused_without_showing_it(broken: str) -> None:
     """A typing error in a hashed key stops the start instead of locking everybody out."""
     with pytest.raises(BadKey, match="64 hex digits") as caught:
@@ -127,7 +132,7 @@ def test_a_broken_digest_is_refused_without_showing_it(broken: str) -> None:
     assert "abc" not in str(caught.value)
 
 
-@given(st.text(min_size=1).filter(lambda text: not text.startswith("sha256:")))
+@given(st.text(min_size=1).filter(lambda text: not text.lower().startswith("sha256:")))
 def test_a_fingerprint_tells_nothing_of_the_key(key: str) -> None:
     """The name is made of the digest alone, and is the same in every replica."""
     encodable = key.encode("utf-8", "ignore").decode()

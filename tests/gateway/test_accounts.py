@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -132,3 +134,37 @@ def test_enable_disable_and_remove_need_no_environment(path: Path) -> None:
         "# ours\naccounts:\n  # bob's\n  - id: bob\n    secure_1psid: file:bob.psid\n    enabled: true\n"
         "    secure_1psidts: ${BOB_TS}\n"
     )
+
+
+def test_the_gateway_is_asked_with_a_key_and_not_with_a_digest(path: Path) -> None:
+    """Of the keys that are set the first plain one is sent; a digest in any case is none."""
+    sent: list[str | None] = []
+
+    class States(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            sent.append(self.headers["authorization"])
+            body = b'{"accounts":[{"id":"alice","state":"active"}]}'
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), States) as server:
+        asking = Thread(target=server.handle_request)
+        asking.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        done = gempool(
+            path,
+            "list",
+            "--url",
+            url,
+            ADMIN_KEY="SHA256:" + "ab" * 32,
+            API_KEY="Sha256:" + "cd" * 32 + ",plain",
+        )
+        asking.join(30)
+    assert done.returncode == 0, done.stderr
+    assert "active" in done.stdout
+    assert sent == ["Bearer plain"]

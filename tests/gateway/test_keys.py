@@ -38,11 +38,21 @@ def test_a_new_key_comes_with_the_lines_that_let_it_in(tmp_path: Path) -> None:
     assert gempool("new").stdout.split(b"\n")[0] != key.encode()
 
 
+@pytest.mark.parametrize("name", ["null", "on", "010", "1e3", "1_000", "2026-01-01", "0x1F", "true"])
+def test_a_name_that_yaml_would_read_otherwise_can_be_pasted(tmp_path: Path, name: str) -> None:
+    """Nothing, a number, a day, yes or no: it stays the name that was given."""
+    rest = gempool("new", "--name", name).stdout.decode()
+    file = tmp_path / "gateway.yaml"
+    file.write_text(rest[rest.index("access:") :])
+    assert [key.name for key in load({"GEMPOOL_CONFIG_FILE": str(file)}).access.keys] == [name]
+
+
 def test_a_name_that_will_not_do_makes_no_key() -> None:
     """It is told how names are written."""
-    done = gempool("new", "--name", "a b")
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert b"--name" in done.stderr
+    for name in ("a b", "a: b", "", "-a", "a\n", 'a"', "#a", "~"):
+        done = gempool("new", "--name", name)
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert b"--name" in done.stderr
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
@@ -74,7 +84,9 @@ def test_at_a_terminal_the_key_is_asked_for_and_not_shown() -> None:
     assert b"gp-secret" not in shown
 
 
-@pytest.mark.parametrize("given", [b"", b"\n", b"two words", b"sha256:" + b"ab" * 32, b"x" * 5000])
+@pytest.mark.parametrize(
+    "given", [b"", b"\n", b"two words", b"sha256:" + b"ab" * 32, b"SHA256:" + b"ab" * 32, b"x" * 5000]
+)
 def test_what_is_no_key_is_refused_without_showing_it(given: bytes) -> None:
     """Nothing, several words, a digest, something endless."""
     done = gempool("hash", given=given)
