@@ -2,9 +2,17 @@
 `core.secret.Secret` and never writes them into a text in the first place."""
 
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeAlias
 
 MASK = "***"
+SHORTEST = 8
+"""Characters; what is shorter is too likely a part of something else."""
+_TELLING = 12
+"""Characters of a hidden word's beginning that are hidden also where the rest was cut off."""
+_hidden: ContextVar[tuple[str, ...]] = ContextVar("hidden", default=())
 
 _Patterns: TypeAlias = tuple[tuple[re.Pattern[str], str], ...]
 
@@ -40,6 +48,17 @@ _VALUE_HINT = re.compile(r"g\.a000|sidts-|AIza|gp-|://[^\s/@]*@")
 _PLACE_HINT = re.compile(r"__Secure-|__Host-|SID|NID|AEC|bearer\s|basic\s|key=", re.IGNORECASE)
 
 
+@contextmanager
+def hiding(words: Iterable[str]) -> Iterator[None]:
+    """Until it ends `mask` and `mask_values` hide these words as well, here and in tasks that begin meanwhile: what
+    this very request brought and must not come back. Words of fewer than `SHORTEST` characters are not hidden."""
+    token = _hidden.set(tuple(word for word in words if len(word) >= SHORTEST))
+    try:
+        yield
+    finally:
+        _hidden.reset(token)
+
+
 def mask(text: str) -> str:
     """The text with everything masked that looks like a cookie, a key or a password in a URL."""
     text = mask_values(text)
@@ -51,7 +70,28 @@ def mask(text: str) -> str:
 
 def mask_values(text: str) -> str:
     """The same for a sentence that may tell somebody where to write a key: `Bearer KEY` stays."""
+    for word in _hidden.get():
+        text = _without(text, word)
     if _VALUE_HINT.search(text) is not None:
         for pattern, replacement in _VALUES:
             text = pattern.sub(replacement, text)
     return text
+
+
+def _without(text: str, word: str) -> str:
+    """In any case, as some messages spell what they quote; and since they cut it, a telling beginning of the word is
+    taken out like the whole."""
+    word = _lower(word)
+    head = word[:_TELLING]
+    at = _lower(text).find(head)
+    while at >= 0:
+        end = at + next(n for n in range(len(word), 0, -1) if _lower(text).startswith(word[:n], at))
+        text = text[:at] + MASK + text[end:]
+        at = _lower(text).find(head, at + len(MASK))
+    return text
+
+
+def _lower(text: str) -> str:
+    """In lower case, each character in its place."""
+    low = text.lower()
+    return low if len(low) == len(text) else text

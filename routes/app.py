@@ -14,10 +14,11 @@ from litestar.types import HTTPScope, LifespanHook, Receive, Send
 
 from access import Proxies
 from core.errors import CallerError, GatewayError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
+from core.masking import hiding, mask
 from routes import cors, files, gemini, openai, openapi, ops, plain, shared
 from routes.dialect import dialect_of, is_under
 from routes.exchange import Exchange, HeadAlreadySent
-from routes.guards import admit, heed_proxy
+from routes.guards import admit, brought_secrets, heed_proxy
 from routes.models import KnownModels
 from routes.outcomes import Outcomes
 from routes.presence import CallerLeft
@@ -89,7 +90,10 @@ class EdgeApp(Litestar):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        exchange = self._open(scope, receive, send)
+        with hiding(brought_secrets(scope)):
+            await self._serve(self._open(scope, receive, send))
+
+    async def _serve(self, exchange: Exchange) -> None:
         in_flight = self._services.metrics.in_flight
         in_flight.inc()
         try:
@@ -109,12 +113,11 @@ class EdgeApp(Litestar):
     def _open(self, scope: HTTPScope, receive: Receive, send: Send) -> Exchange:
         services = self._services
         heed_proxy(scope, self._proxies)
-        asked = dict(scope["headers"]).get(b"x-request-id", b"")
         exchange = Exchange(
             scope,
             receive,
             cast(Any, send),
-            request_id=asked.decode() if REQUEST_ID.fullmatch(asked) else f"req_{secrets.token_hex(12)}",
+            request_id=_request_id(scope),
             settings=services.settings,
             monotonic=services.clock.monotonic,
         )
@@ -205,6 +208,14 @@ class EdgeApp(Litestar):
         if exchange.first_content_at is not None:
             facts["ms_first_content"] = round((exchange.first_content_at - exchange.started) * 1000, 2)
         access_log.info("request", **facts)
+
+
+def _request_id(scope: HTTPScope) -> str:
+    """The caller's own where it is one, and nothing that should not be in logs; else a new one."""
+    asked = dict(scope["headers"]).get(b"x-request-id", b"")
+    if REQUEST_ID.fullmatch(asked) and mask(id := asked.decode()) == id:
+        return id
+    return f"req_{secrets.token_hex(12)}"
 
 
 async def _no_send(message: Any) -> None:

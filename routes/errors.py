@@ -30,6 +30,11 @@ def message_of(error: GatewayError, advice: str = "try again") -> str:
     return f"{_ADVICE.sub('', message)} Please {advice} in {wait}s."
 
 
+def param_of(error: GatewayError) -> str | None:
+    """The field at fault, whose name the caller may have made up."""
+    return None if error.param is None else mask_values(error.param)
+
+
 def repeat_helps(error: GatewayError) -> bool | None:
     """What `x-should-retry` says, None for nothing. A wait beyond `FAR` is not for a program to sit out."""
     wait = wait_of(error)

@@ -2,7 +2,7 @@
 
 import re
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from litestar.types import HTTPScope
@@ -21,15 +21,30 @@ _FORWARDED_FOR = re.compile(r'for\s*=\s*("[^"]*"|[^;,\s]*)', re.IGNORECASE)
 
 def presented_keys(exchange: Exchange) -> list[bytes]:
     """Every key that the request carries, in whatever way clients send one."""
-    found = []
-    header = exchange.headers.get
-    scheme, _, token = header(b"authorization", b"").partition(b" ")
-    if scheme.lower() == b"bearer" and token.strip():
-        found.append(token.strip())
-    found += [key for name in (b"x-api-key", b"x-goog-api-key", b"x-admin-key") if (key := header(name))]
+    found = _keys_in(exchange.headers)
     if in_query := exchange.query.get("key"):
         found.append(in_query.encode())
     return found
+
+
+def _keys_in(headers: Mapping[bytes, bytes]) -> list[bytes]:
+    found = []
+    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() == b"bearer" and token.strip():
+        found.append(token.strip())
+    found += [key for name in (b"x-api-key", b"x-goog-api-key", b"x-admin-key") if (key := headers.get(name))]
+    return found
+
+
+def brought_secrets(scope: HTTPScope) -> list[str]:
+    """What the request brought as a key, known or not, and must not come back to anybody."""
+    headers = dict(scope["headers"])
+    found = {key.decode("utf-8", "replace") for key in _keys_in(headers)}
+    # In any other scheme, or in none.
+    found.update(headers.get(b"authorization", b"").decode("utf-8", "replace").split()[-1:])
+    if query := scope["query_string"]:
+        found.update(urllib.parse.parse_qs(query.decode("latin-1")).get("key", ()))
+    return list(found)
 
 
 def admit(

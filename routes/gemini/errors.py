@@ -7,7 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from core.errors import GatewayError
 from core.masking import mask_values
-from routes.errors import message_of, wait_of
+from routes.errors import message_of, param_of, wait_of
 
 
 class Status(Struct):
@@ -28,8 +28,8 @@ def render(error: GatewayError) -> bytes:
     # gemini-cli reads the wait from these words.
     message = message_of(error, "retry")
     details: list[dict[str, Any]] = []
-    if error.param is not None:
-        violation = {"field": error.param, "description": mask_values(error.message)}
+    if (field := param_of(error)) is not None:
+        violation = {"field": field, "description": mask_values(error.message)}
         details.append({"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]})
     if error.status in (429, 503) and error.retryable is not False:
         details.append(

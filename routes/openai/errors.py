@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct
 
 from core.errors import GatewayError
-from routes.errors import message_of
+from routes.errors import message_of, param_of
 
 
 class ErrorBody(Struct):
@@ -21,7 +21,9 @@ class ErrorEnvelope(Struct):
 def envelope(error: GatewayError) -> ErrorEnvelope:
     # SDKs and their users know one code for every 429; the message tells which limit it was.
     code = "rate_limit_exceeded" if error.status == 429 else error.code
-    return ErrorEnvelope(ErrorBody(message=message_of(error), type=error.type, param=error.param, code=code))
+    return ErrorEnvelope(
+        ErrorBody(message=message_of(error), type=error.type, param=param_of(error), code=code)
+    )
 
 
 def render(error: GatewayError) -> bytes:

@@ -4,15 +4,20 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 
+import httpx
 import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.masking import mask
+from core.masking import hiding, mask, mask_values
 from core.secret import Secret
 from gateway import logs
+from tests.fakes.edge import Edge, edge
+from tests.fakes.responses import FakeResponses
+from tests.fakes.server import until
 
 PSID = "g.a000zwi9xQ7-abc_DEF"
 PSIDTS = "sidts-CjIB5H03P-abc_DEF"
@@ -118,3 +123,83 @@ def test_words_without_a_secret_are_left_alone(text: str) -> None:
     """The mask is for what looks like a secret; ordinary words stay readable."""
     if not any(sign in text.lower() for sign in ("sidts-", "g.a000", "aiza", "bearer", "basic")):
         assert mask(text) == text
+
+
+KEY = "Team-key.of-somebody_0123456789abcdefghijklmnop"
+"""A key as people make them up: nothing in it tells that it is one."""
+CHAT, GEMINI = "/v1/chat/completions", "/v1beta/models/{}:generateContent"
+HI = [{"role": "user", "content": "hi"}]
+CONTENTS = {"contents": [{"parts": [{"text": "hi"}]}]}
+
+
+def _misplaced(found: Edge, **how: Any) -> list[httpx.Response]:
+    """The key in every field that an error repeats."""
+    post, get = found.http.post, found.http.get
+    return [
+        get("/health", headers={**how.get("headers", {}), "x-request-id": KEY}, params=how.get("params")),
+        get(f"/v1/{KEY}", **how),
+        get(f"/v1beta/{KEY}", **how),
+        get(f"/v1/models/{KEY}", **how),
+        post(CHAT, json={"model": KEY, "messages": HI}, **how),
+        post(CHAT, json={"messages": [{"role": KEY, "content": "hi"}]}, **how),
+        post(CHAT, json={"messages": HI, "tools": [{"type": KEY}]}, **how),
+        post(CHAT, json={"messages": HI, "n": KEY}, **how),
+        post("/v1/responses", json={"input": "hi", "previous_response_id": KEY}, **how),
+        post("/v1/responses", json={"input": [{"type": "item_reference", "id": KEY}]}, **how),
+        post("/v1/images/generations", json={"prompt": "a cat", "size": KEY}, **how),
+        post(GEMINI.format(KEY), json=CONTENTS, **how),
+        post(f"/v1beta/models/gemini-2.5-pro:{KEY}", json=CONTENTS, **how),
+        post(
+            GEMINI.format("gemini-2.5-pro"),
+            json={**CONTENTS, "generationConfig": {"responseModalities": [KEY], "responseMimeType": KEY}},
+            **how,
+        ),
+    ]
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"headers": {"authorization": f"Bearer {KEY}"}},
+        {"headers": {"authorization": KEY}},
+        {"headers": {"x-api-key": KEY}},
+        {"headers": {"x-goog-api-key": KEY}},
+        {"params": {"key": KEY}},
+    ],
+)
+def test_a_key_that_was_sent_comes_back_nowhere(how: dict[str, Any], known: bool) -> None:
+    """Whoever pastes the key into the wrong field as well does not find it in the error, in either dialect, and nobody
+    finds it in the log; whether it is a key of this gateway or of another."""
+    stream = io.StringIO()
+    logs.set_up("json", "info", stream)
+    with edge(
+        api_key=KEY if known and how != {"headers": {"authorization": KEY}} else "", responses=FakeResponses()
+    ) as found:
+        answers = _misplaced(found, **how)
+        until(lambda: stream.getvalue().count('"event":"request"') == len(answers))
+    assert {answer.status_code for answer in answers} >= {200, 400, 404}
+    for answer in answers:
+        assert KEY[:12].lower() not in f"{answer.headers}{answer.text}".lower(), answer.request.url
+    assert KEY[:12].lower() not in stream.getvalue().lower()
+
+
+def test_a_request_id_that_looks_like_a_secret_is_not_taken() -> None:
+    """It would stand in the answer and in every line of the log; another one is made up."""
+    with edge() as found:
+        for id in (PSIDTS.replace("_", "-"), f"gp-{'a' * 43}", "AIzaSyKey-0123456789"):
+            given = found.http.get("/health", headers={"x-request-id": id}).headers["x-request-id"]
+            assert given.startswith("req_")
+        own = {"x-request-id": "my-id.1_2", "x-api-key": "short"}
+        assert found.http.get("/health", headers=own).headers["x-request-id"] == "my-id.1_2"
+
+
+def test_hidden_words_are_hidden_while_it_lasts() -> None:
+    """Whole, in any case, and cut off where enough of it is left to tell; short words are not hidden."""
+    with hiding(["correct-horse-battery", "short", "horse-12"]):
+        for hide in (mask, mask_values):
+            assert hide("'correct-horse-battery' and 'CORRECT-HORSE-BAT'.") == "'***' and '***'."
+            assert hide("correct-horse-battery-correct-horse-battery2") == "***-***2"
+            assert hide("correct, short, horse-1, horse-12") == "correct, short, horse-1, ***"
+            assert hide("\u0130 correct-horse-b") == "\u0130 ***"
+    assert mask("correct-horse-battery") == "correct-horse-battery"
