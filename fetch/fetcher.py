@@ -16,7 +16,7 @@ from msgspec import Struct
 from core.chat import Blob
 from core.errors import InvalidRequest
 from core.pictures import sniff
-from fetch.addresses import Networks, literal
+from fetch.addresses import Networks, is_open, literal
 from fetch.dial import Closed, Dialer, Resolver, SystemResolver, Unreachable
 from fetch.slots import Room, Slots
 
@@ -52,6 +52,9 @@ class FetchSettings(Struct, frozen=True, kw_only=True):
     per_caller: int = 32
     small: int = 512 * 1024
     large_at_once: int = 12
+
+
+_CLOSED = "names a host that has no address on the public internet. Check the address"
 
 
 class _Refused(Exception):
@@ -91,16 +94,8 @@ class Fetcher:
 
         caller: whose share of the fetches it counts towards.
         """
-        if not self.settings.enabled:
-            raise InvalidRequest(
-                f"'{field}' is a web address, and this gateway does not fetch those (server.fetch_remote is off)."
-                " Send the picture itself as a data URL (data:image/png;base64,...).",
-                param=field,
-            )
-        host = ""
+        target = self.check(url, field)
         try:
-            target = parsed(url)
-            host = target.host
             async with (
                 self._slots.taken(caller),
                 AsyncExitStack() as held,
@@ -111,7 +106,7 @@ class Fetcher:
         except _Refused as refused:
             why = str(refused)
         except Closed:
-            why = "names a host that has no address on the public internet. Check the address"
+            why = _CLOSED
         except Unreachable:
             why = "names a host that cannot be reached. Check the address"
         except TimeoutError:
@@ -121,11 +116,26 @@ class Fetcher:
             why = "could not be read: the connection or its encryption failed, or the answer was no HTTP. Try again"
         else:
             return Blob(data, sniff(data) or "")
-        log.info("a remote picture was not fetched", host=host[:255], field=field, why=why)
-        raise InvalidRequest(
-            f"'{field}' {why}, or send the picture itself as a data URL (data:image/png;base64,...).",
-            param=field,
-        )
+        raise _not_fetched(target.host, field, why)
+
+    def check(self, url: str, field: str) -> httpx.URL:
+        """What `url` says, once all has been judged that its text alone tells. Raises `InvalidRequest` as `picture`."""
+        if not self.settings.enabled:
+            raise InvalidRequest(
+                f"'{field}' is a web address, and this gateway does not fetch those (server.fetch_remote is off)."
+                " Send the picture itself as a data URL (data:image/png;base64,...).",
+                param=field,
+            )
+        host = ""
+        try:
+            target = parsed(url)
+            host = target.host
+            address = literal(host)
+            if address is not None and not is_open(address, self.settings.allow):
+                raise _Refused(_CLOSED)
+        except _Refused as refused:
+            raise _not_fetched(host, field, str(refused)) from None
+        return target
 
     async def _follow(self, target: httpx.URL, room: Room) -> bytes:
         for _ in range(self.settings.redirects + 1):
@@ -177,6 +187,13 @@ class Fetcher:
         if not known:
             _must_be_picture(data)
         return bytes(data)
+
+
+def _not_fetched(host: str, field: str, why: str) -> InvalidRequest:
+    log.info("a remote picture was not fetched", host=host[:255], field=field, why=why)
+    return InvalidRequest(
+        f"'{field}' {why}, or send the picture itself as a data URL (data:image/png;base64,...).", param=field
+    )
 
 
 def parsed(url: str) -> httpx.URL:

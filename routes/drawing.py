@@ -106,16 +106,18 @@ async def asks_for(
     exchange: Exchange, order: Order, models: KnownModels, source: remote.Source, *, stream: bool = False
 ) -> list[Ask]:
     """One ask for each picture, with all input pictures at hand. Raises what fetching them raises."""
-    model = await asking.admitted(exchange, models, order.model)
     prompt = order.prompt
     parts: list[Blob | Remote] = [*order.inputs.pictures]
     if order.inputs.mask is not None:
         prompt = f"{prompt}\n\n{MASK_NOTE}"
         parts.append(order.inputs.mask)
-    messages = await remote.fetched(exchange, source, (Message("user", (Text(prompt), *parts)),))
+    messages = (Message("user", (Text(prompt), *parts)),)
+    await asking.wanted(exchange, models, order.model)
+    remote.check(exchange, source, messages)
+    model = await asking.admitted(exchange, models, order.model)
     ask = Ask(
         model=order.model,
-        messages=messages,
+        messages=await remote.fetched(exchange, source, messages),
         stream=stream,
         picture=sized(order.wish, model),
         request_id=exchange.id,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import urllib.parse
+from collections.abc import Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -38,6 +39,16 @@ class Source(Struct, frozen=True):
 
     fetch: Fetcher | None = None
     files: Local | None = None
+
+
+def check(exchange: Exchange, source: Source, messages: Iterable[Message]) -> None:
+    """Refuse each `Remote` part that its address alone shows not to be fetched. Call it before `asking.admitted`, so that
+    the request does not count. Raises `InvalidRequest`."""
+    parts = [part for message in messages for part in message.parts if isinstance(part, Remote)]
+    own = absolute(exchange, ROUTE) if parts else ""
+    for part in parts:
+        if not part.url.startswith(ROUTE) and not _is_stored(source, part, own):
+            _fetcher(source, part).check(part.url, part.field)
 
 
 async def fetched(exchange: Exchange, source: Source, messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -97,19 +108,27 @@ async def _picture(exchange: Exchange, source: Source, part: Remote) -> Blob | N
             return await _stored(source.files, part.url.removeprefix(ROUTE), part.field)
         return None
     own = absolute(exchange, ROUTE)
-    if source.files is not None and part.url.startswith(own):
+    if source.files is not None and _is_stored(source, part, own):
         found = await _stored(source.files, urllib.parse.unquote(part.url.removeprefix(own)), part.field)
-    elif source.fetch is not None:
-        found = await source.fetch.picture(part.url, part.field, exchange.counted_as)
     else:
+        found = await _fetcher(source, part).picture(part.url, part.field, exchange.counted_as)
+    if len(found.data) < IN_A_THREAD:
+        return media.picture_from_bytes(found.data, part.field, found.mime)
+    return await asyncio.to_thread(media.picture_from_bytes, found.data, part.field, found.mime)
+
+
+def _is_stored(source: Source, part: Remote, own: str) -> bool:
+    return source.files is not None and part.url.startswith(own)
+
+
+def _fetcher(source: Source, part: Remote) -> Fetcher:
+    if source.fetch is None:
         raise InvalidRequest(
             f"'{part.field}' is a web address, and this gateway does not fetch those. Send the picture itself as"
             " a data URL (data:image/png;base64,...).",
             param=part.field,
         )
-    if len(found.data) < IN_A_THREAD:
-        return media.picture_from_bytes(found.data, part.field, found.mime)
-    return await asyncio.to_thread(media.picture_from_bytes, found.data, part.field, found.mime)
+    return source.fetch
 
 
 async def _stored(files: Local, name: str, field: str) -> Blob:

@@ -128,6 +128,7 @@ class GeminiHandlers:
         wish = pictures.wish_for(request.terms, info, exchange)
         if wish is not None:
             _refuse_beside_pictures(request)
+        remote.check(exchange, self._source, request.messages)
         await asking.admitted(exchange, self._models, model)
         ask = Ask(
             model=model,
@@ -137,6 +138,7 @@ class GeminiHandlers:
             picture=wish,
             toolbox=request.toolbox if wish is None else None,
             shape=request.form.shape,
+            shape_field="generationConfig",
             conversation=request.conversation,
             request_id=exchange.id,
             caller=exchange.caller_name,

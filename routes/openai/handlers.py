@@ -41,6 +41,7 @@ class OpenAIHandlers:
         streamed = bool(request.stream)
         model = name_of(request.model, self._default_model)
         picture = self._picture_of(request, exchange, await asking.wanted(exchange, self._models, model))
+        remote.check(exchange, self._source, asked.messages)
         await asking.admitted(exchange, self._models, model)
         ask = Ask(
             model=model,
@@ -50,6 +51,7 @@ class OpenAIHandlers:
             picture=picture,
             toolbox=asked.toolbox,
             shape=asked.shape,
+            shape_field="response_format",
             conversation=asked.conversation,
             request_id=exchange.id,
             caller=exchange.caller_name,

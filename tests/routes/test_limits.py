@@ -10,9 +10,11 @@ import pytest
 
 from access import OFF, NamedKey, Rate, hashed
 from core.secret import Secret
+from fetch import Fetcher, FetchSettings
 from routes import EdgeSettings
 from routes.quota import duration, in_words
 from tests.fakes.edge import Edge, edge
+from tests.fakes.responses import FakeResponses
 
 CHAT = "/v1/chat/completions"
 GOOGLE = "/v1beta/models/gemini-2.5-pro:generateContent"
@@ -196,6 +198,67 @@ def test_what_is_not_understood_is_not_counted(shipped: Edge, path: str, body: d
         assert refused.status_code in (400, 404)
         assert told(refused) == ("", "", "")
     assert told(ask(shipped))[:2] == ("60", "59")
+
+
+PICTURE = "http://{}/a.png"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        PICTURE.format("example.com:1"),
+        PICTURE.format("user:word@example.com"),
+        PICTURE.format("127.0.0.1"),
+        PICTURE.format("10.0.0.1:8080"),
+        PICTURE.format("[::1]"),
+        PICTURE.format("[fe80::1]"),
+        PICTURE.format("2130706433"),
+        "http:///a.png",
+    ],
+)
+@pytest.mark.parametrize("enabled", [True, False])
+def test_an_address_that_is_never_fetched_is_not_counted(empty_valkey: str, url: str, enabled: bool) -> None:
+    """What can be told from the text of a picture's address alone is told before the limits are asked, on every route;
+    and where the gateway fetches none, every address."""
+    url = url if enabled else "http://example.com/a.png"
+    image = {"type": "image_url", "image_url": {"url": url}}
+    requests: list[tuple[str, dict[str, Any]]] = [
+        (CHAT, {"messages": [{"role": "user", "content": [image]}]}),
+        (GOOGLE, {"contents": [{"parts": [{"fileData": {"fileUri": url, "mimeType": "image/png"}}]}]}),
+        ("/v1beta/models/gemini-2.5-flash-image:editImage", {"prompt": "a cat", "image": url}),
+        (
+            "/v1/responses",
+            {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": url}]}]},
+        ),
+        ("/v1/images/edits", {"prompt": "a cat", "image": url}),
+        ("/v1/images/edit", {"prompt": "a cat", "image": url}),
+    ]
+    fetcher = Fetcher(FetchSettings(enabled=enabled))
+    with edge(limits=(empty_valkey, HOURLY, OFF), fetch=fetcher, responses=FakeResponses()) as found:
+        for path, body in requests:
+            refused = found.http.post(path, json=body)
+            assert (refused.status_code, told(refused)) == (400, ("", "", "")), path
+            assert "a data URL" in refused.json()["error"]["message"]
+        assert told(ask(found))[:2] == ("60", "59")
+
+
+def test_what_is_gone_on_with_and_not_known_is_not_counted(empty_valkey: str) -> None:
+    """A response or an item that is not kept, or another caller's, is refused before the limits are asked; one that is
+    kept counts once."""
+    with edge(api_key="one,two", limits=(empty_valkey, HOURLY, OFF), responses=FakeResponses()) as found:
+
+        def respond(key: str, **body: Any) -> httpx.Response:
+            return found.http.post("/v1/responses", json={"input": "hi", **body}, headers={"x-api-key": key})
+
+        first = respond("one").json()["id"]
+        for refused in (
+            respond("two", previous_response_id=first),
+            respond("two", previous_response_id="resp_0"),
+            respond("two", input=[{"type": "item_reference", "id": "msg_0"}]),
+        ):
+            assert (refused.status_code, told(refused)) == (400, ("", "", ""))
+        assert told(respond("one", previous_response_id=first))[:2] == ("60", "58")
+        assert told(respond("two"))[:2] == ("60", "59")
 
 
 def test_what_asks_no_model_is_not_limited(shipped: Edge) -> None:

@@ -47,9 +47,12 @@ class ResponseHandlers:
         picture = translate.picture_of(request, await asking.wanted(exchange, self._models, model))
         if picture is not None and wishes.keeps_watermark(exchange, None):
             picture = replace(picture, keep_watermark=True)
-        await asking.admitted(exchange, self._models, model)
         recalled = Recalled(self._store, exchange.caller_name)
-        messages, new = await self._messages(exchange, asked, recalled)
+        before, added = await self._messages(asked, recalled)
+        remote.check(exchange, self._source, before + added)
+        await asking.admitted(exchange, self._models, model)
+        messages = await remote.fetched(exchange, self._source, before + added)
+        new = messages[len(before) :]
         ask = Ask(
             model=model,
             messages=messages,
@@ -58,6 +61,7 @@ class ResponseHandlers:
             picture=picture,
             toolbox=asked.toolbox,
             shape=asked.shape,
+            shape_field="text.format",
             conversation=asked.conversation,
             request_id=exchange.id,
             caller=exchange.caller_name,
@@ -112,9 +116,9 @@ class ResponseHandlers:
         )
 
     async def _messages(
-        self, exchange: Exchange, asked: "Understood", recalled: Recalled
+        self, asked: "Understood", recalled: Recalled
     ) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
-        """The whole conversation, and what this request adds to it. Instructions hold for one response alone."""
+        """What stands before this request, and what it adds. Instructions hold for one response alone."""
         request = asked.request
         before: tuple[Message, ...] = ()
         if request.previous_response_id:
@@ -132,8 +136,8 @@ class ResponseHandlers:
             )
         if request.instructions:
             before = (Message("system", (Text(request.instructions),)), *before)
-        fetched = await remote.fetched(exchange, self._source, named(before + new))
-        return fetched, fetched[len(before) :]
+        whole = named(before + new)
+        return whole[: len(before)], whole[len(before) :]
 
 
 def _count(messages: tuple[Message, ...], tally: Tally, field: str) -> None:
