@@ -65,6 +65,9 @@ def _short() -> list[Operation]:
             family=PLAIN,
             tag=PLAIN.name,
             summary="Models by what they make",
+            description="Those that the key may ask. `default` and `default_image` are what is asked where no model is"
+            " named; for a key that is not for these, the first of the category that it may ask, which it then has to"
+            " name, or null.",
             says=wire.ModelList,
         ),
     ]

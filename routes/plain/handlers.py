@@ -55,14 +55,20 @@ class PlainHandlers:
         return request
 
     async def models(self, exchange: Exchange) -> None:
-        infos = await self._models.listed(exchange.caller)
+        caller = exchange.caller
+        infos = await self._models.listed(caller)
+        text = [info.id for info in infos if info.category == "text"]
+        image = [info.id for info in infos if info.category == "image"]
+
+        def open_to(default: str, others: list[str]) -> str | None:
+            if caller is None or caller.may_ask(default):
+                return default
+            return next(iter(others), None)
+
         listed = wire.ModelList(
             models=[wire.ModelOut(info.id, info.name, info.description) for info in infos],
-            categories=wire.Categories(
-                text=[info.id for info in infos if info.category == "text"],
-                image=[info.id for info in infos if info.category == "image"],
-            ),
-            default=self._default_model,
-            default_image=self._settings.default_image_model,
+            categories=wire.Categories(text, image),
+            default=open_to(self._default_model, text),
+            default_image=open_to(self._settings.default_image_model, image),
         )
         await exchange.reply(msgspec.json.encode(listed))

@@ -50,7 +50,10 @@ class Categories(Struct):
 
 
 class ModelList(Struct):
+    """default, default_image: the models that are meant where none is named; for a key that is not for these the first
+    of the category that it may ask, which it then has to name; null where it may ask none."""
+
     models: list[ModelOut]
     categories: Categories
-    default: str
-    default_image: str
+    default: str | None
+    default_image: str | None

@@ -356,6 +356,56 @@ def test_lists_show_what_the_key_is_for(named: Edge) -> None:
         assert [len(found) for found in (openai, google, plain)] == [count] * 3
 
 
+@pytest.mark.parametrize(
+    ("patterns", "default", "default_image"),
+    [
+        (("*",), "gemini-3-flash-preview", "gemini-3-pro-image-preview"),
+        (("gemini-3-*",), "gemini-3-flash-preview", "gemini-3-pro-image-preview"),
+        (("gemini-2.5-*",), "gemini-2.5-pro", "gemini-2.5-flash-image"),
+        (("gemini-2.5-pro",), "gemini-2.5-pro", None),
+        (("*-image",), None, "gemini-2.5-flash-image"),
+        (("nothing",), None, None),
+    ],
+)
+def test_the_defaults_that_are_told_are_for_the_key(
+    patterns: tuple[str, ...], default: str | None, default_image: str | None
+) -> None:
+    """Where a key is not for a default, the first of that kind that it may ask is told, or none; and a request without
+    a model is refused with the names of those that it may ask."""
+    key = {"x-api-key": "one"}
+    with edge(named=(NamedKey("alice", hashed(Secret("one")), patterns),)) as found:
+        listed = found.http.get("/api/models", headers=key).json()
+        assert (listed["default"], listed["default_image"]) == (default, default_image)
+        chat = {"messages": [{"role": "user", "content": "hi"}]}
+        for path, body, meant, told_default in (
+            (CHAT, chat, "gemini-3-flash-preview", default),
+            ("/v1/responses", {"input": "hi"}, "gemini-3-flash-preview", default),
+            ("/v1/generate", {"prompt": "hi"}, "gemini-3-flash-preview", default),
+            ("/v1/images/generations", {"prompt": "hi"}, "gemini-3-pro-image-preview", default_image),
+            ("/v1/generate-images", {"prompt": "hi"}, "gemini-3-pro-image-preview", default_image),
+        ):
+            answer = found.http.post(path, json=body, headers=key)
+            if told_default == meant:
+                assert answer.status_code == 200
+            else:
+                assert answer.status_code == 403
+                assert (told_default or default or default_image or patterns[0]) in answer.json()["error"][
+                    "message"
+                ]
+
+
+def test_the_tool_for_pictures_draws_with_the_model_that_was_asked(named: Edge) -> None:
+    """OpenAI's `image_generation` names no model that counts: a key gets no further with it than without."""
+    tool = {"type": "image_generation", "model": "gemini-3-pro-image-preview", "size": "1024x1024"}
+    body = {"input": "a cat", "tools": [tool], "tool_choice": {"type": "image_generation"}}
+    key = {"x-api-key": "one"}
+    drawn = named.http.post("/v1/responses", json={**body, "model": "gemini-2.5-pro"}, headers=key)
+    assert (drawn.status_code, drawn.json()["model"]) == (200, "gemini-2.5-pro")
+    assert (named.chat.asks[-1].model, named.chat.asks[-1].picture is not None) == ("gemini-2.5-pro", True)
+    for model in ({"model": "gemini-3-pro-image-preview"}, {}):
+        assert named.http.post("/v1/responses", json={**body, **model}, headers=key).status_code == 403
+
+
 def test_a_caller_is_called_by_the_keys_name(named: Edge) -> None:
     """What is remembered and logged for a caller hangs on the name."""
     ask(named, "two")
