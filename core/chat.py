@@ -145,7 +145,7 @@ class Ask(Struct, frozen=True):
     deltas, and otherwise may skip the work of finding them. `picture`: the answer must hold a generated
     picture; None where text was asked for (a picture that the model makes all the same is handed out too).
     toolbox, shape: what the answer is made to look like; with both it is calls, or JSON. conversation: '' leaves it to
-    the operator.
+    the operator. shape_field: where the caller asked for the shape.
     """
 
     model: str
@@ -155,6 +155,7 @@ class Ask(Struct, frozen=True):
     picture: PictureWish | None = None
     toolbox: Toolbox | None = None
     shape: Shape | None = None
+    shape_field: str = ""
     conversation: ConversationMode | Literal[""] = ""
     request_id: str = ""
     caller: str = ""

@@ -14,6 +14,7 @@ caller sees and whether another account may be tried; routes only render it in t
     │   ├── RequestTimeout          408, the body came too slowly
     │   ├── RequestTooLarge         413
     │   ├── UnsupportedMedia        415
+    │   ├── AnswerUnfit             422, no answer of the model's has the form that was asked for
     │   ├── HeadTooLarge            431, request line and headers
     │   └── RateLimited             429, the caller's own limit
     ├── PoolBusy                    429, every account is busy or cooling
@@ -151,6 +152,15 @@ class RequestTooLarge(CallerError):
 class UnsupportedMedia(CallerError):
     status = 415
     code = "unsupported_media_type"
+
+
+class AnswerUnfit(CallerError):
+    """The model was asked as often as may be and never gave a call or JSON that keeps its schema. The message says where the
+    last answer broke it."""
+
+    status = 422
+    code = "answer_unfit"
+    retryable = False
 
 
 class HeadTooLarge(CallerError):

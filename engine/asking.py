@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 import structlog
+from msgspec import Struct, field
 
 from core.chat import Ask
 from core.clock import Clock
@@ -17,6 +18,15 @@ log = structlog.get_logger("gempool.engine")
 
 ENOUGH = 0.05
 """Seconds of the deadline below which no further attempt is begun."""
+
+
+class Round(Struct):
+    """What all times that one request asks have in common. deadline: by the monotonic clock. account: the one that was asked
+    last. wrong: those whose answers had not the form that was asked for; others are asked first."""
+
+    deadline: float
+    account: str = ""
+    wrong: set[str] = field(default_factory=set)
 
 
 class Asking:

@@ -24,7 +24,7 @@ from core.errors import (
 from core.metrics import Metrics
 from core.tasks import Tasks
 from engine.accounting import TOO_MUCH, Accounting
-from engine.asking import ENOUGH, Asking
+from engine.asking import ENOUGH, Asking, Round
 from engine.attempt import Attempt, Staying
 from engine.conversing import TEMPORARY, Conversations, Thread, news
 from engine.images import OnlyWebPictures, picture_prompt
@@ -74,7 +74,7 @@ class Engine:
         self._metrics = metrics
         self._studio = studio
         self._conversations = conversations
-        self._shaping = Shaping(metrics)
+        self._shaping = Shaping(metrics, settings.reasks)
         self._resting = Resting(clock)
         self._tasks = Tasks("engine")
         self._accounting = Accounting(metrics, self._tasks, self._resting, settings.usage_limit)
@@ -92,8 +92,8 @@ class Engine:
     def _shaped(self, ask: Ask, thread: Thread = TEMPORARY) -> AsyncGenerator[Event, None]:
         if not shaped(ask):
             return self._stream(ask, thread)
-        deadline = self._clock.monotonic() + self._settings.deadline
-        return self._shaping.stream(ask, thread, functools.partial(self._stream, deadline=deadline))
+        round_ = Round(self._clock.monotonic() + self._settings.deadline)
+        return self._shaping.stream(ask, thread, round_, functools.partial(self._stream, round_=round_))
 
     async def _counted(self, ask: Ask) -> AsyncGenerator[Event, None]:
         events = self._stream(ask)
@@ -107,11 +107,12 @@ class Engine:
             await events.aclose()
 
     async def _stream(
-        self, ask: Ask, thread: Thread = TEMPORARY, frame: Frame = PLAIN, *, deadline: float | None = None
+        self, ask: Ask, thread: Thread = TEMPORARY, frame: Frame = PLAIN, *, round_: Round | None = None
     ) -> AsyncGenerator[Event, None]:
-        """Ask once, with failover. deadline: by the monotonic clock, where it is not the request's first time."""
+        """Ask once, with failover. round_: of the times that the request asks, where it may ask more than once."""
         now, wish = self._clock.monotonic, ask.picture
-        deadline = now() + self._settings.deadline if deadline is None else deadline
+        round_ = Round(now() + self._settings.deadline) if round_ is None else round_
+        deadline = round_.deadline
         flat = flatten(ask.messages, frame=frame) if wish is None else picture_prompt(ask.messages, wish)
         lanes = await self._pool.lanes_for(ask.model)
         staying = _staying(ask, thread, frame) if thread.lane in lanes else None
@@ -127,7 +128,7 @@ class Engine:
             if staying is not None and own_first:
                 own_first = False
                 lease = await self._asking.lease_to_stay(ask, staying, deadline)
-            resting = avoided = NOBODY
+            resting, avoided = NOBODY, frozenset(round_.wrong)
             if wish is not None:
                 resting, avoided = self._resting.accounts(lanes), self._originals.avoided(lanes)
             try:
@@ -154,6 +155,7 @@ class Engine:
                 raise busy(error, ask.model, error.reason, self._clock.now()) from last
             finally:
                 patience -= now() - before
+            round_.account = lease.account
             attempt = self._asking.attempt(ask, flat, lease, deadline, keep=thread.keep, staying=staying)
             events = attempt.run()
             self._asking.begun(attempt)

@@ -6,7 +6,7 @@ from core.chat import ConversationMode
 
 
 class EngineSettings(Struct, frozen=True):
-    """All in seconds but `attempts`: how many failures of accounts that stay in rotation one request may
+    """All in seconds but `reasks` and `attempts`: how many failures of accounts that stay in rotation one request may
     see. Failures that take an account out of rotation (expired, throttled, usage limit, blocked) do not
     count: each makes the pool smaller, so they end by themselves.
 
@@ -15,11 +15,13 @@ class EngineSettings(Struct, frozen=True):
     picture_timeout: bounds the wait for the first content of a picture's answer, and every silence after it.
     usage_limit: how long an account is asked for no picture once it has said that it makes no more.
     forget: chats that pictures were made in are deleted afterwards.
+    reasks: how often the model is asked again whose call or JSON is not what was asked for.
     patience: how long a follow-up waits for its own account while that one is busy; then the whole history is asked elsewhere.
     """
 
     deadline: float = 300.0
     attempts: int = 16
+    reasks: int = 4
     connect_timeout: float = 10.0
     first_content_timeout: float = 60.0
     silence_timeout: float = 60.0

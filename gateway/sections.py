@@ -132,6 +132,12 @@ class EngineSettings(Struct, frozen=True):
     attempts: Annotated[
         int, Setting(whole(1, 1000), "Failures that one request may see of accounts which stay in rotation.")
     ] = 16
+    reasks: Annotated[
+        int,
+        Setting(
+            whole(0, 16), "How often the model is asked again whose call or JSON is not what was asked for."
+        ),
+    ] = 4
     connect_timeout: Annotated[
         float, Setting(duration(0.1), "Bound for the upstream to accept a request.")
     ] = 10.0

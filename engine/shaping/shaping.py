@@ -9,8 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from core.chat import Ask, Delta, Event, Finish, FinishReason, Message, Picture, Text, ToolCall
-from core.errors import DeadlineExceeded, NoAccount, PoolBusy, UpstreamFailed
+from core.errors import AnswerUnfit, DeadlineExceeded, NoAccount, PoolBusy, UpstreamFailed
 from core.metrics import Metrics
+from engine.asking import Round
 from engine.conversing import Thread
 from engine.prompt import Frame
 from engine.shaping.forms import Broken, Call
@@ -24,11 +25,8 @@ log = structlog.get_logger("gempool.engine")
 Inner: TypeAlias = Callable[[Ask, Thread, Frame], AsyncGenerator[Event, None]]
 
 _NOBODY_ANSWERED = (UpstreamFailed, PoolBusy, NoAccount, DeadlineExceeded)
-_REASKS = 2
 _REPLAYED = 30_000
 """Characters of an answer that the model is shown again."""
-
-
 _WHY = 300
 
 
@@ -38,16 +36,20 @@ def shaped(ask: Ask) -> bool:
 
 
 class Shaping:
-    """Stands between a request and its attempts where tools or a shape are asked for."""
+    """Stands between a request and its attempts where tools or a shape are asked for. reasks: how often the model is asked
+    again whose answer cannot be used."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, reasks: int) -> None:
         self._metrics = metrics
+        self._reasks = reasks
         self._instructions = Instructions()
 
-    async def stream(self, ask: Ask, thread: Thread, inner: Inner) -> AsyncGenerator[Event, None]:
+    async def stream(
+        self, ask: Ask, thread: Thread, round_: Round, inner: Inner
+    ) -> AsyncGenerator[Event, None]:
         """The answer with its calls, or its JSON as one delta; ends as `engine.service.ChatService.stream` does.
 
-        inner: asks once, with failover. All times that it is asked share one deadline.
+        inner: asks once, with failover, in this round.
         """
         box = ask.toolbox if ask.toolbox is not None and offered(ask.toolbox) else None
         judge = Judge(box, ask.shape)
@@ -57,7 +59,8 @@ class Shaping:
         text_shown = thoughts_shown = False
         prompt: int | None = None
         spare: tuple[_Answer, Verdict] | None = None  # handed out where nobody can be asked again
-        for left in range(_REASKS, -1, -1):
+        fault: Bad | None = None  # of the last answer that cannot be used
+        for left in range(self._reasks, -1, -1):
             answer = _Answer(judge.names)
             try:
                 async with aclosing(inner(asked, thread, frame)) as events:
@@ -74,21 +77,27 @@ class Shaping:
                     asked, thread = replace(asked, stream=False), thread.anew()
                     continue
                 if spare is None:
-                    raise
+                    if fault is None or not isinstance(error, DeadlineExceeded):
+                        raise
+                    raise _out_of_time(fault) from error
                 answer, verdict = spare
             else:
                 verdict = judge.judge(answer.text, answer.found)
                 if text_shown and not asked.stream and verdict == Good():
-                    verdict = judge.no_call()
+                    # What was shown led to a call, which is still wanted.
+                    verdict = replace(judge.no_call(), unfit=True)
                 prompt = answer.finish.usage.prompt if prompt is None else prompt
+                if isinstance(verdict, Bad):
+                    fault = verdict
+                    round_.wrong.add(round_.account)
                 if isinstance(verdict, Bad) and left:
-                    if _will_do(verdict, answer.text, text_shown=text_shown):
+                    if _will_do(verdict, answer.text):
                         spare = answer, verdict
                     self._again(ask, verdict.why, left)
                     asked, thread = _corrected(ask, answer.raw, verdict), thread.anew()
                     continue
             finish = answer.finish
-            end = self._end(verdict, answer.text, again=left < _REASKS, text_shown=text_shown)
+            end = self._end(ask, verdict, answer.text, asked=1 + self._reasks - left)
             if not asked.stream:
                 # A call that had to be made stands alone, as where decoding is constrained: clients count the parts.
                 alone = ask.shape is not None or (box is not None and box.required)
@@ -108,17 +117,19 @@ class Shaping:
     def _again(self, ask: Ask, why: str, left: int) -> None:
         log.info("an answer is asked for again", request_id=ask.request_id, why=why[:_WHY], left=left)
 
-    def _end(self, verdict: Good | Bad, text: str, *, again: bool, text_shown: bool) -> "_End":
-        """What is handed out of the last answer. Raises UpstreamFailed where nothing can be."""
-        outcome, end = _ending(verdict, text, text_shown=text_shown)
+    def _end(self, ask: Ask, verdict: Verdict, text: str, *, asked: int) -> "_End":
+        """What is handed out of the last answer. Raises AnswerUnfit where nothing can be."""
+        outcome, end = _ending(verdict, text)
         self._metrics.shaped_answers.labels(
-            "reasked" if again and outcome in ("ok", "repaired") else outcome
+            "reasked" if asked > 1 and outcome in ("ok", "repaired") else outcome
         ).inc()
         if end is None:
             why = verdict.why if isinstance(verdict, Bad) else ""
-            raise UpstreamFailed(
-                f"The model was asked {_REASKS + 1} times and gave no answer that can be used: {why[:_WHY]}. Ask again, or"
-                " make the schema or the instructions plainer."
+            times = "once" if asked == 1 else f"{asked} times"
+            raise AnswerUnfit(
+                f"The model was asked {times} and gave no answer that can be used: {why[:_WHY]}. Make the schema or the"
+                " instructions plainer, or ask another model.",
+                param="tools" if ask.shape is None else ask.shape_field or None,
             )
         return end
 
@@ -129,7 +140,15 @@ class _End(Struct, frozen=True):
     reason: FinishReason = FinishReason.STOP
 
 
-def _ending(verdict: Good | Bad, text: str, *, text_shown: bool) -> tuple[str, _End | None]:
+def _out_of_time(fault: Bad) -> DeadlineExceeded:
+    """Where there were answers, and none that can be used."""
+    return DeadlineExceeded(
+        "The time for the request was over before the model gave an answer that can be used. The last one could not:"
+        f" {fault.why[:_WHY]}. Try again, or make the schema or the instructions plainer."
+    )
+
+
+def _ending(verdict: Verdict, text: str) -> tuple[str, _End | None]:
     """The outcome's name for the metric, and what is handed out; None where that is nothing."""
     if isinstance(verdict, Good):
         outcome = "repaired" if verdict.repaired else "ok"
@@ -138,14 +157,14 @@ def _ending(verdict: Good | Bad, text: str, *, text_shown: bool) -> tuple[str, _
         return outcome, _End(text if verdict.json is None else verdict.json)
     if verdict.calls:
         return "repaired", _End(text, verdict.calls, FinishReason.TOOL_CALLS)
-    if verdict.unshaped or not (text.strip() or text_shown):
+    if verdict.unfit or not text.strip():
         return "failed", None
     return "refused", _End(text, reason=FinishReason.REFUSAL if verdict.words else FinishReason.STOP)
 
 
-def _will_do(verdict: Bad, text: str, *, text_shown: bool) -> bool:
+def _will_do(verdict: Bad, text: str) -> bool:
     """Whether it is better than an error: right calls beside wrong ones, and prose where a call was wanted."""
-    _, end = _ending(verdict, text, text_shown=text_shown)
+    _, end = _ending(verdict, text)
     return end is not None and end.reason != FinishReason.REFUSAL
 
 

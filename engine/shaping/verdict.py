@@ -30,13 +30,13 @@ class Good(Struct, frozen=True):
 
 class Bad(Struct, frozen=True):
     """why: the fault, as the model and the log are told it. calls: those that are right all the same. words: there are only
-    words where JSON was wanted; unshaped: there is JSON, and it breaks the schema."""
+    words where JSON was wanted. unfit: there is a call or JSON, and it cannot be used."""
 
     why: str
     remedy: str
     calls: tuple[ToolCall, ...] = ()
     words: bool = False
-    unshaped: bool = False
+    unfit: bool = False
 
     @property
     def correction(self) -> str:
@@ -68,7 +68,7 @@ class Judge:
             return self._calls(found)
         box = self._toolbox
         if box is not None and box.required:
-            return self._bare(named(box), text) or Bad("it calls no function", self._how(()))
+            return self._bare(named(box), text)
         return Good() if self._shape is None else self._value(text, self._shape)
 
     def no_call(self) -> Bad:
@@ -94,13 +94,18 @@ class Judge:
                 good.append(call(piece.name, judged.value))
         if faults:
             name, why = faults[0]
-            return Bad(why, self._how((name,)), tuple(good))
+            return Bad(why, self._how((name,)), tuple(good), unfit=True)
         return Good(tuple(good), repaired=repaired)
 
-    def _bare(self, name: str, text: str) -> Good | None:
+    def _bare(self, name: str, text: str) -> Verdict:
         """The arguments alone, where one function had to be called."""
         found = found_in(text, self._rules[name]) if name else None
-        return Good((call(name, found.value),), bare=True, repaired=True) if isinstance(found, Kept) else None
+        if isinstance(found, Kept):
+            return Good((call(name, found.value),), bare=True, repaired=True)
+        if isinstance(found, Wrong):
+            why = f"the arguments of {name} break its schema: {found.why}"
+            return Bad(why, self._how((name,)), unfit=True)
+        return self.no_call()
 
     def _value(self, text: str, rule: Rule) -> Verdict:
         found = found_in(text, rule)
@@ -109,7 +114,7 @@ class Judge:
         remedy = "Answer again with the JSON alone, in one fenced code block with the language json."
         if found is None:
             return Bad("it holds no JSON", remedy, words=True)
-        return Bad(f"its JSON breaks the schema: {found.why}", remedy, unshaped=True)
+        return Bad(f"its JSON breaks the schema: {found.why}", remedy, unfit=True)
 
     def _how(self, names: tuple[str, ...]) -> str:
         names = names or tuple(sorted(self._rules))[:_NAMES]

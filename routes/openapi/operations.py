@@ -14,7 +14,7 @@ Method: TypeAlias = Literal["get", "post", "delete"]
 Schema: TypeAlias = Mapping[str, Any]
 
 READ_ERRORS = (400, 401, 403, 404, 405, 431, 500, 503)
-WORK_ERRORS = (400, 401, 403, 404, 405, 408, 413, 415, 429, 431, 500, 502, 503, 504)
+WORK_ERRORS = (400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 500, 502, 503, 504)
 
 
 class Family(Struct, frozen=True):

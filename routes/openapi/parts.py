@@ -111,6 +111,7 @@ _ERRORS = {
     408: "The body did not arrive in time.",
     413: "More than is taken; the message names the bound.",
     415: "A type of body or file that is not taken.",
+    422: "The model never gave a call or JSON that keeps its schema; a repeat is no remedy.",
     429: "The caller's own limit, or every account is busy. `Retry-After` tells the wait.",
     431: "The request's headers are too large.",
     500: "A fault of the gateway.",
@@ -121,6 +122,7 @@ _ERRORS = {
 _MORE_HEADERS = {
     401: ("www-authenticate",),
     405: ("allow",),
+    422: ("x-should-retry",),
     429: ("retry-after", "x-should-retry", *LIMIT_HEADERS),
     503: ("retry-after", "x-should-retry"),
 }

@@ -25,7 +25,7 @@ from core.chat import (
     ToolCall,
 )
 from core.clock import SystemClock
-from core.errors import InvalidRequest, UpstreamFailed, UpstreamUnstable
+from core.errors import AnswerUnfit, DeadlineExceeded, InvalidRequest, UpstreamFailed, UpstreamUnstable
 from core.metrics import Metrics
 from core.tokens import estimate
 from engine import Engine, EngineSettings
@@ -71,12 +71,14 @@ class Desk:
         self.metrics = Metrics()
         self.engine: Engine | None = None
 
-    async def open(self, *answers: str | Sequence[Scene], **settings: Any) -> Engine:
+    async def open(self, *answers: str | Sequence[Scene], reasks: int = 2, **settings: Any) -> Engine:
         pool = await self.bench.pool(accounts(2))
         self.bench.web.anybody = [
             [*cut(answer), Done()] if isinstance(answer, str) else answer for answer in answers
         ]
-        self.engine = Engine(pool, replace(EngineSettings(), **settings), self.metrics, SystemClock())
+        self.engine = Engine(
+            pool, replace(EngineSettings(), reasks=reasks, **settings), self.metrics, SystemClock()
+        )
         return self.engine
 
     def prompts(self) -> list[str]:
@@ -215,12 +217,69 @@ async def test_a_wrong_call_is_asked_for_again(desk: Desk, bad: str, why: str, s
 
 
 async def test_words_after_a_wrong_call_are_not_added_to_what_was_shown(desk: Desk) -> None:
-    """Once text is out only the call is wanted; without it the answer ends with what was shown."""
+    """Once text is out only the call is wanted; without it the stream ends with an error, for what was shown led to a call."""
     engine = await desk.open(f"Let me look.\n{WRONG}", "I am sorry.")
-    answer = await got(engine, wanted(toolbox=BOX))
-    assert (answer.text, answer.calls, answer.finish.reason) == ("Let me look.", [], FinishReason.STOP)
+    shown: list[Event] = []
+
+    async def read() -> None:
+        async for event in engine.stream(wanted(toolbox=BOX)):
+            shown.append(event)  # noqa: PERF401  what came before the error counts
+
+    with pytest.raises(AnswerUnfit, match="it calls no function"):
+        await read()
+    assert "".join(event.text for event in shown if isinstance(event, Delta)) == "Let me look."
     assert len(desk.prompts()) == 3
-    assert desk.outcomes() == {"refused": 1}
+    assert desk.outcomes() == {"failed": 1}
+
+
+@STREAM
+@pytest.mark.parametrize("required", [False, True])
+async def test_words_beside_a_call_that_never_is_right_are_no_answer(
+    desk: Desk, stream: bool, required: bool
+) -> None:
+    """They would look like a good end, and what they speak of never came."""
+    engine = await desk.open(f"Let me look.\n{WRONG}")
+    with pytest.raises(AnswerUnfit, match='the arguments of weather break its schema: "city"') as caught:
+        await got(engine, wanted(toolbox=replace(BOX, required=required), stream=stream))
+    assert (caught.value.status, caught.value.retryable, caught.value.param) == (422, False, "tools")
+
+
+async def test_words_instead_of_a_call_that_was_wrong_are_the_answer(desk: Desk) -> None:
+    """Where none of the first ones have gone out."""
+    engine = await desk.open(f"Let me look.\n{WRONG}", "I cannot.")
+    assert (await got(engine, wanted(toolbox=BOX, stream=False))).text == "I cannot."
+
+
+async def test_accounts_that_answered_wrongly_are_asked_last(desk: Desk) -> None:
+    """With half of the accounts always wrong, no request fails, one by one or side by side."""
+    pool = await desk.bench.pool(accounts(6))
+    for n in range(6):
+        desk.bench.web.answers[f"a{n}"] = [[Delta(WRONG if n < 3 else GOOD), Done()]]
+    desk.engine = engine = Engine(pool, EngineSettings(), desk.metrics, SystemClock())
+    for _ in range(24):
+        assert (await got(engine, wanted(toolbox=REQUIRED))).calls == [("weather", {"city": "Oslo"})]
+    found = await asyncio.gather(*(got(engine, wanted(toolbox=REQUIRED)) for _ in range(24)))
+    assert all(answer.calls == [("weather", {"city": "Oslo"})] for answer in found)
+
+
+async def test_wrong_accounts_are_asked_again_where_there_are_no_others(desk: Desk) -> None:
+    """As often as the setting says; without re-asks the first answer counts."""
+    for reasks in (0, 3):
+        desk.bench.web.asked.clear()
+        engine = await desk.open(WRONG, reasks=reasks)
+        with pytest.raises(AnswerUnfit, match="asked once" if not reasks else "asked 4 times"):
+            await got(engine, wanted(toolbox=BOX))
+        assert len(desk.prompts()) == 1 + reasks
+
+
+async def test_a_deadline_after_wrong_answers_says_so(desk: Desk) -> None:
+    """And what was wrong with the last of them."""
+    over = asyncio.Event()
+    slow = UpstreamUnstable("slow", kind="slow_first_content")
+    engine = await desk.open(WRONG, [over, slow], deadline=0.5)
+    asyncio.get_running_loop().call_later(0.5, over.set)
+    with pytest.raises(DeadlineExceeded, match=r"before the model gave an answer that can be used.*city"):
+        await got(engine, wanted(toolbox=BOX))
 
 
 async def test_right_calls_beside_a_wrong_one_are_handed_out_at_last(desk: Desk) -> None:
@@ -232,7 +291,7 @@ async def test_right_calls_beside_a_wrong_one_are_handed_out_at_last(desk: Desk)
 
 async def test_calls_that_never_are_right_are_told(desk: Desk) -> None:
     """Nothing that belongs to a call is shown as text."""
-    with pytest.raises(UpstreamFailed, match=r'asked 3 times .* "city" is a required property'):
+    with pytest.raises(AnswerUnfit, match=r'asked 3 times .* "city" is a required property'):
         await got(await desk.open(WRONG), wanted(toolbox=BOX))
     assert desk.outcomes() == {"failed": 1}
 
@@ -296,7 +355,7 @@ async def test_json_that_breaks_the_schema_is_asked_for_again(desk: Desk) -> Non
 
 async def test_json_that_always_breaks_the_schema_is_an_error(desk: Desk) -> None:
     """Which says where."""
-    with pytest.raises(UpstreamFailed, match='at age: the value is not of type "integer"'):
+    with pytest.raises(AnswerUnfit, match='at age: the value is not of type "integer"'):
         await got(await desk.open('{"name": "Ada", "age": "old"}'), wanted(shape=PERSON))
     assert len(desk.prompts()) == 3
 
@@ -436,7 +495,6 @@ DEAD = [UpstreamUnstable("cut", kind="dropped")]
     ("first", "box", "text", "calls"),
     [
         ("It is cold.", REQUIRED, "It is cold.", 0),
-        (f"So:\n{WRONG}", BOX, "So:", 0),
         (f"So:\n{GOOD}\n{WRONG}", BOX, "So:", 1),
     ],
 )
@@ -448,9 +506,9 @@ async def test_where_nobody_can_be_asked_again_the_first_answer_will_do(
     assert (answer.text, len(answer.calls)) == (text, calls)
 
 
-@pytest.mark.parametrize("first", [WRONG, "I can't."])
+@pytest.mark.parametrize("first", [WRONG, f"So:\n{WRONG}", "I can't."])
 async def test_where_nobody_can_be_asked_again_half_an_answer_is_none(desk: Desk, first: str) -> None:
     """A wrong call alone, and words instead of JSON that were not insisted on, end with what went wrong."""
-    ask = wanted(toolbox=BOX) if first == WRONG else wanted(shape=PERSON)
+    ask = wanted(toolbox=BOX) if WRONG in first else wanted(shape=PERSON)
     with pytest.raises(UpstreamFailed, match="none answered"):
         await got(await desk.open(first, DEAD, attempts=1), ask)
