@@ -111,8 +111,9 @@ class Gateway:
         return self._file.read_text()
 
     def lines(self, event: str) -> list[dict[str, Any]]:
-        """The log's lines with that event."""
-        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        """The log's lines with that event; the last may still be in the making."""
+        whole = self.log.rpartition("\n")[0]
+        lines = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
         return [line for line in lines if line.get("event") == event]
 
     def listening(self) -> "Gateway":
