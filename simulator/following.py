@@ -11,7 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from simulator.config import Manner
-from simulator.instances import Unsatisfiable, Words, instance, is_where
+from simulator.instances import instance
+from simulator.keywords import Unsatisfiable
+from simulator.words import Words, is_where
 
 _FUNCTIONS = re.compile(r"^<functions>\n(.*?)\n</functions>$", re.MULTILINE | re.DOTALL)
 _SCHEMA = re.compile(r"^<json_schema>\n(.*?)\n</json_schema>$", re.MULTILINE | re.DOTALL)

@@ -1,24 +1,64 @@
-"""A text for a regular expression. Pure, and the same every time."""
+"""A text for a regular expression. Pure, the same every time, and bounded in time and length."""
 
 import re
+import warnings
 from re import _constants as sre  # type: ignore[attr-defined]  # the parsed form of a pattern has no public names
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
+from jsonschema_rs import Draft202012Validator, FancyRegexOptions, ValidationError
 
-def matching(pattern: str, least: int, most: float) -> str | None:
-    """A text of that length that the pattern is found in, None where none was found."""
-    for extra in range(33):
-        try:
-            text = "".join(_spell(piece, extra) for piece in parser.parse(pattern))
-        except (re.error, RecursionError, OverflowError):
+_LONGEST_PATTERN = 1000
+_TRIES = 33
+_BUILT = 100_000
+"""Characters put together at most, over all tries."""
+_OPTIONS = FancyRegexOptions(backtrack_limit=10_000, size_limit=200_000)
+
+
+def matching(pattern: str, least: int, most: float, longest: int) -> str | None:
+    """A text of that length that the pattern is found in, None where none was found. One that is too large to be looked
+    for with it is taken as it is, and is cut at `longest`."""
+    if len(pattern) > _LONGEST_PATTERN:
+        return None
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            parsed = list(parser.parse(pattern))
+    except (re.error, RecursionError, OverflowError):
+        return None
+    try:
+        # Python's own search may take for ever.
+        validator = Draft202012Validator({"pattern": pattern}, pattern_options=_OPTIONS)
+    except ValidationError:
+        validator = None
+    shortest = before = _spelled(parsed, 0, longest)
+    built = 0
+    for extra in (*range(_TRIES), max(0, least - len(shortest))):
+        text = _spelled(parsed, extra, longest)
+        if not _can_be_sent(text) or (extra and text == before):
             break
-        if least <= len(text) <= most and re.search(pattern, text):
+        built, before = built + len(text), text
+        if least <= len(text) <= most and (validator is None or validator.is_valid(text)):
             return text
-    return None
+        if built > _BUILT:
+            break
+    return shortest[: int(min(most, longest))] if validator is None and _can_be_sent(shortest) else None
 
 
-def _spell(piece: tuple[Any, Any], extra: int) -> str:
+def _can_be_sent(text: str) -> bool:
+    """A pattern may name what no text of UTF-8 holds."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _spelled(pieces: Any, extra: int, longest: int) -> str:
+    text = ""
+    for piece in pieces:
+        text += _spell(piece, extra, longest)
+        if len(text) >= longest:
+            return text[:longest]
+    return text
+
+
+def _spell(piece: tuple[Any, Any], extra: int, longest: int) -> str:
     kind, told = piece
     if kind is sre.LITERAL:
         return chr(int(told))
@@ -30,12 +70,15 @@ def _spell(piece: tuple[Any, Any], extra: int) -> str:
         return _one_of(told)
     if kind in (sre.MAX_REPEAT, sre.MIN_REPEAT):
         least, most, inner = told
-        count = min(int(least) + extra, int(least) + extra if most is sre.MAXREPEAT else int(most), 1000)
-        return "".join(_spell(sub, 0) for sub in inner) * count
+        count = int(least) + extra
+        if most is not sre.MAXREPEAT:
+            count = min(count, int(most))
+        unit = _spelled(inner, 0, longest)
+        return unit * min(count, longest // max(len(unit), 1) + 1)
     if kind is sre.SUBPATTERN:
-        return "".join(_spell(sub, extra) for sub in told[-1])
+        return _spelled(told[-1], extra, longest)
     if kind is sre.BRANCH:
-        return "".join(_spell(sub, extra) for sub in told[1][0])
+        return _spelled(told[1][0], extra, longest)
     return ""
 
 

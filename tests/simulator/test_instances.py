@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.instances import Unsatisfiable, Words, instance
+from simulator.instances import instance
+from simulator.keywords import Unsatisfiable
+from simulator.words import Words
 
 QUESTION = (
     "What is the weather in Paris and New York for 3 days in fahrenheit? My name is Ada, write to 'Bob'."
