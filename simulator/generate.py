@@ -3,17 +3,15 @@
 import random
 import secrets
 from collections.abc import Callable
-from typing import cast
 
 from simulator.accounts import BUILD_LABEL, Account
 from simulator.asks import Ask, BadAsk, BadModel, choose_model, parse_ask
 from simulator.chats import Chat, Turn, WrongPlace, going_on
-from simulator.config import Manner, Script
 from simulator.faults import Fault
-from simulator.following import follow, understand
 from simulator.frames import XSSI, cut, frame_of
 from simulator.http import End, Reply, Request, Step
 from simulator.journal import PromptRecord
+from simulator.model import told_to_do
 from simulator.models import Model
 from simulator.pictures import generated_row, rich_block, web_row
 from simulator.replies import Framed, Said, candidate, error_frames, refusal_frames, render, say
@@ -176,7 +174,7 @@ class _Generation:
             if world.scripts
             else None
         )
-        told = self._told(script)
+        told = told_to_do(world, account, self._record, ask.prompt, before, script)
         said = say(ask.prompt, uploads, len(before) + 1, world.defaults, script, told)
         rich = self._pictures(ids, said)
         # A guest has no history, and a temporary chat leaves none.
@@ -195,19 +193,6 @@ class _Generation:
                 chat.turns.append(Turn(ids[1], ids[2], ask.prompt, whole, parent, context or ""))
 
         return self._play(framed, said, hits, keep)
-
-    def _told(self, script: Script | None) -> str | None:
-        """What the model says to a prompt that tells it about functions, JSON or results."""
-        task = understand(self._ask.prompt, [turn.prompt for turn in self._before])
-        if task is None:
-            return None
-        faults, defaults, script = self._account.faults, self._world.defaults, script or Script()
-        tools, json = script.tool_reply or defaults.tool_reply, script.json_reply or defaults.json_reply
-        if (task.may or task.must) and (hit := faults.hits("tools").get("tool_reply")):
-            tools = cast(Manner, hit.form)
-        if task.shaped and (hit := faults.hits("json").get("json_reply")):
-            json = cast(Manner, hit.form)
-        return follow(task, tools, json)
 
     def _pictures(self, ids: tuple[str, str, str], said: Said) -> list[object] | None:
         world, account, prompt = self._world, self._account, self._ask.prompt
