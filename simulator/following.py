@@ -3,8 +3,9 @@
 The prompt's form is that of `docs/tools.md`, section 'What the model is asked'; nothing of the gateway is imported.
 """
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -29,6 +30,10 @@ _JSON = re.compile(r"answer with the JSON alone, in one fenced code block", re.I
 _SINGLE = "Write one block at most."
 _CORRECTION = "That answer cannot be used: "
 _SEVERAL_PLACES = 8
+_MOST_CALLS = 16
+_READ = 50_000
+"""Characters of a message in which a schema is looked for."""
+_LOOKS = 20
 _WORD = re.compile(r"[^\W_]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LITTLE = frozenset(["a", "about", "all", "an", "and", "any", "are", "as", "at", "by", "call", "can", "current", "do", "for", "from", "function", "get", "given", "give", "has", "have", "how", "i", "if", "in", "is", "it", "its", "me", "my", "name", "new", "not", "now", "of", "on", "one", "or", "please", "return", "returns", "set", "string", "tell", "that", "the", "this", "to", "tool", "use", "used", "user", "value", "was", "what", "whats", "when", "which", "who", "will", "with", "you", "your"])  # fmt: skip
@@ -44,7 +49,7 @@ class Block(Struct, frozen=True):
 
 class Task(Struct, frozen=True):
     """What a prompt wants. may, must: calls; wanted: the one function that must be called, '' for any. shaped: JSON of the
-    schema, None for any object."""
+    schema."""
 
     blocks: tuple[Block, ...]
     functions: tuple[dict[str, Any], ...]
@@ -96,7 +101,7 @@ def understand(prompt: str, earlier: Sequence[str]) -> Task | None:
     schema = _SCHEMA.search(head)
     try:
         known = tuple(msgspec.json.decode(line) for line in functions[1].splitlines()) if functions else ()
-        wanted = msgspec.json.decode(schema[1]) if schema else {"type": "object"}
+        wanted = msgspec.json.decode(schema[1]) if schema else _told_in_words(blocks, earlier)
     except msgspec.DecodeError:
         return None
     return Task(
@@ -111,13 +116,38 @@ def understand(prompt: str, earlier: Sequence[str]) -> Task | None:
     )
 
 
-def follow(task: Task, tools: Manner, json: Manner) -> str:
-    """The answer. tools, json: how well the model does what it is told."""
+def _told_in_words(blocks: Sequence[Block], earlier: Sequence[str]) -> Any:
+    """The schema of objects that somebody wrote into a message, the last one; that of any object where nobody did."""
+    texts = [*earlier, *(b.text for b in blocks if b.kind in ("system", "user"))]
+    for text in reversed(texts):
+        for value in _objects(text[:_READ]):
+            if value.get("type") == "object" and isinstance(value.get("properties"), dict):
+                return value
+    return {"type": "object"}
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    """JSON objects in somebody's words."""
+    decoder, at = json.JSONDecoder(), 0
+    for _ in range(_LOOKS):
+        at = text.find("{", at)
+        if at < 0:
+            return
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            at += 1
+            continue
+        yield value
+
+
+def follow(task: Task, tools: Manner, shaped: Manner) -> str:
+    """The answer. tools, shaped: how well the model does what it is told."""
     calls = _calls(task) if task.must or (task.may and not task.results) else []
     if calls:
         return _called(calls, task, tools)
     if task.shaped:
-        return _shaped(task, json)
+        return _shaped(task, shaped)
     if task.results:
         said = "; ".join(f"{_source(b)}{' '.join(b.text.split())}" for b in task.results)
         return f"Here is what I found. {said}"
@@ -146,7 +176,7 @@ def _calls(task: Task) -> list[dict[str, Any]]:
         chosen = [f for (name, rest), _, f in scored if name and name == best[0]]
         chosen = chosen or [f for (_, rest), _, f in scored[:1] if rest]
     calls: list[dict[str, Any]] = []
-    for function in chosen:
+    for function in chosen[:_MOST_CALLS]:
         calls += _with_arguments(function, task)
     return calls[:1] if task.single else calls
 

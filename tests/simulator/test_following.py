@@ -132,6 +132,20 @@ def test_json_is_an_instance_of_the_schema() -> None:
     assert len(calls(said(prompt(user("Hello"), shape=PERSON)), "json")) == 1
 
 
+def test_a_schema_in_somebodys_words_is_kept() -> None:
+    """As `instructor` asks for JSON: the schema stands in the system message, and the format is any object."""
+    schema = msgspec.json.format(msgspec.json.encode(PERSON.schema), indent=2).decode()
+    told = Message(
+        "system", (Text(f"Answer {{as told}} by this json_schema:\n\n{schema}\n\nNot with the schema."),)
+    )
+    text = prompt(told, user("Jason is 25 years old"), box=None, shape=Shape())
+    assert calls(said(text), "json") == [{"name": "Jason", "age": 25}]
+    later = prompt(user("Ada is 36 years old"), box=None, shape=Shape())
+    assert calls(said(later, text), "json") == [{"name": "Ada", "age": 36}]
+    other = prompt(user('Change {"type": "object", "a": 1} and ' + "{" * 9000), box=None, shape=Shape())
+    assert calls(said(other), "json") == [{}]
+
+
 def test_it_misbehaves_as_told() -> None:
     """In each of the ways that models have."""
     ask = prompt(user("The weather in Rome?"))
