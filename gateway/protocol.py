@@ -21,11 +21,17 @@ connection, and the caller would never see why."""
 
 _LINE_BYTES = 8 * 1024
 _REQUEST_LINE = re.compile(rb"(?:\r?\n)*([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}) (\S+)(?: HTTP/1\.[01])?\r?\n")
+_AUTHORITY = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
+"""The host of a request target that is a whole address."""
 _METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 class _TooLarge(Exception):
     """Ends the parser's work on a head; it is answered from there."""
+
+
+class _TwoHosts(Exception):
+    """The same: one might be what a proxy looked at, and the other what is looked at here."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -38,6 +44,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """The first bytes of the request that is being read, for what the parser does not get to tell."""
         self._head_bytes = 0
         self._fields_bytes = 0
+        self._hosts = 0
         self._head_pending = False
         self._message_open = False
         self._head_timer: asyncio.TimerHandle | None = None
@@ -72,7 +79,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_bytes = self._fields_bytes = 0
+        self._head_bytes = self._fields_bytes = self._hosts = 0
         self._head_pending = self._message_open = True
 
     def on_url(self, url: bytes) -> None:
@@ -82,8 +89,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
         self._measure(len(name) + len(value) + 4)
+        self._hosts += name.lower() == b"host"
+        if self._hosts > 1:
+            raise _TwoHosts
 
     def on_headers_complete(self) -> None:
+        if named := _AUTHORITY.match(self.url):
+            # The target says it, whatever the header says (RFC 9112, 3.2.2). The scope has this very list.
+            self.headers[:] = [(b"host", named[1]), *(field for field in self.headers if field[0] != b"host")]
         super().on_headers_complete()
         self._head_pending = False
         self._stop_timer()
@@ -104,6 +117,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse_body()
         elif self._fields_bytes > HEAD_LIMIT:
             self._refuse(_head_too_large())
+        elif self._hosts > 1:
+            self._refuse(InvalidRequest("The request has two Host headers. Send one."))
         elif (line := _REQUEST_LINE.match(self._line)) and (method := line[1].decode()) not in _METHODS:
             allow = ", ".join(_METHODS)
             self._refuse(

@@ -16,6 +16,9 @@ OPEN_PATHS: Final = frozenset({"/", "/health", "/ready", "/openapi.json"})
 OPEN_BELOW: Final = "/files/"
 """Stored pictures need none either: an <img> sends no key, and their names cannot be guessed."""
 
+_HOST = re.compile(r"(?:([A-Za-z0-9._-]+)|\[([0-9A-Fa-f:.]+)\])(?::\d{0,5})?", re.ASCII)
+_ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^\s,/?#]*)/?", re.ASCII)
+_WEB = frozenset({"http", "https", "ws", "wss", "ftp"})
 _FORWARDED_FOR = re.compile(r'for\s*=\s*("[^"]*"|[^;,\s]*)', re.IGNORECASE)
 
 
@@ -119,10 +122,10 @@ def _refuse_strangers(exchange: Exchange, addresses: Iterable[str]) -> None:
             "No API key is configured, so only requests addressed to localhost are served, and this one's Host"
             f" header names another. {remedy}"
         )
-    origin = exchange.headers.get(b"origin", b"").decode("latin-1")
-    if origin and not is_trusted_origin(origin):
+    if not all(is_trusted_origin(origin) for origin in _lines(exchange, b"origin") if origin):
         raise Forbidden(
-            f"No API key is configured, so web pages from elsewhere may not call, and this one's Origin is one. {remedy}"
+            "No API key is configured, so web pages from elsewhere and browser extensions may not call, and this"
+            f" one's Origin is none of this machine's. {remedy}"
         )
 
 
@@ -146,21 +149,21 @@ def is_loopback_address(text: str) -> bool:
 
 def is_loopback_host(host: str) -> bool:
     """`host` is a Host header's value: a name or address, perhaps with a port."""
-    try:
-        name = urllib.parse.urlsplit(f"//{host}").hostname or ""
-    except ValueError:
+    found = _HOST.fullmatch(host)
+    if found is None:
         return False
-    name = name.rstrip(".")
+    name = (found[1] or found[2]).rstrip(".").lower()
     return name == "localhost" or name.endswith(".localhost") or is_loopback_address(name)
 
 
 def is_trusted_origin(origin: str) -> bool:
-    """True for pages of this machine and for programs that are no web page (`file://`, `app://`). Any web
-    page can make itself `null`."""
-    if origin.lower() == "null":
+    """True for pages of this machine and for programs that are no web page (`file://`, `app://`, `vscode-webview://`).
+    Not for browser extensions, which are anybody's, nor for what has no scheme; and any web page can make itself
+    `null`."""
+    found = _ORIGIN.fullmatch(origin)
+    if found is None:
         return False
-    try:
-        parts = urllib.parse.urlsplit(origin)
-    except ValueError:
-        return False
-    return parts.scheme not in ("http", "https") or is_loopback_host(parts.netloc)
+    scheme, host = found[1].lower(), found[2]
+    if scheme in _WEB:
+        return is_loopback_host(host)
+    return scheme != "extension" and not scheme.endswith("-extension")

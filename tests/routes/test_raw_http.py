@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.edge import Edge
+from routes import EdgeSettings
+from tests.fakes.edge import Edge, edge
 from tests.fakes.server import until
 
 CHAT = json.dumps({"messages": [{"role": "user", "content": "hi"}]}).encode()
@@ -193,3 +194,52 @@ def test_trailing_and_doubled_slashes_are_tolerated(gate: Edge, path: str) -> No
     """Base URLs are often written with a slash too many."""
     answer = talk(gate, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize("open_to_all", [False, True])
+def test_two_hosts_are_refused(gate: Edge, open_to_all: bool) -> None:
+    """A proxy might look at one and the gateway at the other: 400 in the path's dialect, whoever may call, and the
+    connection ends; also behind a good request."""
+    with edge(settings=EdgeSettings(allow_anonymous=open_to_all)) as found:
+        for hosts in ("localhost", "evil.example"), ("evil.example", "localhost"), ("localhost", "localhost"):
+            lines = "".join(f"{name}: {host}\r\n" for name, host in zip(("Host", "HOST"), hosts, strict=True))
+            status, head, answer = parsed(talk(found, f"GET /v1beta/models HTTP/1.1\r\n{lines}\r\n".encode()))
+            assert (status, json.loads(answer)["error"]["status"]) == (400, "INVALID_ARGUMENT")
+            assert b"Host" in answer
+            assert b"connection: close" in head
+        good = b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        answer = talk(found, good + good + good.replace(b"\r\n\r\n", b"\r\nHost: localhost\r\n\r\n") + good)
+        assert [answer.count(b"HTTP/1.1 " + status) for status in (b"200", b"400")] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        ("http://evil.example/v1/models", "localhost", 403),
+        ("HTTP://evil.example:8100/v1/models?key=x", "localhost", 403),
+        ("http://localhost@evil.example/v1/models", "localhost", 403),
+        ("http://localhost/v1/models", "evil.example", 200),
+        ("http://127.0.0.1:8100/v1/models", "evil.example", 200),
+        ("http://[::1]:8100/v1/models?limit=1", "", 200),
+        ("/v1/models?next=http://evil.example/", "localhost", 200),
+    ],
+)
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_target_that_is_a_whole_address_says_the_host(
+    gate: Edge, target: str, host: str, status: int, version: str
+) -> None:
+    """And not the header (RFC 9112, 3.2.2): without a key it must name this machine."""
+    request = (
+        f"GET {target} HTTP/{version}\r\n{f'Host: {host}' if host else 'X: y'}\r\nConnection: close\r\n\r\n"
+    )
+    assert parsed(talk(gate, request.encode()))[0] == status
+
+
+def test_links_begin_with_the_host_of_the_target(gate: Edge) -> None:
+    """What the caller asked is where the pictures are found."""
+    body = json.dumps({"prompt": "a cat", "response_format": "url"}).encode()
+    request = post("http://localhost:4711/v1/images/generations", body, headers="Connection: close\r\n")
+    assert (
+        b"http://localhost:4711/files/"
+        in parsed(talk(gate, request.replace(b"Host: localhost", b"Host: other")))[2]
+    )
