@@ -1,5 +1,6 @@
 """Google's dialect of schemas (a subset of OpenAPI 3.0) as JSON Schema. Pure."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +11,11 @@ _SPELLINGS = {
     "prefix_items": "prefixItems", "one_of": "oneOf", "all_of": "allOf",
 }  # fmt: skip
 _COUNTS = {"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"}
+_LIMITS = {"minimum", "maximum"}
 _LISTS = {"anyOf", "oneOf", "allOf", "prefixItems"}
 _MAPS = {"properties", "$defs", "definitions"}
 _ONES = {"items", "additionalProperties", "not"}
+_NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?([eE][-+]?\d{1,2})?", re.ASCII)
 _DROPPED = {"propertyOrdering", "nullable", "example"}
 _DEPTH = 100
 
@@ -40,6 +43,8 @@ def _translated(schema: Any, depth: int) -> Any:
             out[key] = _translated(value, depth - 1)
         elif key in _COUNTS:
             out[key] = _count(value)
+        elif key in _LIMITS:
+            out[key] = _limit(value)
         elif key == "type":
             kind = _kind(value)
             if kind != "type_unspecified":
@@ -62,6 +67,13 @@ def _count(value: Any) -> Any:
     """Google writes int64 as text."""
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 19:
         return int(value)
+    return value
+
+
+def _limit(value: Any) -> Any:
+    """A number that may be written as text, too."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value) if set(value) & set(".eE") else int(value)
     return value
 
 

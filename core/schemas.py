@@ -23,6 +23,7 @@ from jsonschema_rs import (
     ValidationErrorKind,
 )
 
+from core.contradictions import refuse_contradictions
 from core.errors import InvalidRequest
 from core.openapi import from_openapi
 from core.subschemas import Fault, Outline, Part, depth
@@ -65,7 +66,7 @@ _WORDS = 300
 class _Compiled:
     """A schema in native form, and what bounds its use."""
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes, an_object: bool) -> None:
         root = msgspec.json.decode(text)
         if depth(root, _LEVELS) > _LEVELS:
             raise Fault("", f"is nested deeper than {_LEVELS} levels; send a flatter one")
@@ -75,6 +76,7 @@ class _Compiled:
         for part in self._outline:
             work = _made_safe(part, work)
         self._native = _native(root, said if isinstance(said, str) else "")
+        refuse_contradictions(root, self._outline.referred, an_object=an_object)
 
     def fault(self, value: Any) -> str | None:
         if depth(value, _VALUE_LEVELS) > _VALUE_LEVELS:
@@ -108,13 +110,14 @@ class Validator:
         return self._compiled.fault(value)
 
 
-def check(schema: Any, field: str) -> None:
-    """Raise InvalidRequest, naming the place below `field`, where `schema` is no JSON Schema that can be kept.
+def check(schema: Any, field: str, *, an_object: bool = False) -> None:
+    """Raise InvalidRequest, naming the place below `field`, where `schema` is no JSON Schema, or one that plainly no value
+    can keep. an_object: the value will be an object.
 
     Drafts 4 to 2020-12 by their `$schema`; without one 2020-12, or 7 where only that makes sense of it. References
     must stay within the schema.
     """
-    _compiled(schema, field)
+    _compiled(schema, field, an_object=an_object)
 
 
 class _Kept:
@@ -147,7 +150,7 @@ _KEEP = _Kept(_KEPT)
 """A pure function's memory: the same text compiles to the same thing everywhere."""
 
 
-def _compiled(schema: Any, field: str) -> _Compiled:
+def _compiled(schema: Any, field: str, *, an_object: bool = False) -> _Compiled:
     if not isinstance(schema, Mapping | bool):
         _refuse(field, "", "must be a JSON Schema: an object")
     try:
@@ -156,15 +159,16 @@ def _compiled(schema: Any, field: str) -> _Compiled:
         _refuse(field, "", f"is nested too deeply or holds what is no JSON; send at most {_LEVELS} levels")
     if len(text) > _BYTES:
         _refuse(field, "", f"is larger than {_BYTES // 1024} kB; send a smaller one")
-    known = _KEEP.get(text)
+    key = b"object " + text if an_object else text
+    known = _KEEP.get(key)
     if known is None:
         try:
-            known = _Compiled(text)
+            known = _Compiled(text, an_object)
         except Fault as fault:
             _refuse(field, fault.path, fault.why)
         except (RecursionError, msgspec.MsgspecError):
             _refuse(field, "", f"is nested deeper than {_LEVELS} levels; send a flatter one")
-        _KEEP.put(text, known)
+        _KEEP.put(key, known)
     return known
 
 

@@ -18,6 +18,7 @@ _LIST_BELOW = ("prefixItems", "items")
 _MAP_BELOW = ("properties", "patternProperties")
 _MAP_HERE = ("dependentSchemas", "dependencies")
 _MAP_ASIDE = ("$defs", "definitions")
+_NO_SCHEMAS = ("enum", "const", "default", "examples", "required")
 _DYNAMIC = ("$dynamicRef", "$recursiveRef")
 
 _HERE = 32
@@ -56,6 +57,8 @@ class Outline:
         self._parts: dict[int, Part] = {}
         self._todo: list[Part] = []
         self._unevaluated = 0
+        self._anchors = _anchors(root)
+        self._targets: dict[int, Any] = {}
         self.top = self._part(root, "")
         while self._todo:
             self._read(self._todo.pop())
@@ -65,6 +68,10 @@ class Outline:
 
     def __iter__(self) -> Iterator[Part]:
         return iter(self._parts.values())
+
+    def referred(self, raw: Any) -> Any:
+        """Where the `$ref` of a subschema leads."""
+        return self._targets.get(id(raw), True)
 
     def steps(self, value: Any, limit: int) -> int:
         """At most so many times a subschema meets a piece of `value`; above `limit` any number above it."""
@@ -121,7 +128,7 @@ class Outline:
                 else:
                     part.below.append(sub)
         if "$ref" in raw:
-            part.here.append(self._target(raw["$ref"], f"{path}.$ref"))
+            part.here.append(self._target(raw, f"{path}.$ref"))
 
     def _listed(self, raw: dict[str, Any], key: str, path: str) -> list[Part]:
         if key not in raw:
@@ -139,12 +146,17 @@ class Outline:
             if not (key == "dependencies" and isinstance(sub, list)):
                 yield name, self._part(sub, f"{path}.{key}.{name}")
 
-    def _target(self, ref: Any, path: str) -> Part:
+    def _target(self, raw: dict[str, Any], path: str) -> Part:
+        ref = raw["$ref"]
         if not isinstance(ref, str):
             raise Fault(path, "must be text such as #/$defs/Name")
+        if ref[:1] == "#" and ref[1:] in self._anchors:
+            # As a path, since anchors are taken out before the schema is compiled.
+            ref = raw["$ref"] = self._anchors[ref[1:]]
         if ref != "#" and not ref.startswith("#/"):
             raise Fault(
-                path, "must stay within the schema: only # and paths such as #/$defs/Name are followed"
+                path,
+                "must stay within the schema: only #, paths such as #/$defs/Name and anchors that are in it are followed",
             )
         at = self._root
         for written in ref.split("/")[1:]:
@@ -157,6 +169,7 @@ class Outline:
                 raise Fault(path, f"points to {ref!r:.100}, which is not in the schema")
         if not isinstance(at, dict | bool):
             raise Fault(path, f"points to {ref!r:.100}, which is no schema")
+        self._targets[id(raw)] = at
         return self._part(at, ref.replace("/", ".")[1:])
 
     def _bound_here(self) -> None:
@@ -228,6 +241,25 @@ class _Meetings:
                     total += self._count(sub, piece)
         self._known[key] = total
         return total
+
+
+def _anchors(root: Any) -> dict[str, str]:
+    """The paths of subschemas that have a `$anchor`, by its name."""
+    found: dict[str, str] = {}
+    todo: list[tuple[Any, str]] = [(root, "#")]
+    while todo:
+        at, path = todo.pop()
+        if isinstance(at, dict):
+            if isinstance(name := at.get("$anchor"), str) and name and "/" not in name:
+                found.setdefault(name, path)
+            todo += [
+                (sub, f"{path}/{key.replace('~', '~0').replace('/', '~1')}")
+                for key, sub in at.items()
+                if key not in _NO_SCHEMAS and isinstance(sub, dict | list)
+            ]
+        elif isinstance(at, list):
+            todo += [(sub, f"{path}/{n}") for n, sub in enumerate(at) if isinstance(sub, dict | list)]
+    return found
 
 
 def _pieces(value: Any, limit: int) -> int:

@@ -113,6 +113,8 @@ def _referred(schema: Any, root: Any) -> Any:
         ref = schema.get("$ref") if isinstance(schema, Mapping) else None
         if not isinstance(ref, str):
             return schema
+        if ref != "#" and not ref.startswith("#/"):
+            return None  # by an anchor: taken as it is
         schema = root
         for step in ref.split("/")[1:]:
             schema = (

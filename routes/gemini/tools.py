@@ -133,10 +133,10 @@ def _parameters(schema: Any, field: str, *, openapi: bool) -> Mapping[str, Any] 
             " object.",
             param=field,
         )
-    return translated
+    return checked_schema(schema, field, openapi=openapi, an_object=True)
 
 
-def checked_schema(schema: Any, field: str, *, openapi: bool) -> dict[str, Any]:
+def checked_schema(schema: Any, field: str, *, openapi: bool, an_object: bool = False) -> dict[str, Any]:
     """The schema as JSON Schema. openapi: it is written in Google's subset of OpenAPI. Raises `InvalidRequest`."""
     if not isinstance(schema, dict):
         raise InvalidRequest(
@@ -144,7 +144,7 @@ def checked_schema(schema: Any, field: str, *, openapi: bool) -> dict[str, Any]:
         )
     translated: dict[str, Any] = schemas.from_openapi(schema) if openapi else schema
     try:
-        schemas.check(translated, field)
+        schemas.check(translated, field, an_object=an_object)
     except InvalidRequest as error:
         # Quoted, as all fields are, so that it is found where it has to be spelled as the caller does.
         place = error.param or field

@@ -154,7 +154,7 @@ def _tool(function: Offered) -> Tool:
     parameters = function.parameters
     if parameters is not None:
         _check_object(parameters, at)
-        schemas.check(parameters, at)
+        schemas.check(parameters, at, an_object=True)
     return Tool(function.name, function.description or "", parameters)
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -264,3 +265,90 @@ def test_threads_may_check_the_same_schemas_at_once() -> None:
                 )
     finally:
         sys.setswitchinterval(before)
+
+
+def required(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": [*properties]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "place"),
+    [
+        ({"type": "string", "enum": [5]}, ".enum"),
+        ({"type": "string", "enum": []}, ".enum"),
+        ({"type": "integer", "const": 1.5}, ".const"),
+        (False, ""),
+        (required(a=False), ".properties.a"),
+        ({"type": "object", "required": ["k"], "additionalProperties": False}, ".required[0]"),
+        (required(a=required(b={"type": "null", "const": 0})), ".properties.a.properties.b.const"),
+        ({"type": "array", "minItems": 1, "items": False}, ".items"),
+        ({"anyOf": [False, {"type": "string", "enum": [1]}]}, ".anyOf[0]"),
+        ({"allOf": [{"type": "string"}], "type": "object"}, ".allOf[0].type"),
+        ({"type": "string", "minLength": 5, "maxLength": 4}, ".minLength"),
+        ({"$defs": {"n": required(n={"$ref": "#/$defs/n"})}, "$ref": "#/$defs/n"}, ".$ref.properties.n.$ref"),
+    ],
+)
+def test_a_schema_that_nothing_keeps_is_refused(schema: Any, place: str) -> None:
+    """With the place at fault, before any model is asked for it."""
+    with pytest.raises(InvalidRequest) as caught:
+        check(schema, "here")
+    assert caught.value.param == f"here{place}"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {"a": False}},
+        {"type": ["object", "string"], "required": ["k"], "additionalProperties": False},
+        {"required": ["k"], "additionalProperties": False},
+        {"type": "object", "required": ["k"], "additionalProperties": False, "patternProperties": {"k": {}}},
+        {"anyOf": [False, {"type": "string"}]},
+        {"type": "array", "items": False},
+        {"type": "number", "enum": [1, 2.0]},
+        {"type": "integer", "enum": [5.0]},
+        {"type": ["string", "null"], "enum": ["a", None]},
+        required(n={"anyOf": [{"$ref": "#"}, {"type": "null"}]}),
+        {"not": False},
+    ],
+)
+def test_a_schema_that_something_keeps_is_not_refused(schema: Any) -> None:
+    """Parts that need not be there may be what nothing keeps."""
+    check(schema, "here")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [{"type": "array"}, {"type": ["array", "null"]}, {"anyOf": [{"type": "string"}]}, {"enum": ["a"]}],
+)
+def test_what_must_be_an_object_may_not_be_said_to_be_something_else(schema: Any) -> None:
+    """A function's arguments; the same schema serves elsewhere."""
+    check(schema, "here")
+    with pytest.raises(InvalidRequest, match="object"):
+        check(schema, "here", an_object=True)
+
+
+def test_alternatives_of_alternatives_are_looked_at_a_bounded_time() -> None:
+    """Thousands of them, each of thousands: the check gives up and the answer decides."""
+    last = {"anyOf": [{"$ref": "#/$defs/no"}] * 800}
+    middle = {"anyOf": [{"$ref": "#/$defs/last"}] * 800}
+    root = {"anyOf": [{"$ref": "#/$defs/middle"}] * 800}
+    began = time.process_time()
+    check({"$defs": {"no": {"type": "string", "enum": [1]}, "last": last, "middle": middle}, **root}, "here")
+    assert time.process_time() - began < 5
+
+
+def test_an_anchor_is_followed() -> None:
+    """Wherever in the schema it stands; one that is not there is told."""
+    validator = Validator(
+        {"$defs": {"a/b": {"$anchor": "name", "type": "string"}}, **required(a={"$ref": "#name"})}
+    )
+    assert validator.fault({"a": "x"}) is None
+    assert validator.fault({"a": 5}) == 'at a: the value is not of type "string"'
+    with pytest.raises(InvalidRequest, match="anchors that are in it"):
+        check({"$ref": "#name", "enum": [{"$anchor": "name"}]}, "here")
+
+
+@pytest.mark.parametrize(("said", "meant"), [("5", 5), ("-0.5", -0.5), ("1e3", 1000.0), ("x", "x"), (7, 7)])
+def test_googles_limits_may_be_text(said: Any, meant: Any) -> None:
+    """As counts may."""
+    assert from_openapi({"type": "INTEGER", "minimum": said}) == {"type": "integer", "minimum": meant}
