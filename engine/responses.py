@@ -4,6 +4,7 @@ A turn holds what its response added and the id of the one before, so that a lon
 with each answer. All of a chain live on as long as its end is used.
 """
 
+import asyncio
 import base64
 import hashlib
 from typing import Protocol, TypeAlias
@@ -21,6 +22,10 @@ log = structlog.get_logger("gempool.engine")
 _DIGITS = 8
 """A stored turn begins with its number in so many; more is not read of one that is only gone on from, and nothing is cut
 inside a character."""
+
+
+_IN_A_THREAD = 256 * 1024
+"""Bytes of a turn from which on it is written off the event loop."""
 
 
 class Sealing(Protocol):
@@ -81,29 +86,52 @@ class Responses:
                 return None
         return tuple(message for turn in reversed(turns) for message in turn) if turns else None
 
-    async def save(self, id: str, caller: str, previous: str, messages: tuple[Message, ...]) -> None:
+    async def save(self, id: str, caller: str, previous: str, messages: tuple[Message, ...]) -> bool:
         number = 1
         if previous:
             before = await self._shared.head(_key(previous, caller), _DIGITS)
             if not before:
                 log.info("a response is not kept", response=id, why="what it goes on from is not there")
-                return
+                return False
             number = int(before) + 1
         if number > self._settings.max_turns:
             log.info("a response is not kept", response=id, why="the conversation is too long", turns=number)
-            return
+            return False
+        key, size = _key(id, caller), _size(messages)
+        sealed: str | int = size
+        if size <= self._settings.max_bytes:
+            if size > _IN_A_THREAD:
+                sealed = await asyncio.to_thread(self._sealed, key, messages)
+            else:
+                sealed = self._sealed(key, messages)
+        if isinstance(sealed, int):
+            log.info("a response is not kept", response=id, why="it is too large", bytes=sealed)
+            return False
+        await self._shared.put(key, f"{number:0{_DIGITS}}\n{previous}\n{sealed}", self._settings.keep)
+        return True
+
+    def _sealed(self, key: str, messages: tuple[Message, ...]) -> str | int:
+        """What is stored, or the bytes that are too many."""
         text = _written(messages)
         if len(text) > self._settings.max_bytes:
-            log.info("a response is not kept", response=id, why="it is too large", bytes=len(text))
-            return
-        key = _key(id, caller)
-        value = f"{number:0{_DIGITS}}\n{previous}\n{self._seal.close(key, text.decode())}"
-        await self._shared.put(key, value, self._settings.keep)
+            return len(text)
+        return self._seal.close(key, text.decode())
 
 
 def _key(id: str, caller: str) -> str:
     """Of a response of this caller's. The caller's own name stays out of the store."""
     return "response:" + hashlib.sha256(msgspec.json.encode([caller, id])).hexdigest()
+
+
+def _size(messages: tuple[Message, ...]) -> int:
+    """Bytes of what is written of them, or fewer: told without writing it."""
+    parts = sum(
+        len(part.text) if isinstance(part, Text) else len(part.data) * 4 // 3
+        for message in messages
+        for part in message.parts
+        if not isinstance(part, Remote)
+    )
+    return parts + sum(len(call.arguments) for message in messages for call in message.tool_calls)
 
 
 def _written(messages: tuple[Message, ...]) -> bytes:

@@ -65,9 +65,9 @@ class ResponseStore(Protocol):
         """The whole conversation that ends with response `id`, oldest message first; None where there is none: it never
         was kept, has expired, or is another caller's."""
 
-    async def save(self, id: str, caller: str, previous: str, messages: tuple[Message, ...]) -> None:
+    async def save(self, id: str, caller: str, previous: str, messages: tuple[Message, ...]) -> bool:
         """Keep what response `id` added (what was asked and what was answered) to the conversation that ended with
-        `previous`, '' for a new one. What is too large to be kept is left out with a log line, so that a later `load`
+        `previous`, '' for a new one; whether it was kept. What is too large to be is left out with a log line, so that a later `load`
         finds nothing."""
 
 

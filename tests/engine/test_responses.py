@@ -1,6 +1,7 @@
 """Responses that are kept, so that a caller can go on with the id of its last one."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -78,14 +79,34 @@ async def test_too_much_is_left_out(shared: Shared) -> None:
     """A turn that is larger than the bound, files counted, or a conversation that is longer is not kept, nor what would
     go on from it."""
     kept = responses(shared, max_bytes=1000, max_turns=3)
-    await kept.save("big", "ada", "", (said("x", "user", Blob(b"\0" * 900, "image/png")),))
+    assert not await kept.save("big", "ada", "", (said("x", "user", Blob(b"\0" * 900, "image/png")),))
+    assert not await kept.save(
+        "calls", "ada", "", (Message("assistant", (), None, (ToolCall("c", "f", "x" * 2000),)),)
+    )
     assert await kept.load("big", "ada") is None
-    await kept.save("after", "ada", "big", turn(1))
+    assert not await kept.save("after", "ada", "big", turn(1))
     assert await kept.load("after", "ada") is None
     for n in range(1, 5):
         await kept.save(f"r{n}", "ada", f"r{n - 1}" if n > 1 else "", turn(n))
     assert await kept.load("r3", "ada") == turn(1) + turn(2) + turn(3)
     assert await kept.load("r4", "ada") is None
+
+
+async def test_large_turns_leave_the_loop_alone(shared: Shared) -> None:
+    """What is too large is told from its lengths, and what is large is written in a thread."""
+    spent = 0.0
+
+    async def saved(size: int) -> bool:
+        nonlocal spent
+        messages = (said("x" * size, "user", Blob(bytes(size), "image/png")),)
+        began = time.thread_time()
+        kept = await responses(shared, "a key", max_bytes=8 * 1024 * 1024).save("r", "ada", "", messages)
+        spent = time.thread_time() - began
+        return kept
+
+    assert not await saved(30_000_000)
+    assert spent < 0.1
+    assert await saved(3_000_000)
 
 
 async def test_a_chain_with_a_hole_is_no_conversation(shared: Shared, empty_valkey: str) -> None:

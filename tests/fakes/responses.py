@@ -7,7 +7,7 @@ from core.errors import StoreUnavailable
 
 
 class FakeResponses:
-    """Implements `engine.service.ResponseStore`. `broken` fails every call, `hangs` never ends a save."""
+    """Implements `engine.service.ResponseStore`. `broken` fails every call, `hangs` never ends a save, `full` keeps nothing."""
 
     def __init__(self) -> None:
         self.reset()
@@ -16,16 +16,20 @@ class FakeResponses:
         self.kept: dict[tuple[str, str], tuple[Message, ...]] = {}
         self.broken = False
         self.hangs = False
+        self.full = False
 
     async def load(self, id: str, caller: str) -> tuple[Message, ...] | None:
         self._check()
         return self.kept.get((id, caller))
 
-    async def save(self, id: str, caller: str, previous: str, messages: tuple[Message, ...]) -> None:
+    async def save(self, id: str, caller: str, previous: str, messages: tuple[Message, ...]) -> bool:
         self._check()
+        if self.full:
+            return False
         if self.hangs:
             await asyncio.Event().wait()
         self.kept[id, caller] = self.kept.get((previous, caller), ()) + messages
+        return True
 
     def _check(self) -> None:
         if self.broken:

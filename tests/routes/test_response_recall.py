@@ -1,5 +1,7 @@
 """Going on with a response by its id, and naming single items of it."""
 
+import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,7 +155,27 @@ def test_an_answer_stands_though_it_cannot_be_kept(
 ) -> None:
     """A store that fails or hangs costs the next turn, not this one."""
     setattr(kept, how, True)
+    began = time.monotonic()
     respond(gate, "one", stream)
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("how", "stored"), [("broken", False), ("hangs", False), ("full", False), ("", True)]
+)
+def test_a_response_says_whether_it_is_kept(
+    gate: Edge, kept: FakeResponses, stream: bool, how: str, stored: bool
+) -> None:
+    """In `store`, before the caller reads its end."""
+    if how:
+        setattr(kept, how, True)
+    answer = gate.http.post("/v1/responses", json={"input": "one", "stream": stream})
+    if stream:
+        last = [line for line in answer.text.splitlines() if line.startswith("data: ")][-1]
+        assert json.loads(last[6:])["response"]["store"] is stored
+    else:
+        assert answer.json()["store"] is stored
 
 
 def test_a_store_that_cannot_be_asked_is_an_error_of_its_own(gate: Edge, kept: FakeResponses) -> None:

@@ -22,7 +22,7 @@ from routes.openai.responses.framing import ResponseFraming, completed
 from routes.openai.responses.output import Output, finished
 from routes.openai.responses.recall import Entry, Recalled
 from routes.openai.responses.wire import ResponseRequest
-from routes.openai.tools import conversation_of
+from routes.openai.tools import conversation_of, refuse_beside_pictures
 from routes.openai.translate import has_content, named, thinks_long
 from routes.services import RouteServices
 
@@ -45,6 +45,8 @@ class ResponseHandlers:
         request = asked.request
         model = name_of(request.model, self._settings.default_model)
         picture = translate.picture_of(request, await asking.wanted(exchange, self._models, model))
+        if picture is not None:
+            refuse_beside_pictures(asked.toolbox, asked.shape, format="text.format")
         if picture is not None and wishes.keeps_watermark(exchange, None):
             picture = replace(picture, keep_watermark=True)
         recalled = Recalled(self._store, exchange.caller_name)
@@ -81,7 +83,9 @@ class ResponseHandlers:
 
         async def keep() -> None:
             if request.store is not False:
-                await recalled.keep(key, request.previous_response_id or "", new, output.message)
+                response.store = await recalled.keep(
+                    key, request.previous_response_id or "", new, output.message
+                )
 
         if ask.stream:
             events = sse.merged([_kept(self._chat.stream(ask), keep)])

@@ -89,14 +89,15 @@ class Recalled:
     async def _load(self, id: str) -> tuple[Message, ...] | None:
         return await self._store.load(id, self._caller) if self._store is not None else None
 
-    async def keep(self, key: str, previous: str, asked: tuple[Message, ...], answer: Message) -> None:
-        """Keep what a response added. Where that fails the answer stands all the same: only its id leads nowhere."""
+    async def keep(self, key: str, previous: str, asked: tuple[Message, ...], answer: Message) -> bool:
+        """Keep what a response added; whether that was done. Where it fails the answer stands all the same: only its id leads
+        nowhere."""
         if self._store is None:
-            return
+            return False
         save, caller = self._store.save, self._caller
         try:
             async with asyncio.timeout(SAVE_WITHIN):
-                await all_of(
+                kept, _ = await all_of(
                     [
                         save(response_id(key), caller, previous, (*asked, answer)),
                         save(_items_of(key), caller, "", (answer,)),
@@ -105,6 +106,8 @@ class Recalled:
         except (GatewayError, TimeoutError) as error:
             why = str(error) or "the store did not answer"
             log.warning("a response was not kept", response=response_id(key), why=why)
+            return False
+        return bool(kept)
 
 
 def _referred(entry: Reference, found: dict[str, tuple[Message, ...] | None]) -> Message:
