@@ -42,6 +42,13 @@ class OpenAIHandlers:
         model = name_of(request.model, self._default_model)
         picture = self._picture_of(request, exchange, await asking.wanted(exchange, self._models, model))
         remote.check(exchange, self._source, asked.messages)
+        if picture is not None:
+            tools.refuse_beside_pictures(
+                asked.toolbox,
+                asked.shape,
+                choice="function_call" if request.tool_choice is None else "tool_choice",
+                format="response_format",
+            )
         await asking.admitted(exchange, self._models, model)
         ask = Ask(
             model=model,

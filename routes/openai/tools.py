@@ -16,11 +16,11 @@ from core.chat import ConversationMode, Shape, Tool, Toolbox
 from core.errors import InvalidRequest
 from routes.bounds import Tally
 
-_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
+NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
 """OpenAI's own pattern with the dots and colons that Google's allows."""
 _SHOWN = 40
 Mode: TypeAlias = Literal["auto", "none", "required"]
-_MODES: dict[str, Mode] = {"auto": "auto", "none": "none", "required": "required"}
+MODES: dict[str, Mode] = {"auto": "auto", "none": "none", "required": "required"}
 _CONVERSATIONS: dict[str, ConversationMode] = {"sticky": "sticky", "temporary": "temporary"}
 
 
@@ -45,7 +45,7 @@ def choice_of(value: str | dict[str, Any] | None, field: str = "tool_choice") ->
     if value is None:
         return Choice()
     kind = value if isinstance(value, str) else value.get("type", "function")
-    if isinstance(kind, str) and (mode := _MODES.get(kind)):
+    if isinstance(kind, str) and (mode := MODES.get(kind)):
         return Choice(mode)
     if isinstance(value, dict):
         if kind == "function":
@@ -114,7 +114,7 @@ def toolbox_of(
     tools: dict[str, Tool] = {}
     for function in offered:
         at = f"{function.at}.name"
-        if not _NAME.fullmatch(function.name):
+        if not NAME.fullmatch(function.name):
             raise InvalidRequest(
                 f"'{at}' is '{function.name[:_SHOWN]}'. A name has 1 to 64 letters, digits, '_', '-', '.' and ':'.",
                 param=at,
@@ -178,6 +178,23 @@ def unsupported(kind: str, field: str) -> InvalidRequest:
         f"'{field}.type' is '{kind[:_SHOWN]}', which is not supported here. Offer tools of type function.",
         param=f"{field}.type",
     )
+
+
+def refuse_beside_pictures(
+    toolbox: Toolbox | None, shape: Shape | None, *, choice: str = "tool_choice", format: str
+) -> None:
+    """Raises `InvalidRequest` for what an answer that is a picture cannot be as well. Functions that need not be called are
+    not. choice, format: the fields that ask for calls and for JSON."""
+    if shape is not None:
+        raise InvalidRequest(
+            f"'{format}' asks for JSON, and the answer is to be a picture. Leave it out, or ask a text model.",
+            param=format,
+        )
+    if toolbox is not None and toolbox.required:
+        raise InvalidRequest(
+            f"'{choice}' requires a call, and the answer is to be a picture. Leave it out, or ask a text model.",
+            param=choice,
+        )
 
 
 class Format(Struct):

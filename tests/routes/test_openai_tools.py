@@ -470,3 +470,34 @@ def test_the_chunks_add_up_to_the_message(
         found["content"] = found["content"] or None
     assert streamed == whole
     assert streamed_reason == whole_reason
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/v1/chat/completions", {"tools": [{"type": "function", "function": {"name": "now"}}], "tool_choice": "required"}, "tool_choice"),
+        ("/v1/chat/completions", {"functions": [{"name": "now"}], "function_call": {"name": "now"}}, "function_call"),
+        ("/v1/chat/completions", {"response_format": {"type": "json_object"}}, "response_format"),
+        ("/v1/responses", {"tools": [{"type": "function", "name": "now"}], "tool_choice": {"type": "function", "name": "now"}}, "tool_choice"),
+        ("/v1/responses", {"text": {"format": {"type": "json_object"}}}, "text.format"),
+    ],
+)  # fmt: skip
+def test_a_picture_can_be_neither_a_call_nor_json(
+    gate: Edge, path: str, body: dict[str, Any], field: str
+) -> None:
+    """What asks for both is refused with the field's name; functions that need not be called are left out."""
+    said = {
+        "messages": [{"role": "user", "content": "a cat"}],
+        "input": "a cat",
+        "model": "gemini-2.5-flash-image",
+    }
+    error = gate.http.post(path, json={**said, **body}).json()["error"]
+    assert (error["param"], "is to be a picture" in error["message"]) == (field, True)
+    assert gate.chat.asks == []
+    if path == "/v1/chat/completions":
+        said |= {"model": "gemini-3-flash-preview", "modalities": ["text", "image"]}
+        assert gate.http.post(path, json={**said, **body}).json()["error"]["param"] == field
+    body.pop("tool_choice", None)
+    body.pop("function_call", None)
+    if field != "text.format" and field != "response_format":
+        assert gate.http.post(path, json={**said, **body}).status_code == 200
