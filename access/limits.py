@@ -65,6 +65,9 @@ class Limits:
         # Ids of our own: what a caller sends as its request's id may be the same each time.
         self._origin = secrets.token_urlsafe(6)
         self._numbers = itertools.count()
+        self._timeout = timeout
+        self._seen: tuple[float, int] | None = None
+        """The store's time in microseconds when it last told it, and our own in seconds then."""
 
     async def admit(self, caller: Caller, model: str) -> Standing | None:
         """Count a request where all windows have room, in one step for all replicas. None where nothing limits the
@@ -75,14 +78,13 @@ class Limits:
         windows = self._windows(caller, model)
         if not windows:
             return None
-        arguments: list[str | int] = [f"{self._origin}{next(self._numbers):x}"]
+        id = f"{self._origin}{next(self._numbers):x}"
+        arguments: list[int] = []
         for _, rate, _ in windows:
             arguments += (rate.count, round(rate.seconds * 1_000_000))
         started = time.perf_counter()
         try:
-            admitted, *numbers = await self._script.run(
-                self._wire, [key for _, _, key in windows], *arguments
-            )
+            admitted, *numbers = await self._counted([key for _, _, key in windows], id, arguments)
         except (WireError, ServerError) as error:
             self._metrics.store_errors.labels(self._script.name).inc()
             log.warning("a limit was not checked", error=type(error).__name__, detail=str(error))
@@ -97,6 +99,24 @@ class Limits:
         worst = max((s for s in standings if not s.remaining), key=lambda standing: standing.reset)
         self._metrics.rate_limited.labels(worst.scope).inc()
         return worst
+
+    async def _counted(self, keys: list[str], id: str, arguments: list[int]) -> list[int]:
+        """What the script says. What the store reads later than `timeout` after it was asked it does not count: the
+        caller may have been told by then that the store does not answer."""
+        # A command is sent once more where its connection is lost.
+        deadline = time.monotonic() + 2 * self._timeout
+        while True:
+            until = 0
+            if self._seen is not None:
+                then, store_time = self._seen
+                until = store_time + round((time.monotonic() - then + self._timeout) * 1_000_000)
+            admitted, now, *numbers = await self._script.run(self._wire, keys, id, until, *arguments)
+            self._seen = time.monotonic(), now
+            if admitted >= 0:
+                return [admitted, *numbers]
+            # The store stood still, or its clock was set. Its time is known now.
+            if time.monotonic() > deadline:
+                raise WireError("the store answered too late")
 
     async def close(self) -> None:
         await self._wire.close()

