@@ -19,6 +19,8 @@ _NAMED = re.compile(
 )
 
 NAMING = frozenset(_NAMES)
+NOBODY = "there is no such function"
+_SHOWN = 80
 KEYS = frozenset((*_NAMES, *_ARGUMENTS, *_MANY, *_INSIDE, *_BESIDE))
 """One of them is the first key of every call."""
 
@@ -32,17 +34,17 @@ class Call(Struct, frozen=True):
 
 
 class Broken(Struct, frozen=True):
-    """What was meant as a call of an offered function and cannot be read."""
+    """What was meant as a call and is none: it cannot be read, or the function is not offered."""
 
     name: str
     why: str
 
 
-def calls_in(value: Any, names: Set[str], *, exact: bool) -> list[Call]:
+def calls_in(value: Any, names: Set[str], *, exact: bool) -> list[Call | Broken]:
     """The calls that a JSON value is; none where it is something else.
 
     exact: it must be nothing but calls of offered functions, each with its arguments; otherwise calls of functions that
-    nobody offered are passed over, and the arguments may be missing or stand beside the name.
+    nobody offered are broken ones, and the arguments may be missing or stand beside the name.
     """
     try:
         return _calls(value, names, exact, 0)
@@ -54,7 +56,7 @@ class _Other(Exception):
     """The value is no call."""
 
 
-def _calls(value: Any, names: Set[str], exact: bool, level: int) -> list[Call]:
+def _calls(value: Any, names: Set[str], exact: bool, level: int) -> list[Call | Broken]:
     if level > 4:
         raise _Other
     if isinstance(value, list):
@@ -70,7 +72,7 @@ def _calls(value: Any, names: Set[str], exact: bool, level: int) -> list[Call]:
     return _one(value, names, exact)
 
 
-def _one(value: dict[str, Any], names: Set[str], exact: bool) -> list[Call]:
+def _one(value: dict[str, Any], names: Set[str], exact: bool) -> list[Call | Broken]:
     named = next((key for key in _NAMES if isinstance(value.get(key), str)), None)
     if named is None:
         raise _Other
@@ -78,7 +80,7 @@ def _one(value: dict[str, Any], names: Set[str], exact: bool) -> list[Call]:
     if name is None:
         if exact:
             raise _Other
-        return []
+        return [Broken(value[named][:_SHOWN], NOBODY)] if names else []
     given = next((key for key in _ARGUMENTS if key in value), None)
     rest = value.keys() - {named, given} - _BESIDE
     if exact and (given is None or rest):
@@ -110,11 +112,13 @@ def known_name(said: str, names: Set[str]) -> str | None:
 
 
 def meant(block: str, names: Set[str]) -> str | None:
-    """The offered function that an unreadable block names."""
+    """The function that an unreadable block names, of several the first that is offered."""
+    first: str | None = None
     for found in _NAMED.finditer(block):
         if (name := known_name(found[1], names)) is not None:
             return name
-    return None
+        first = first or found[1][:_SHOWN]
+    return first if names else None
 
 
 def named_by(value: Any, names: Set[str]) -> str | None:

@@ -1,5 +1,6 @@
 """An answer as far as it has come, and how far of it has been handed out. Pure."""
 
+import itertools
 from typing import TypeAlias
 
 from engine.shaping.forms import Broken, Call
@@ -49,7 +50,7 @@ class Page:
         """Text up to `to` is none of the answer."""
         self.at, self.fresh = to, fresh
 
-    def call(self, pieces: list[Call] | list[Broken], end: int) -> None:
+    def call(self, pieces: list[Call | Broken], end: int) -> None:
         """These are calls, and end there."""
         self._out += pieces
         self._dropping, self._blank = True, ""
@@ -66,10 +67,10 @@ class Page:
         if final and self._blank:
             self._out.append(self._blank)
         out: list[Piece] = []
-        for piece in self._out:
-            if isinstance(piece, str) and out and isinstance(out[-1], str):
-                out[-1] += piece
+        for is_text, pieces in itertools.groupby(self._out, key=lambda piece: isinstance(piece, str)):
+            if is_text:
+                out.append("".join(piece for piece in pieces if isinstance(piece, str)))
             else:
-                out.append(piece)
+                out += pieces
         self._out = []
         return out

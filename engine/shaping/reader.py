@@ -177,20 +177,20 @@ class Reader:
         """Read leniently up to `end`. sure: this is the end, so that something must come of it."""
         open_ = self._here()
         block, fault = self._page.text[open_.body : end], _UNREAD
-        calls: list[Call] = []
+        calls: list[Call | Broken] = []
         try:
             for value in lenient(block, whole=whole):
                 calls += calls_in(value, self._names, exact=not open_.sure)
         except NoJson as error:
             calls, fault = [], str(error)
         if calls:
-            return self._made([Call(call.name, call.arguments, repaired=True) for call in calls], end)
+            return self._made([_mended(call) for call in calls], end)
         if not sure:
             return False
         name = meant(block, self._names) if open_.sure else None
         return self._made([Broken(name, fault)], end) if name else self._other()
 
-    def _made(self, pieces: list[Call] | list[Broken], end: int) -> bool:
+    def _made(self, pieces: list[Call | Broken], end: int) -> bool:
         """These are calls; what is shown from here on is none of the answer."""
         open_ = self._here()
         self._page.call(pieces, end)
@@ -295,3 +295,7 @@ class Reader:
         held = None if final else _TRAILING.search(text, self._page.at)
         self._page.show(held.start() if held else len(text))
         return False
+
+
+def _mended(piece: Call | Broken) -> Call | Broken:
+    return Call(piece.name, piece.arguments, repaired=True) if isinstance(piece, Call) else piece

@@ -82,6 +82,9 @@ class Judge:
         faults: list[tuple[str, str]] = []
         repaired = False
         for piece in found:
+            if piece.name not in self._rules:
+                faults.append(("", f"it calls the function {piece.name}, which does not exist"))
+                continue
             if isinstance(piece, Broken):
                 faults.append((piece.name, f"the call of {piece.name} cannot be read as JSON: {piece.why}"))
                 continue
@@ -94,7 +97,7 @@ class Judge:
                 good.append(call(piece.name, judged.value))
         if faults:
             name, why = faults[0]
-            return Bad(why, self._how((name,)), tuple(good), unfit=True)
+            return Bad(why, self._how((name,) if name else ()), tuple(good), unfit=True)
         return Good(tuple(good), repaired=repaired)
 
     def _bare(self, name: str, text: str) -> Verdict:

@@ -110,7 +110,7 @@ def test_arguments_come_through(written: str, meant: dict[str, Any]) -> None:
         '```json\n[{"name": "weather", "arguments": {}}, {"name": "Alice"}]\n```',
         '```json\n{"examples": [{"name": "weather", "arguments": {}}]}\n```',
         '{"examples": [\n{"name": "weather", "arguments": {}}\n]}',
-        fenced('{"name": "nobody", "arguments": {}}'), fenced("print(weather())", "tool_code"), fenced("", ""),
+        fenced("print(weather())", "tool_code"), fenced("", ""),
         '````markdown\n```tool_call\n{"name": "weather", "arguments": {}}\n```\n````',
         'To call it write {"name": "weather", "arguments": {}} in a block.',
         "[a link](https://example.com) and [it's one]", "- [ ] todo\n[x] done", "{", "[", "`", "```", "```tool_call", "<tool_call>", "<tool",
@@ -166,6 +166,23 @@ def test_what_was_meant_as_a_call_is_no_text(block: str) -> None:
     text, found = read(f"So:\n```tool_call\n{block}")
     assert text == "So:"
     assert [type(piece) for piece in found] == [Broken]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        fenced('{"name": "nobody", "arguments": {}}'), fenced('{"name": "nobody"}'), '<tool_call>{"name": "nobody"}</tool_call>',
+        fenced('{"tool_calls": [{"function": {"name": "nobody", "arguments": "{}"}}]}'), fenced("{'name': 'nobody', 'arguments': {}}"),
+        fenced('{"name": "nobody", "arguments": {"a": "'),
+    ],
+)  # fmt: skip
+def test_a_call_of_a_function_that_nobody_offered_is_no_text(answer: str) -> None:
+    """Where it says itself that it is a call; beside others it stands in its place."""
+    text, (found,) = read(f"So:\n{answer}")
+    assert (text, type(found), found.name) == ("So:", Broken, "nobody")
+    if "[" not in answer and answer.endswith("```"):
+        _, both = read(f"{fenced(GOOD)}\n{answer}")
+        assert [type(piece) for piece in both] == [Call, Broken]
 
 
 PIECES = st.lists(

@@ -176,11 +176,29 @@ async def test_one_call_where_several_are_not_wanted(desk: Desk) -> None:
     assert len(desk.prompts()) == 1
 
 
+@STREAM
+@pytest.mark.parametrize("required", [False, True])
+async def test_a_function_that_nobody_offered_is_asked_for_again(
+    desk: Desk, stream: bool, required: bool
+) -> None:
+    """With its name and those that there are; never shown, and an error where it always comes."""
+    box = replace(BOX, required=required)
+    engine = await desk.open(block("forecast"), GOOD)
+    answer = await got(engine, wanted(toolbox=box, stream=stream))
+    assert (answer.text, answer.calls) == ("", [("weather", {"city": "Oslo"})])
+    again = desk.prompts()[1]
+    assert "it calls the function forecast, which does not exist. Answer again" in again
+    assert "calls one of the functions now, weather." in again
+    engine = await desk.open(f"{block('forecast')}\nThere.")
+    with pytest.raises(AnswerUnfit, match="the function forecast, which does not exist"):
+        await got(engine, wanted(toolbox=box, stream=stream))
+
+
 async def test_only_allowed_functions_are_told_and_called(desk: Desk) -> None:
-    """The others' names stay words."""
+    """The others do not exist."""
     box = Toolbox((WEATHER, NOW), allowed=frozenset({"now"}))
-    answer = await got(await desk.open(GOOD), wanted(toolbox=box))
-    assert (answer.text, answer.calls) == (GOOD, [])
+    answer = await got(await desk.open(GOOD, block("now")), wanted(toolbox=box))
+    assert (answer.text, answer.calls) == ("", [("now", {})])
     assert '"weather"' not in desk.prompts()[0]
 
 
