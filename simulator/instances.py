@@ -32,7 +32,7 @@ MOST_CHARACTERS = 100_000
 DEEPEST = 20
 _DEEP = 6
 """Below this what is not required is left out, so that a schema that refers to itself comes to an end."""
-_WORK = 15_000
+_WORK = 10_000
 """Bounds the time: about as many properties looked at."""
 _OPTIONS = 300
 """Of an enumeration and of a choice of schemas so many are looked at."""
@@ -143,7 +143,7 @@ class _Maker:
                 if part is False:
                     raise Unsatisfiable("nothing is allowed")
                 if isinstance(part, dict):
-                    self._work -= 2 + (size_of(merged) + size_of(part)) // 4
+                    self._work -= 5 + (size_of(merged) + size_of(part)) // 4
                     merged = both(merged, part)
         raise Unsatisfiable("it refers to itself")
 
@@ -164,7 +164,7 @@ class _Maker:
         for way in ways:
             if self._spent:
                 return self._stop()
-            self._work -= 2 + size_of(rest) // 4
+            self._work -= 5 + size_of(rest) // 4
             try:
                 return self.make(both(rest, way) if isinstance(way, dict) else way, name, depth + 1)
             except Unsatisfiable as error:

@@ -6,13 +6,13 @@ from re import _constants as sre  # type: ignore[attr-defined]  # the parsed for
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
-from jsonschema_rs import Draft202012Validator, FancyRegexOptions, ValidationError
+from core.errors import InvalidRequest
+from core.schemas import Validator
 
 _LONGEST_PATTERN = 1000
 _TRIES = 33
 _BUILT = 100_000
 """Characters put together at most, over all tries."""
-_OPTIONS = FancyRegexOptions(backtrack_limit=10_000, size_limit=200_000)
 
 
 def matching(pattern: str, least: int, most: float, longest: int) -> str | None:
@@ -27,8 +27,8 @@ def matching(pattern: str, least: int, most: float, longest: int) -> str | None:
         return None
     try:
         # Python's own search may take for ever.
-        validator = Draft202012Validator({"pattern": pattern}, pattern_options=_OPTIONS)
-    except ValidationError:
+        validator = Validator({"pattern": pattern})
+    except InvalidRequest:
         validator = None
     shortest = before = _spelled(parsed, 0, longest)
     built = 0
@@ -37,7 +37,7 @@ def matching(pattern: str, least: int, most: float, longest: int) -> str | None:
         if not _can_be_sent(text) or (extra and text == before):
             break
         built, before = built + len(text), text
-        if least <= len(text) <= most and (validator is None or validator.is_valid(text)):
+        if least <= len(text) <= most and (validator is None or validator.fault(text) is None):
             return text
         if built > _BUILT:
             break

@@ -145,11 +145,21 @@ REFERENCES = st.sampled_from(
 KINDS = st.sampled_from(["object", "array", "string", "integer", "number", "boolean", "null", "other"])
 
 
+LEAVES = st.one_of(
+    NUMBERS,
+    st.booleans(),
+    st.none(),
+    st.text(max_size=5),
+    st.just({"$ref": "#"}),
+    st.just({"type": "string"}),
+)
+
+
 def around(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Any keywords, some with values that they must not have."""
     lists = st.lists(inner, max_size=4)
     objects = st.dictionaries(NAMES, inner, max_size=4)
-    many = st.builds(lambda item, n: [item] * n, inner, st.sampled_from([1, 30, 3000]))
+    many = st.builds(lambda item, n: [item] * n, LEAVES, st.sampled_from([1, 30, 3000]))
     keywords: dict[str, st.SearchStrategy[Any]] = {
         "type": st.one_of(KINDS, st.lists(KINDS, max_size=3), NUMBERS),
         "properties": st.one_of(objects, inner),
@@ -181,11 +191,7 @@ def around(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 @given(
-    schema=st.recursive(
-        st.one_of(NUMBERS, st.booleans(), st.none(), st.text(max_size=5), st.just({"$ref": "#"})),
-        around,
-        max_leaves=10,
-    ),
+    schema=st.recursive(LEAVES, around, max_leaves=10),
     words=st.text(max_size=60),
     full=st.booleans(),
 )
