@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 MODES = ("AUTO", "ANY", "NONE", "VALIDATED")
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}", re.ASCII)
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}", re.ASCII)
 _REFUSED = (
     ("computer_use", "computerUse", "no model here operates a computer"),
     ("file_search", "fileSearch", "nothing is stored here that could be searched"),
@@ -100,7 +100,7 @@ def _known(name: str, declared: Mapping[str, Tool], field: str) -> str:
 
 
 def _declared(given: wire.FunctionDeclaration, at: str, tally: Tally) -> Tool:
-    if not _NAME.fullmatch(given.name):
+    if not NAME.fullmatch(given.name):
         raise InvalidRequest(
             f"'{at}.name' is '{given.name[:40]}'. Begin it with a letter or underscore, and use letters, digits, '_',"
             " '.', ':' and '-' only, 128 characters at most.",

@@ -8,6 +8,7 @@ import msgspec
 
 from routes.inline import Inline
 from routes.openapi import parts
+from routes.openapi.fields import with_facts
 from routes.openapi.operations import EVENTS, Family, Media, Operation
 
 VERSION = "3.1.0"
@@ -77,7 +78,8 @@ class _Schemas:
             for type_, schema in zip(types, schemas, strict=True):
                 self._of[family, type_] = _renamed(schema, family)
             for name, schema in components.items():
-                self.components[_name(name, family)] = _renamed(schema, family)
+                full = _name(name, family)
+                self.components[full] = with_facts(full, _renamed(schema, family))
 
     def keep_what_is_used_in(self, value: Any) -> None:
         """Leave out the others: a form's struct is written out where it is used."""
