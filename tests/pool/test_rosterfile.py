@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -179,6 +179,7 @@ def comments(text: str) -> list[str]:
     return [line[line.index("#") :] for line in text.splitlines() if "#" in line]
 
 
+@settings(max_examples=50)
 @given(files(), st.data())
 def test_comments_survive(file: tuple[str, list[str]], data: st.DataObject) -> None:
     """Whatever is set, added or removed, every comment outside a removed entry stays, in its order, and the
