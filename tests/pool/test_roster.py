@@ -69,7 +69,7 @@ def test_no_accounts(text: str) -> None:
     "text",
     [
         "accounts: !!python/object/apply:os.system ['true']\n",
-        "accounts: " + "[" * 1500,
+        "accounts: " + "[" * 700,
         "accounts:\n  - id: a\n    secure_1psid: one-odd-value\n    secure_1psid: another-odd-value\n",
         "accounts:\n  - {id: a, secure_1psid: *odd-value}\n",
         'accounts:\n  - id: a\n    secure_1psid: "odd-value\n  other: [',
