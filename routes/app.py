@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import HTTPScope, LifespanHook, Receive, Send
 
-from access import Proxies
+from access import Keys, Proxies
 from core.errors import CallerError, GatewayError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
 from core.masking import hiding, mask
 from routes import cors, files, gemini, openai, openapi, ops, plain, shared
@@ -117,7 +117,7 @@ class EdgeApp(Litestar):
             scope,
             receive,
             cast(Any, send),
-            request_id=_request_id(scope),
+            request_id=_request_id(scope, services.keys),
             settings=services.settings,
             monotonic=services.clock.monotonic,
         )
@@ -210,10 +210,10 @@ class EdgeApp(Litestar):
         access_log.info("request", **facts)
 
 
-def _request_id(scope: HTTPScope) -> str:
+def _request_id(scope: HTTPScope, keys: Keys) -> str:
     """The caller's own where it is one, and nothing that should not be in logs; else a new one."""
     asked = dict(scope["headers"]).get(b"x-request-id", b"")
-    if REQUEST_ID.fullmatch(asked) and mask(id := asked.decode()) == id:
+    if REQUEST_ID.fullmatch(asked) and mask(id := asked.decode()) == id and keys.identify([asked]) is None:
         return id
     return f"req_{secrets.token_hex(12)}"
 

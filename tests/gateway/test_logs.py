@@ -185,9 +185,10 @@ def test_a_key_that_was_sent_comes_back_nowhere(how: dict[str, Any], known: bool
 
 
 def test_a_request_id_that_looks_like_a_secret_is_not_taken() -> None:
-    """It would stand in the answer and in every line of the log; another one is made up."""
-    with edge() as found:
-        for id in (PSIDTS.replace("_", "-"), f"gp-{'a' * 43}", "AIzaSyKey-0123456789"):
+    """It would stand in the answer and in every line of the log; another one is made up. A key of this gateway is
+    one too, whether the request shows it as a key or not."""
+    with edge(api_key=KEY) as found:
+        for id in (KEY, PSIDTS.replace("_", "-"), f"gp-{'a' * 43}", "AIzaSyKey-0123456789"):
             given = found.http.get("/health", headers={"x-request-id": id}).headers["x-request-id"]
             assert given.startswith("req_")
         own = {"x-request-id": "my-id.1_2", "x-api-key": "short"}
