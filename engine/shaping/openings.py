@@ -1,5 +1,6 @@
 """What may be the beginning of calls: fences, tags and bare JSON. Pure."""
 
+import itertools
 import re
 from collections.abc import Set
 
@@ -18,13 +19,14 @@ TAGS = ("<tool_call>", "<tool_calls>", "<function_call>", "<tool_use>")
 
 _LABEL = re.compile(r"[^\n{\[`]*")
 _OWN_LABEL = re.compile(r"([A-Za-z_\\]+)([ \t]*\n)?")
-_HEAD = re.compile(r"[\[{\s]*[\"'“]?([\w\\]*)([\"'”]?)\s*(:?)\s*([\"'“]?)([^\"'“”\n]*)([\"'”]?)")
+_HEAD = re.compile(r"[\[{\s]{0,200}[\"'“]?([\w\\]*)([\"'”]?)\s*(:?)\s*([\"'“]?)([^\"'“”\n]*)([\"'”]?)")
 _NAME = 200
 
 
 class Open(Struct):
     """start: where it begins; body: where its JSON begins; ticks: of its fence, 0 for none; tag: '' for none; sure: it says
-    itself that it holds calls; inner: it stands behind a call in the same fence."""
+    itself that it holds calls; inner: it stands behind a call in the same fence; faulty: it
+    is no correct JSON."""
 
     start: int
     body: int
@@ -32,17 +34,18 @@ class Open(Struct):
     tag: str = ""
     sure: bool = False
     inner: bool = False
+    faulty: bool = False
     extent: Extent | None = None
 
-    def ends_in(self, text: str) -> list[int]:
-        """Where its fence or tag may end, whatever its JSON says."""
+    def ends_in(self, text: str, most: int) -> list[int]:
+        """The first places where its fence or tag may end, whatever its JSON says."""
         if self.ticks:
             closing = re.compile(rf"(?<=\n)[ \t]*`{{{self.ticks},}}[ \t]*(?=\n|\Z)")
         elif self.tag:
             closing = re.compile("</")
         else:
             return []
-        return [found.start() for found in closing.finditer(text, self.body)]
+        return [found.start() for found in itertools.islice(closing.finditer(text, self.body), most)]
 
 
 def language(text: str, at: int) -> tuple[str, int]:

@@ -24,13 +24,20 @@ from engine.shaping.page import Page, Piece
 
 _SPECIAL = re.compile(r"`+|<|[{\[]")
 _TICKS = re.compile(r"`{3,}")
-_TRAILING = re.compile(r"`+\Z")
 _BLANK = re.compile(r"\s*")
-_DATA = re.compile(r"[\[{\s]*[\"'“\]}]")
+_LEAD = 200
+"""So many brackets and blanks may stand before the first value of what is JSON."""
+_DATA = re.compile(r"[\[{\s]{0,200}[\"'“\]}]")
 _INDENT = re.compile(r"[ \t]*")
 _UNREAD = "its arguments are no JSON object"
-_ENDS = 20
+_ENDS = 3
 """So many ends of a miscounted block are tried."""
+_TRIED = 50
+"""So many blocks of an answer are read in vain, or fewer long ones; behind them all is text."""
+_MUCH = 20_000
+_OPENINGS = 5_000
+"""So many beginnings that turn out to be none are looked at."""
+_TAG = 32
 
 
 class Reader:
@@ -44,6 +51,8 @@ class Reader:
         self._page = Page()
         self._ticks = 0  # of the fence of another language that the page stands in
         self._open: Open | None = None
+        self._vain = 0
+        self._others = 0
         self._state: Callable[[bool], bool] = self._prose
 
     def feed(self, text: str) -> list[Piece]:
@@ -54,6 +63,11 @@ class Reader:
         """The rest, once the answer is whole."""
         return self._run(final=True)
 
+    @property
+    def held(self) -> int:
+        """Characters that are not decided yet."""
+        return len(self._page.text) - self._page.at
+
     def _run(self, *, final: bool) -> list[Piece]:
         while self._state(final):
             pass
@@ -61,6 +75,9 @@ class Reader:
 
     def _prose(self, final: bool) -> bool:
         page, text, end = self._page, self._page.text, len(self._page.text)
+        if self._vain >= _TRIED or self._others >= _OPENINGS:
+            page.show(end)
+            return False
         for found in _SPECIAL.finditer(text, page.at):
             at, mark = found.start(), found[0]
             if mark[0] == "`":
@@ -73,7 +90,7 @@ class Reader:
                 tag = next((tag for tag in TAGS if text.startswith(tag, at)), None)
                 if tag is not None:
                     return self._begin(Open(at, at + len(tag), tag=tag, sure=True), self._begun)
-                if not final and begins(text[at:], TAGS):
+                if not final and begins(text[at : at + _TAG], TAGS):
                     page.show(at)
                     return False
             elif page.starts_line(at):
@@ -140,14 +157,17 @@ class Reader:
         extent = open_.extent = open_.extent or Extent(open_.body)
         extent.read(self._page.text, len(self._page.text))
         if extent.end is not None:
+            if open_.faulty:
+                return self._faulty(extent.end, final)
             try:
                 value = strict(self._page.text[open_.body : extent.end])
             except NoJson:
+                open_.faulty = True
                 return self._faulty(extent.end, final)
             if calls := calls_in(value, self._names, exact=not open_.sure):
                 return self._made(calls, extent.end)
             name = named_by(value, self._names) if open_.sure else None
-            return self._made([Broken(name, _UNREAD)], extent.end) if name else self._other()
+            return self._made([Broken(name, _UNREAD)], extent.end) if name else self._vainly(extent.end)
         if extent.stop is not None:
             return self._faulty(extent.stop, final)
         return final and self._broken_off()
@@ -167,8 +187,8 @@ class Reader:
     def _broken_off(self) -> bool:
         """The answer is over and the JSON is not: perhaps quotes were miscounted, and its fence or tag has an end."""
         text = self._page.text
-        ends = self._here().ends_in(text)
-        for end in ends[:_ENDS]:
+        ends = self._here().ends_in(text, _ENDS)
+        for end in ends:
             if self._repaired(end, whole=True, sure=False):
                 return True
         return self._repaired(ends[0] if ends else len(text), whole=bool(ends))
@@ -188,7 +208,7 @@ class Reader:
         if not sure:
             return False
         name = meant(block, self._names) if open_.sure else None
-        return self._made([Broken(name, fault)], end) if name else self._other()
+        return self._made([Broken(name, fault)], end) if name else self._vainly(end)
 
     def _made(self, pieces: list[Call | Broken], end: int) -> bool:
         """These are calls; what is shown from here on is none of the answer."""
@@ -209,7 +229,7 @@ class Reader:
         if open_.body == len(text):
             return False
         if text[open_.body] in "{[":
-            open_.start, open_.extent, open_.inner = open_.body, None, True
+            open_.start, open_.extent, open_.inner, open_.faulty = open_.body, None, True, False
             self._page.skip(open_.body)
             self._state = self._value if open_.sure else self._head
             return True
@@ -226,9 +246,15 @@ class Reader:
         self._open, self._state = None, self._prose
         return True
 
+    def _vainly(self, end: int) -> bool:
+        """It was read up to `end`, and holds no calls."""
+        self._vain += 1 + (end - self._here().body) // _MUCH
+        return self._other()
+
     def _other(self) -> bool:
         """It holds no calls: its first characters are text, and all behind them is looked at anew."""
         open_ = self._here()
+        self._others += 1
         fenced = bool(open_.ticks) and (open_.inner or self._page.starts_line(open_.start))
         self._open = None
         if not open_.inner:
@@ -246,7 +272,8 @@ class Reader:
         """JSON without a fence that is no call: none of its parts is one either. A fence ends it at the latest."""
         open_, text = self._here(), self._page.text
         if _DATA.match(text, open_.start) is None:
-            if not final and not text[open_.start :].strip("[{ \t\r\n"):
+            lead = text[open_.start : open_.start + _LEAD + 1]
+            if not final and len(lead) <= _LEAD and not lead.strip("[{ \t\r\n"):
                 return False
             return self._plain(open_.start + 1)
         extent = open_.extent
@@ -292,8 +319,7 @@ class Reader:
                 self._page.show(end)
                 self._state = self._prose
                 return True
-        held = None if final else _TRAILING.search(text, self._page.at)
-        self._page.show(held.start() if held else len(text))
+        self._page.show(len(text) if final else max(self._page.at, len(text.rstrip("`"))))
         return False
 
 

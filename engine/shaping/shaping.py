@@ -1,8 +1,9 @@
 """Asks for calls and JSON, and asks again where the answer is neither what was wanted nor near enough."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import structlog
 from msgspec import Struct
@@ -22,12 +23,17 @@ from engine.shaping.verdict import Bad, Good, Judge, Verdict
 
 log = structlog.get_logger("gempool.engine")
 
+_T = TypeVar("_T")
 Inner: TypeAlias = Callable[[Ask, Thread, Frame], AsyncGenerator[Event, None]]
 
 _NOBODY_ANSWERED = (UpstreamFailed, PoolBusy, NoAccount, DeadlineExceeded)
 _REPLAYED = 30_000
 """Characters of an answer that the model is shown again."""
 _WHY = 300
+_STRETCH = 2_000
+"""Characters in small pieces that are read before others have their turn."""
+_MUCH = 20_000
+"""Characters from which on an answer is read off the event loop: a hostile one may take long."""
 
 
 def shaped(ask: Ask) -> bool:
@@ -61,11 +67,14 @@ class Shaping:
         spare: tuple[_Answer, Verdict] | None = None  # handed out where nobody can be asked again
         fault: Bad | None = None  # of the last answer that cannot be used
         for left in range(self._reasks, -1, -1):
-            answer = _Answer(judge.names)
+            answer, paused = _Answer(judge.names), 0
             try:
                 async with aclosing(inner(asked, thread, frame)) as events:
                     async for event in events:
-                        delta = answer.take(event)
+                        delta = await _aside(answer.work(event), answer.take, event)
+                        if answer.length - paused > _STRETCH:
+                            paused = answer.length
+                            await asyncio.sleep(0)  # deltas may come many at a time
                         if asked.stream and (delta.text or delta.thoughts):
                             text_shown = text_shown or bool(delta.text)
                             thoughts_shown = thoughts_shown or bool(delta.thoughts)
@@ -82,7 +91,7 @@ class Shaping:
                     raise _out_of_time(fault) from error
                 answer, verdict = spare
             else:
-                verdict = judge.judge(answer.text, answer.found)
+                verdict = await _aside(answer.length, judge.judge, answer.text, answer.found)
                 if text_shown and not asked.stream and verdict == Good():
                     # What was shown led to a call, which is still wanted.
                     verdict = replace(judge.no_call(), unfit=True)
@@ -134,6 +143,11 @@ class Shaping:
         return end
 
 
+async def _aside(work: int, call: Callable[..., _T], *args: Any) -> _T:
+    """Called in a thread where there is much to do."""
+    return await asyncio.to_thread(call, *args) if work > _MUCH else call(*args)
+
+
 class _End(Struct, frozen=True):
     text: str = ""
     calls: tuple[ToolCall, ...] = ()
@@ -179,13 +193,19 @@ class _Answer:
         self._finish: Finish | None = None
         self.found: list[Call | Broken] = []
         self.pictures: list[Picture] = []
+        self.length = 0
         self.begun = False
+
+    def work(self, event: Event) -> int:
+        """Characters that may have to be read to take the event."""
+        return self._reader.held + (len(event.text) if isinstance(event, Delta) else 0)
 
     def take(self, event: Event) -> Delta:
         """What of it can be shown."""
         self.begun = True
         if isinstance(event, Delta):
             self._raw.append(event.text)
+            self.length += len(event.text)
             self._thoughts.append(event.thoughts)
             return Delta(self._read(self._reader.feed(event.text)), event.thoughts)
         if isinstance(event, Finish):

@@ -13,6 +13,8 @@ from engine.shaping.lenient import Extent, NoJson, lenient, strict
 _FENCE = re.compile(r"^[ \t]*`{3,}[^\n`{\[]*\n?(.*?)(?:`{3,}|\Z)", re.DOTALL | re.MULTILINE)
 _BRACKET = re.compile(r"[{\[]")
 _TRIED = 20
+_EFFORT = 400_000
+"""Characters that are read leniently of one answer."""
 _ENDLESS = 3
 """So many brackets without an end are looked behind."""
 
@@ -62,8 +64,23 @@ def found_in(text: str, rule: Rule) -> Kept | Wrong | None:
     """The first JSON of an answer that keeps the rule: all of it, a fenced block, or a part of the prose. Where none does, what is
     wrong with the first that was meant to; None where there are only words."""
     wrong: Wrong | None = None
+    unread = ""
+    effort = _EFFORT
     for block, meant, whole in _blocks(text):
-        for repaired, value in _values(block, whole):
+        values: list[tuple[bool, Any]] = []
+        try:
+            values = [(False, strict(block))]
+        except NoJson:
+            if block[:1] in ("{", "["):
+                # The first is read however long it is: a mended answer may be.
+                if len(block) > effort and effort < _EFFORT:
+                    break
+                effort -= len(block)
+                try:
+                    values = [(True, lenient(block, whole=whole)[0])]
+                except NoJson as error:
+                    unread = unread or (f"it is no correct JSON: {error}" if meant else "")
+        for repaired, value in values:
             judged = rule.judge(value)
             if isinstance(judged, Kept):
                 return Kept(judged.value, judged.repaired or repaired)
@@ -73,17 +90,7 @@ def found_in(text: str, rule: Rule) -> Kept | Wrong | None:
         judged = rule.judge(text.strip().strip("`\"'“” \n."))
         if isinstance(judged, Kept):
             return Kept(judged.value, True)
-    return wrong or _unreadable(text)
-
-
-def _unreadable(text: str) -> Wrong | None:
-    for block, meant, whole in _blocks(text):
-        if meant and block[:1] in ("{", "["):
-            try:
-                lenient(block, whole=whole)
-            except NoJson as error:
-                return Wrong(f"it is no correct JSON: {error}")
-    return None
+    return wrong or (Wrong(unread) if unread else None)
 
 
 def _blocks(text: str) -> Iterator[tuple[str, bool, bool]]:
@@ -106,15 +113,3 @@ def _blocks(text: str) -> Iterator[tuple[str, bool, bool]]:
         endless += extent.end is None
         at = bracket.end() if extent.end is None else extent.end
         yield text[bracket.start() : extent.end], False, False
-
-
-def _values(block: str, whole: bool) -> Iterator[tuple[bool, Any]]:
-    try:
-        yield False, strict(block)
-    except NoJson:
-        if block[:1] not in ("{", "["):
-            return
-        try:
-            yield True, lenient(block, whole=whole)[0]
-        except NoJson:
-            return

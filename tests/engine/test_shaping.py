@@ -1,8 +1,10 @@
 """Tools and JSON on a model that has neither: what callers get, whatever the model writes."""
 
 import asyncio
+import contextlib
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -530,3 +532,41 @@ async def test_where_nobody_can_be_asked_again_half_an_answer_is_none(desk: Desk
     ask = wanted(toolbox=BOX) if WRONG in first else wanted(shape=PERSON)
     with pytest.raises(UpstreamFailed, match="none answered"):
         await got(await desk.open(first, DEAD, attempts=1), ask)
+
+
+HOSTILE = {
+    "braces": "{" * 400_000, "brackets": "[" * 400_000, "quotes": '{"' * 200_000, "lines": "{\n" * 200_000, "less": "<" * 400_000,
+    "escapes": '{"name": "weather", "arguments": {"city": "' + '\\"' * 200_000, "ticks": "x\n```js\n" + "`" * 400_000 + "x",
+    "tags": '<tool_call>{"a' * 28_000, "fences": '```tool_call\n{"a": "' * 20_000, "words": "[x]\n" * 100_000,
+    "fenced": "```tool_call\n" + '{"name": "weather", "arguments": {"city": "' + "a'\\\"" * 100_000 + "\n```",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize(
+    ("box", "shape", "size"), [(BOX, None, 400_000), (BOX, None, 400), (REQUIRED, None, 400_000), (None, PERSON, 400_000)],
+    ids=["whole", "in-pieces", "required", "shape"],
+)  # fmt: skip
+async def test_a_hostile_answer_leaves_the_loop_alone(
+    desk: Desk, text: str, box: Toolbox | None, shape: Shape | None, size: int
+) -> None:
+    """No step of the event loop computes for long, and all of it is over after seconds. Counted in time of the processor."""
+    engine = await desk.open([*cut(text, size), Done()], reasks=0)
+    worst = 0.0
+    over = False
+
+    async def beat() -> None:
+        nonlocal worst
+        while not over:
+            began = time.thread_time()
+            await asyncio.sleep(0)
+            worst = max(worst, time.thread_time() - began)
+
+    beats = asyncio.create_task(beat())
+    began = time.process_time()
+    with contextlib.suppress(AnswerUnfit):
+        await got(engine, wanted(toolbox=box, shape=shape, stream=size == 400))
+    over = True
+    await beats
+    assert worst < 0.1
+    assert time.process_time() - began < 20
