@@ -201,7 +201,7 @@ class _Reader:
             return None
 
 
-_TOKENS = re.compile(r"[{}\[\]\"'“`<]")
+_TOKENS = re.compile(r"[{}\[\]\"'“`~<]")
 _IN_STRING = {'"': re.compile(r'["\\]'), "'": re.compile(r"['\\]"), "“": re.compile(r"[”\\]")}
 
 
@@ -241,7 +241,7 @@ class Extent:
                 self._level -= 1
                 if self._level <= 0:
                     self.end = self._at
-            elif mark in "`<":
+            elif mark in "`~<":
                 self.stop = found.start()
             else:
                 self._quote = mark

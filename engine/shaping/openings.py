@@ -17,20 +17,21 @@ JSON = ("json", "jsonc", "json5", "")
 LANGUAGES = (*CALLS, *JSON)
 TAGS = ("<tool_call>", "<tool_calls>", "<function_call>", "<tool_use>")
 
-_LABEL = re.compile(r"[^\n{\[`]*")
+_LABEL = re.compile(r"[^\n{\[`~]*")
 _OWN_LABEL = re.compile(r"([A-Za-z_\\]+)([ \t]*\n)?")
 _HEAD = re.compile(r"[\[{\s]{0,200}[\"'“]?([\w\\]*)([\"'”]?)\s*(:?)\s*([\"'“]?)([^\"'“”\n]*)([\"'”]?)")
 _NAME = 200
 
 
 class Open(Struct):
-    """start: where it begins; body: where its JSON begins; ticks: of its fence, 0 for none; tag: '' for none; sure: it says
+    """start: where it begins; body: where its JSON begins; ticks, mark: of its fence, 0 for none; tag: '' for none; sure: it says
     itself that it holds calls; inner: it stands behind a call in the same fence; faulty: it
     is no correct JSON."""
 
     start: int
     body: int
     ticks: int = 0
+    mark: str = "`"
     tag: str = ""
     sure: bool = False
     inner: bool = False
@@ -40,7 +41,7 @@ class Open(Struct):
     def ends_in(self, text: str, most: int) -> list[int]:
         """The first places where its fence or tag may end, whatever its JSON says."""
         if self.ticks:
-            closing = re.compile(rf"(?<=\n)[ \t]*`{{{self.ticks},}}[ \t]*(?=\n|\Z)")
+            closing = re.compile(rf"(?<=\n)[ \t]*{self.mark}{{{self.ticks},}}[ \t]*(?=\n|\Z)")
         elif self.tag:
             closing = re.compile("</")
         else:

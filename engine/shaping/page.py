@@ -50,6 +50,11 @@ class Page:
         """Text up to `to` is none of the answer."""
         self.at, self.fresh = to, fresh
 
+    @property
+    def dropping(self) -> bool:
+        """A call was found, so that text is dropped."""
+        return self._dropping
+
     def call(self, pieces: list[Call | Broken], end: int) -> None:
         """These are calls, and end there."""
         self._out += pieces

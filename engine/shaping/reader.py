@@ -22,8 +22,8 @@ from engine.shaping.openings import (
 )
 from engine.shaping.page import Page, Piece
 
-_SPECIAL = re.compile(r"`+|<|[{\[]")
-_TICKS = re.compile(r"`{3,}")
+_SPECIAL = re.compile(r"`+|~+|<|[{\[]")
+_TICKS = re.compile(r"`{3,}|~{3,}")
 _BLANK = re.compile(r"\s*")
 _LEAD = 200
 """So many brackets and blanks may stand before the first value of what is JSON."""
@@ -34,6 +34,8 @@ _ENDS = 3
 """So many ends of a miscounted block are tried."""
 _TRIED = 50
 """So many blocks of an answer are read in vain, or fewer long ones; behind them all is text."""
+_FOLLOWING = 20
+"""So many fences are looked at behind a call that may be an example."""
 _MUCH = 20_000
 _OPENINGS = 5_000
 """So many beginnings that turn out to be none are looked at."""
@@ -49,6 +51,8 @@ class Reader:
     def __init__(self, names: Set[str]) -> None:
         self._names = names
         self._page = Page()
+        self._mark = "`"
+        self._found: tuple[list[Call | Broken], int] = ([], 0)
         self._ticks = 0  # of the fence of another language that the page stands in
         self._open: Open | None = None
         self._vain = 0
@@ -80,12 +84,12 @@ class Reader:
             return False
         for found in _SPECIAL.finditer(text, page.at):
             at, mark = found.start(), found[0]
-            if mark[0] == "`":
+            if mark[0] in "`~":
                 if found.end() == end and not final:
                     page.show(at)
                     return False
-                if len(mark) >= 3:
-                    return self._begin(Open(at, found.end(), ticks=len(mark)), self._label)
+                if len(mark) >= 3 and (mark[0] == "`" or page.starts_line(at)):
+                    return self._begin(Open(at, found.end(), ticks=len(mark), mark=mark[0]), self._label)
             elif mark == "<":
                 tag = next((tag for tag in TAGS if text.startswith(tag, at)), None)
                 if tag is not None:
@@ -115,7 +119,7 @@ class Reader:
             return False if not final and begins(said, LANGUAGES) else self._other()
         open_.sure = said in CALLS
         fit = open_.sure or (said in JSON and self._page.starts_line(open_.start))
-        if text[end] == "`" or not fit:
+        if text[end] in "`~" or not fit:
             return self._other()
         open_.body = end
         self._state = self._begun
@@ -176,7 +180,7 @@ class Reader:
         """No correct JSON. All up to the end of its fence or tag is read leniently. at: it ends there or later."""
         open_ = self._here()
         if open_.ticks or open_.tag:
-            mark = "`" * open_.ticks if open_.ticks else "</"
+            mark = open_.mark * open_.ticks if open_.ticks else "</"
             end = self._page.text.find(mark, at)
             if end < 0 and not final:
                 return False
@@ -211,11 +215,52 @@ class Reader:
         return self._made([Broken(name, fault)], end) if name else self._vainly(end)
 
     def _made(self, pieces: list[Call | Broken], end: int) -> bool:
-        """These are calls; what is shown from here on is none of the answer."""
+        """These are calls. In a fence that does not say so itself only what comes after it tells."""
+        open_ = self._here()
+        if open_.ticks and not open_.sure and not self._page.dropping:
+            self._found, self._state = (pieces, end), self._following
+            return True
+        return self._take(pieces, end)
+
+    def _following(self, final: bool) -> bool:
+        """Behind a call in a fence that may as well be an example: it is one where prose follows."""
+        text, (pieces, at) = self._page.text, self._found
+        mark, ticks = self._here().mark, self._here().ticks
+        for _ in range(_FOLLOWING):
+            closing = re.compile(mark + "{%d,}" % ticks).search(text, at)  # noqa: UP031
+            if closing is None or closing.end() == len(text):
+                return final and self._take(*self._found)
+            said, end = language(text, closing.end())
+            if end == len(text) and not final:
+                return False
+            if said in CALLS:
+                break
+            blank = _BLANK.match(text, closing.end())
+            at = blank.end() if blank else closing.end()
+            rest = text[at : at + _TAG]
+            if not rest or (not final and (begins(rest, TAGS) or rest in ("`", "``", "~", "~~"))):
+                return final and self._take(*self._found)
+            if rest.startswith(TAGS):
+                break
+            opening = _TICKS.match(text, at)
+            if opening is None:
+                return self._other()
+            said, at = language(text, opening.end())
+            if at == len(text) and not final:
+                return False
+            if said in CALLS:
+                break
+            if said not in JSON:
+                return self._other()
+            mark, ticks = opening[0][0], len(opening[0])
+        return self._take(pieces, self._found[1])
+
+    def _take(self, pieces: list[Call | Broken], end: int) -> bool:
+        """What is shown from here on is none of the answer."""
         open_ = self._here()
         self._page.call(pieces, end)
         if open_.ticks:
-            self._open = Open(end, end, ticks=open_.ticks, sure=open_.sure)
+            self._open = Open(end, end, ticks=open_.ticks, mark=open_.mark, sure=open_.sure)
             self._state = self._after
         else:
             self._open, self._state = None, self._prose
@@ -241,7 +286,8 @@ class Reader:
         if end == len(text) and not final and begins(said, CALLS):
             return False
         if said in CALLS:
-            return self._begin(Open(found.start(), found.end(), ticks=len(found[0])), self._label)
+            opened = Open(found.start(), found.end(), ticks=len(found[0]), mark=found[0][0])
+            return self._begin(opened, self._label)
         self._page.skip(found.end())
         self._open, self._state = None, self._prose
         return True
@@ -260,7 +306,7 @@ class Reader:
         if not open_.inner:
             self._page.show(open_.start + (open_.ticks or len(open_.tag)))
         if fenced:
-            self._ticks, self._state = open_.ticks, self._fence
+            self._ticks, self._mark, self._state = open_.ticks, open_.mark, self._fence
         elif open_.ticks or open_.tag:
             self._state = self._prose
         else:
@@ -282,9 +328,9 @@ class Reader:
             if self._page.fresh:
                 blank = _INDENT.match(text, self._page.at)
                 at = blank.end() if blank else self._page.at
-                if text.startswith("```", at):
+                if text.startswith(("```", "~~~"), at):
                     return self._plain(self._page.at)
-                if not final and "```".startswith(text[at:]):
+                if not final and text[at : at + 3] in ("", "`", "``", "~", "~~"):
                     return False
             to = text.find("\n", self._page.at) + 1 or len(text)
             extent.read(text, to)
@@ -313,13 +359,14 @@ class Reader:
                 return False
             if said in CALLS and self._ticks == 3:
                 self._ticks = 0
-                return self._begin(Open(found.start(), found.end(), ticks=len(found[0])), self._label)
-            if not said and len(found[0]) >= self._ticks:
+                opened = Open(found.start(), found.end(), ticks=len(found[0]), mark=found[0][0])
+                return self._begin(opened, self._label)
+            if not said and found[0][0] == self._mark and len(found[0]) >= self._ticks:
                 self._ticks = 0
                 self._page.show(end)
                 self._state = self._prose
                 return True
-        self._page.show(len(text) if final else max(self._page.at, len(text.rstrip("`"))))
+        self._page.show(len(text) if final else max(self._page.at, len(text.rstrip("`~"))))
         return False
 
 

@@ -10,7 +10,7 @@ from core.schemas import Validator
 from engine.shaping.fitting import fitted
 from engine.shaping.lenient import Extent, NoJson, lenient, strict
 
-_FENCE = re.compile(r"^[ \t]*`{3,}[^\n`{\[]*\n?(.*?)(?:`{3,}|\Z)", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[^\n`~{\[]*\n?(.*?)(?:`{3,}|~{3,}|\Z)", re.DOTALL | re.MULTILINE)
 _BRACKET = re.compile(r"[{\[]")
 _TRIED = 20
 _EFFORT = 400_000
@@ -102,7 +102,7 @@ def _blocks(text: str) -> Iterator[tuple[str, bool, bool]]:
     for n, found in enumerate(_FENCE.finditer(text)):
         if n == _TRIED:
             break
-        yield found[1].strip(), True, found[0].endswith("`")
+        yield found[1].strip(), True, found[0].endswith(("`", "~"))
     at = endless = 0
     for _ in range(_TRIED):
         bracket = _BRACKET.search(text, at)

@@ -48,6 +48,7 @@ GOOD = '{"name": "weather", "arguments": {"city": "Oslo"}}'
     "answer",
     [
         fenced(GOOD),
+        f"~~~tool_call\n{GOOD}\n~~~", f"~~~json\n{GOOD}\n~~~", f"~~~tool_call\n{GOOD[:-1]}\n~~~",
         fenced(GOOD, "json"), fenced(GOOD, "tool_calls"), fenced(GOOD, "tool_code"), fenced(GOOD, ""), fenced(GOOD, "JSON"),
         fenced(GOOD, "tool\\_call"), fenced(GOOD, "tool_call  "), fenced("tool_call\n" + GOOD, ""), fenced("json\n" + GOOD, ""),
         f"```tool_call {GOOD}```", f"```tool_call\n{GOOD}", f"```tool_call\n{GOOD}```", f"````tool_call\n{GOOD}\n````",
@@ -185,9 +186,21 @@ def test_a_call_of_a_function_that_nobody_offered_is_no_text(answer: str) -> Non
         assert [type(piece) for piece in both] == [Call, Broken]
 
 
+@pytest.mark.parametrize("label", ["json", ""])
+@pytest.mark.parametrize(
+    "after", ["is how a call looks.", "```python\nx = 1\n```", "```json\n{}\n```\nis what it gives."]
+)
+def test_json_with_prose_behind_it_is_an_example(label: str, after: str) -> None:
+    """Where its fence does not say that it holds calls; one that says so is a call whatever follows."""
+    answer = f"So:\n{fenced(GOOD, label)}\n{after}"
+    assert read(answer) == (answer, [])
+    assert read(f"So:\n{fenced(GOOD)}\n{after}") == ("So:", [Call("weather", OSLO)])
+    assert read(f"{fenced(GOOD, label)}\n{fenced(GOOD)}\n{after}") == ("", [Call("weather", OSLO)] * 2)
+
+
 PIECES = st.lists(
     st.sampled_from(
-        ["```", "``", "`", "````", "\n", " ", "tool_call", "tool\\_call", "json", "python", "tool_code", "<tool_call>",
+        ["```", "~~~", "~", "``", "`", "````", "\n", " ", "tool_call", "tool\\_call", "json", "python", "tool_code", "<tool_call>",
          "</tool_call>", "<", "{", "}", "[", "]", '"', "'", "“", "\\", ":", ",", '{"name": "weather", "arguments": {}}',
          '{"name": "weather", "arguments": {"city": "Oslo"}', '"name"', '"weather"', '"arguments"', "name", "word", "it's", "5",
          '{"tool_calls": [', '{"function": ', '{"id": ', "text\n", "\n```\n", "```tool_call\n", "```json\n", "//", "/*", "é"]
