@@ -4,6 +4,7 @@ The only importer of jsonschema-rs. A caller's schema is hostile until proved ot
 patterns run in linear time, and everything that costs time or stack is bounded before native code sees it.
 """
 
+import math
 import re
 import threading
 from collections import OrderedDict
@@ -159,6 +160,8 @@ def _compiled(schema: Any, field: str, *, an_object: bool = False) -> _Compiled:
         _refuse(field, "", f"is nested too deeply or holds what is no JSON; send at most {_LEVELS} levels")
     if len(text) > _BYTES:
         _refuse(field, "", f"is larger than {_BYTES // 1024} kB; send a smaller one")
+    if b"null" in text and _endless(schema):
+        _refuse(field, "", "holds a number that is too large; send one of at most 300 digits")
     key = b"object " + text if an_object else text
     known = _KEEP.get(key)
     if known is None:
@@ -170,6 +173,20 @@ def _compiled(schema: Any, field: str, *, an_object: bool = False) -> _Compiled:
             _refuse(field, "", f"is nested deeper than {_LEVELS} levels; send a flatter one")
         _KEEP.put(key, known)
     return known
+
+
+def _endless(schema: Any) -> bool:
+    """Whether it holds a number that is none in JSON, as one of too many digits is once it was read."""
+    todo = [schema]
+    while todo:
+        at = todo.pop()
+        if isinstance(at, float) and not math.isfinite(at):
+            return True
+        if isinstance(at, Mapping):
+            todo.extend(at.values())
+        elif isinstance(at, list | tuple):
+            todo.extend(at)
+    return False
 
 
 def _refuse(field: str, path: str, why: str) -> NoReturn:

@@ -352,3 +352,10 @@ def test_an_anchor_is_followed() -> None:
 def test_googles_limits_may_be_text(said: Any, meant: Any) -> None:
     """As counts may."""
     assert from_openapi({"type": "INTEGER", "minimum": said}) == {"type": "integer", "minimum": meant}
+
+
+@pytest.mark.parametrize("key", ["const", "maximum", "default"])
+def test_a_number_beyond_all_bounds_is_refused(key: str) -> None:
+    """As one of thousands of digits arrives; nobody could be told it."""
+    with pytest.raises(InvalidRequest, match="number that is too large"):
+        check({"properties": {"a": {key: float("inf")}}}, "here")
