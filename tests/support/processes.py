@@ -49,6 +49,8 @@ class Web:
         self.call("POST", "/reset")
         found = self.call("GET", "/accounts")  # the last test may have rotated or replaced their cookies
         self.accounts = found["accounts"] if isinstance(found, dict) else found
+        for account in self.accounts:
+            self.call("DELETE", f"/accounts/{account['id']}/chats")
 
     def account(self, number: int) -> dict[str, Any]:
         found: dict[str, Any] = self.call("GET", f"/accounts/account-{number}")
