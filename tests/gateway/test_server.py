@@ -28,6 +28,7 @@ class Process:
     """The small application under the real server, on a free port."""
 
     def __init__(self, environ: dict[str, str]) -> None:
+        self._stopped = False
         self._child = subprocess.Popen(
             [sys.executable, str(APP)],
             env={**os.environ, "PORT": "0", **environ},
@@ -44,11 +45,12 @@ class Process:
         self.address = (str(parts.hostname), int(parts.port or 0))
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self._stopped = True
         self._child.send_signal(number)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
-        """Send the signal; exit code, output and log."""
-        if self._child.poll() is None:
+        """Send the signal, unless it was stopped before; exit code, output and log."""
+        if self._child.poll() is None and not (self._stopped and number == signal.SIGTERM):
             self._child.send_signal(number)
         out, err = self._child.communicate(timeout=20)
         return self._child.returncode, out, err

@@ -585,9 +585,9 @@ def _() -> None:
     that("an enum", ask("Which?", choice).text == "Italy")
     reply(json.dumps(PARIS))
     that("streamed", json.loads(text_of(streamed("Paris", config))) == PARIS)
-    reply(*['{"name": 1}'] * 4)
+    reply(*['{"name": 1}'] * 5)
     error = raised(
-        "JSON that breaks it to the end: ServerError", errors.ServerError, lambda: ask("Paris", config)
+        "JSON that breaks it to the end: ClientError", errors.ClientError, lambda: ask("Paris", config)
     )
     that("says where", "name" in str(error) or "country" in str(error), error)
     broken = types.GenerateContentConfig(

@@ -721,15 +721,15 @@ def _() -> None:
     ) as stream:
         final = stream.get_final_completion()
     that("streamed: an instance", final.choices[0].message.parsed == City(**PARIS), final)
-    reply(*["I cannot tell you that."] * 4)
+    reply(*["I cannot tell you that."] * 5)
     answer = client.chat.completions.parse(
         model=MODEL, messages=[{"role": "user", "content": "Paris"}], response_format=City
     )
     that("words to the end are the refusal", "cannot" in (answer.choices[0].message.refusal or ""), answer)
-    reply(*['{"name": 1}'] * 4)
+    reply(*['{"name": 1}'] * 5)
     error = raised(
-        "JSON that breaks it to the end: InternalServerError",
-        openai.InternalServerError,
+        "JSON that breaks it to the end: UnprocessableEntityError",
+        openai.UnprocessableEntityError,
         lambda: client.chat.completions.parse(
             model=MODEL, messages=[{"role": "user", "content": "Paris"}], response_format=City
         ),
