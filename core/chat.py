@@ -145,7 +145,8 @@ class Ask(Struct, frozen=True):
     deltas, and otherwise may skip the work of finding them. `picture`: the answer must hold a generated
     picture; None where text was asked for (a picture that the model makes all the same is handed out too).
     toolbox, shape: what the answer is made to look like; with both it is calls, or JSON. conversation: '' leaves it to
-    the operator. shape_field: where the caller asked for the shape.
+    the operator. shape_field: where the caller asked for the shape. background: nobody waits for the answer; it takes only
+    what live requests leave, and is refused as busy where that is nothing.
     """
 
     model: str
@@ -157,6 +158,7 @@ class Ask(Struct, frozen=True):
     shape: Shape | None = None
     shape_field: str = ""
     conversation: ConversationMode | Literal[""] = ""
+    background: bool = False
     request_id: str = ""
     caller: str = ""
     trace: Trace = field(default_factory=Trace)

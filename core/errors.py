@@ -12,11 +12,14 @@ caller sees and whether another account may be tried; routes only render it in t
     │   │   └── UnknownModel        404
     │   ├── MethodNotAllowed        405
     │   ├── RequestTimeout          408, the body came too slowly
+    │   ├── Conflict                409, what was asked for is over
     │   ├── RequestTooLarge         413
     │   ├── UnsupportedMedia        415
     │   ├── AnswerUnfit             422, no answer of the model's has the form that was asked for
+    │   ├── IdempotencyKeyReused    422, the key stands for another request
     │   ├── HeadTooLarge            431, request line and headers
     │   └── RateLimited             429, the caller's own limit
+    │       └── TooManyBatches      429, unfinished ones of the caller's
     ├── PoolBusy                    429, every account is busy or cooling
     │   └── UsedUp                  429, every account has reached its usage limit of the model
     ├── NoAccount                   503, no account can serve
@@ -144,6 +147,15 @@ class RequestTimeout(CallerError):
     google_status = "DEADLINE_EXCEEDED"
 
 
+class Conflict(CallerError):
+    """What was asked for cannot be done any more as things stand; the message says how they stand."""
+
+    status = 409
+    code = "conflict"
+    google_status = "ABORTED"
+    retryable = False
+
+
 class RequestTooLarge(CallerError):
     status = 413
     code = "request_too_large"
@@ -163,6 +175,14 @@ class AnswerUnfit(CallerError):
     retryable = False
 
 
+class IdempotencyKeyReused(CallerError):
+    """An Idempotency-Key came with another request than the one that it stands for."""
+
+    status = 422
+    code = "idempotency_key_reused"
+    retryable = False
+
+
 class HeadTooLarge(CallerError):
     status = 431
     code = "request_head_too_large"
@@ -173,6 +193,12 @@ class RateLimited(CallerError):
     code = "rate_limit_exceeded"
     type = "rate_limit_error"
     google_status = "RESOURCE_EXHAUSTED"
+
+
+class TooManyBatches(RateLimited):
+    """The caller has as many unfinished batches as may be."""
+
+    code = "too_many_batches"
 
 
 class PoolBusy(GatewayError):

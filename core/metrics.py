@@ -194,6 +194,36 @@ class Metrics:
             registry=r,
         )
 
+        # batches
+        self.batch_tasks = Counter(
+            "gempool_batch_tasks",
+            "Runs of batch tasks, by how they ended: `completed`, `failed` for good, `retried` (failed and tried again later),"
+            " `returned` (no account was free, or this replica stops; not counted as a try), `lost` (another replica had taken"
+            " the task over, so that the result was thrown away).",
+            ["kind", "outcome"],
+            registry=r,
+        )
+        self.batch_task_seconds = Histogram(
+            "gempool_batch_task_duration_seconds",
+            "One run of a batch task that ended well.",
+            ["kind"],
+            buckets=SECONDS,
+            registry=r,
+        )
+        self.batches_created = Counter("gempool_batches_created", "Batches taken in.", ["kind"], registry=r)
+        self.batches_open = Gauge(
+            "gempool_batches_open",
+            "Unfinished batches, as the store told last; the same in all replicas.",
+            registry=r,
+        )
+        self.batch_tasks_pending = Gauge(
+            "gempool_batch_tasks_pending",
+            "Tasks of unfinished batches that have not ended, by state (`waiting`, `running`), as the store told last; the same"
+            " in all replicas.",
+            ["state"],
+            registry=r,
+        )
+
         # alerts
         self.alerts = Counter(
             "gempool_alerts",

@@ -1,11 +1,11 @@
 """The engine's door: what `routes/` may ask of it."""
 
 from collections.abc import AsyncGenerator, Mapping
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from core.chat import Answer, Ask, Event, Message, ModelInfo
+from core.chat import Answer, Ask, Event, Message, ModelInfo, PictureWish
 from core.secret import Secret
 
 
@@ -132,3 +132,148 @@ class CookieService(Protocol):
     async def replace_cookies(self, account: str, given: HandedIn) -> Replaced:
         """Try newer cookies of an account, keep them where they are not refused, and use them at once in all
         replicas."""
+
+
+BatchKind: TypeAlias = Literal["images", "chat"]
+BatchForm: TypeAlias = Literal["url", "base64", "text"]
+"""How results are told: pictures as links or as data, chat as text."""
+BatchState: TypeAlias = Literal["queued", "running", "completed", "failed", "cancelling", "cancelled"]
+"""`queued`: no task has begun. `running`: some have, or wait for accounts. `completed`: every task has ended and one at least
+went well; `failed`: every task has ended and none went well. `cancelling`: those that were running when it was cancelled run still."""
+
+ENDED: frozenset[BatchState] = frozenset({"completed", "failed", "cancelled"})
+
+
+class BatchOrder(Struct, frozen=True):
+    """One batch that a caller wants: a task for each prompt.
+
+    owner: whose it is; only they see it. caller: their name, for logs. concurrency: how many of its tasks may run at once.
+    wish: what kind of picture, None for text. key: the caller's idempotency key, '' for none.
+    """
+
+    kind: BatchKind
+    model: str
+    prompts: tuple[str, ...]
+    form: BatchForm
+    concurrency: int
+    owner: str
+    caller: str
+    wish: PictureWish | None = None
+    key: str = ""
+
+
+class Batch(Struct, frozen=True):
+    """How a batch stands at one moment: `completed + failed + cancelled + pending == total`. Times are wall clock seconds of
+    the store's clock.
+
+    completed: tasks that went well. cancelled: tasks that will never run. running: part of the pending. ended_at: when the last
+    task ended, None before. expires_at: when it is forgotten, None before it has ended. why: what its tasks wait for now, ''
+    where they do not.
+    """
+
+    id: str
+    kind: BatchKind
+    model: str
+    form: BatchForm
+    state: BatchState
+    total: int
+    completed: int
+    failed: int
+    cancelled: int
+    running: int
+    concurrency: int
+    created_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    expires_at: float | None = None
+    why: str = ""
+
+    @property
+    def pending(self) -> int:
+        """Tasks that have not ended: those that wait, and those that run."""
+        return self.total - self.completed - self.failed - self.cancelled
+
+    @property
+    def outcomes(self) -> int:
+        """Tasks that ended with a result or an error."""
+        return self.completed + self.failed
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+
+class Outcome(Struct, frozen=True, omit_defaults=True):
+    """What became of one task. index: of its prompt, from 0. tries: how often it was tried. at: wall clock seconds.
+
+    A result has `text`, or `link`, `mime` and the picture's size as measured; an error has `code` and `message`. link: where the
+    stored picture is read, a path of the gateway's own where it begins with a slash.
+    """
+
+    index: int
+    tries: int
+    at: float
+    text: str = ""
+    link: str = ""
+    mime: str = ""
+    width: int = 0
+    height: int = 0
+    watermark: str = ""
+    code: str = ""
+    message: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.code
+
+
+class Numbered(Struct, frozen=True):
+    """An outcome and its place in the order in which the batch's tasks ended, from 1."""
+
+    number: int
+    outcome: Outcome
+
+
+class BatchPage(Struct, frozen=True):
+    """Newest first. total: of all that the owner has. more: there are older ones."""
+
+    batches: tuple[Batch, ...]
+    total: int
+    more: bool
+
+
+class BatchService(Protocol):
+    """Work for later. Every method raises `core.errors.GatewayError`s only; those that take an `id` raise `NotFound` where there
+    is no such batch, or it is not the owner's. owner None: everybody's (the operator)."""
+
+    async def create(self, order: BatchOrder) -> tuple[Batch, bool]:
+        """Take the batch in; False with the one that the order's key stands for already. Once this returns nothing loses it.
+
+        Raises IdempotencyKeyReused, TooManyBatches, StoreUnavailable.
+        """
+
+    async def find(self, id: str, owner: str | None) -> Batch: ...
+
+    def outcomes(
+        self, batch: Batch, *, ok: bool, offset: int = 0, limit: int | None = None
+    ) -> AsyncGenerator[list[Outcome], None]:
+        """The results (ok) or the errors that `batch` counts, exactly these, by index, in lists of a bounded size."""
+
+    def watch(self, id: str, owner: str | None, after: int = 0) -> AsyncGenerator[Batch | Numbered, None]:
+        """How the batch stands now, then every outcome from number `after` + 1 on and, each time something has changed, how it
+        stands; the last is a `Batch` that has ended. Outcomes come in order, each before the first `Batch` that counts it."""
+
+    async def listed(
+        self, owner: str | None, *, limit: int, after: str = "", state: BatchState | None = None
+    ) -> BatchPage:
+        """after: the id of the last batch of the page before; one that is unknown by now raises `NotFound`."""
+
+    async def cancel(self, id: str, owner: str | None) -> tuple[Batch, bool]:
+        """What has not begun never runs; what runs may finish. False where it was cancelled before. Raises Conflict where it
+        has ended otherwise."""
+
+    async def picture(self, outcome: Outcome) -> bytes | None:
+        """The stored picture's bytes; None where it cannot be had (any more)."""
+
+    async def link(self, outcome: Outcome) -> str:
+        """Where the stored picture is read now: links that expire are made anew."""

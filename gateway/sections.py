@@ -343,7 +343,39 @@ class StorageSettings(Struct, frozen=True):
 
 
 class BatchesSettings(Struct, frozen=True):
-    """Work for later. No settings yet."""
+    """Work for later. docs/batches.md tells how it runs."""
+
+    concurrency: Annotated[
+        int, Setting(whole(1, 10_000), "Tasks of all batches that run at once, over all replicas.")
+    ] = 16
+    share: Annotated[
+        int,
+        Setting(
+            whole(1, 100),
+            "Percent of what all accounts can do at once that batches may take; one task may always run.",
+        ),
+    ] = 50
+    max_tasks: Annotated[int, Setting(whole(1, 1_000_000), "Most prompts of one batch.")] = 10_000
+    max_open: Annotated[int, Setting(whole(1), "Unfinished batches that one caller may have.")] = 20
+    tries: Annotated[
+        int, Setting(whole(1, 20), "How often a task is tried that fails for reasons that may pass.")
+    ] = 6
+    backoff: Annotated[
+        float,
+        Setting(
+            duration(0.001), "The wait before the second try, jittered; it doubles with each, up to 16 times."
+        ),
+    ] = 2.0
+    keep: Annotated[float, Setting(duration(1), "How long a batch is known after it has ended.")] = 7 * DAY
+    worker: Annotated[
+        bool,
+        Setting(
+            BOOLEAN, "Whether this replica runs tasks; it takes batches in and tells of them in any case."
+        ),
+    ] = True
+    worker_ttl: Annotated[
+        float, Setting(duration(1, HOUR), "A replica silent for so long loses its tasks to the others.")
+    ] = 5.0
 
 
 class ConversationsSettings(Struct, frozen=True):

@@ -7,7 +7,7 @@ from msgspec import Struct
 from access import Keys, Limits
 from core.clock import Clock
 from core.metrics import Metrics
-from engine.service import ChatService, CookieService, ResponseStore
+from engine.service import BatchService, ChatService, CookieService, ResponseStore
 from fetch import Fetcher
 from storage import Local
 
@@ -48,6 +48,10 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
     X-Forwarded-Host begin links."""
     metrics_open: bool = False
     """`/metrics` needs no key."""
+    batch_tasks: int = 10_000
+    """Most prompts of one batch."""
+    batch_concurrency: int = 16
+    """Most tasks of one batch that may run at once."""
     allow_anonymous: bool = False
     """Without any API key configured, callers from other machines are served as well."""
 
@@ -58,7 +62,8 @@ class RouteServices(Struct, frozen=True, kw_only=True):
     `started` is wall clock seconds. `health_facts` adds to `/health`; callers without a key see only its
     numbers and yes or no. `cookies`: None leaves the routes under `/api/cookies` out. `files`: the pictures under
     `/files/`; None leaves that route out. `fetch`: None refuses pictures that are named by their web address.
-    `limits`: what callers may ask in a time; None limits nobody. `responses`: None refuses `previous_response_id`.
+    `limits`: what callers may ask in a time; None limits nobody. `responses`: None refuses `previous_response_id`. `batches`: None
+    leaves the routes under `/v1/batch` out.
     """
 
     chat: ChatService
@@ -73,4 +78,5 @@ class RouteServices(Struct, frozen=True, kw_only=True):
     fetch: Fetcher | None = None
     limits: Limits | None = None
     responses: ResponseStore | None = None
+    batches: BatchService | None = None
     health_facts: Callable[[], Mapping[str, object]] = no_facts

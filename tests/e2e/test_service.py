@@ -186,8 +186,8 @@ def test_all_accounts_die_under_one_request(upstream: Web, gateways: Gateways) -
         upstream.fault(f"account-{n + 1}", "expired")
     started = time.monotonic()
     refused = gateway.ask("x")
-    assert refused.status_code == 503
-    assert time.monotonic() - started < 5
+    assert refused.status_code == 503, refused.text + gateway.log
+    assert time.monotonic() - started < 15, "half of the queue's timeout"
 
 
 def test_the_store_dies_and_comes_back(upstream: Web, gateways: Gateways) -> None:
