@@ -5,7 +5,7 @@ import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import structlog
 from msgspec import Struct
@@ -55,7 +55,38 @@ class Local:
             raise StorageError(
                 f"{self._directory} has not taken a picture: {error.strerror}. Look at its owner and at the free space."
             ) from error
+        return self.link(name)
+
+    async def read(self, name: str) -> bytes | None:
+        def read() -> bytes | None:
+            found = self._find(name)
+            try:
+                return None if found is None else found.path.read_bytes()
+            except FileNotFoundError:  # swept just now
+                return None
+
+        try:
+            return await asyncio.to_thread(read) if valid(name) else None
+        except OSError as error:
+            raise StorageError(f"{self._directory / name} cannot be read: {error.strerror}.") from error
+
+    async def remove(self, name: str) -> None:
+        def remove() -> None:
+            if self._find(name) is not None:
+                (self._directory / name).unlink(missing_ok=True)
+
+        try:
+            if valid(name):
+                await asyncio.to_thread(remove)
+        except OSError as error:
+            raise StorageError(f"{self._directory / name} cannot be removed: {error.strerror}.") from error
+
+    def link(self, name: str) -> str:
         return ROUTE + quote(name)
+
+    def name_in(self, link: str) -> str:
+        name = unquote(link.removeprefix(ROUTE)) if link.startswith(ROUTE) else ""
+        return name if valid(name) else ""
 
     async def find(self, name: str) -> Found | None:
         """The picture of that name; None where there is none, or where no picture can have such a name."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import io
+from contextlib import suppress
 from datetime import timedelta
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from xml.etree.ElementTree import ParseError
 
 import urllib3
@@ -11,6 +12,7 @@ from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error
 
 from core.secret import Secret
+from storage.names import valid
 from storage.objects import StorageError
 
 LONGEST_LINK = 7 * 86400.0
@@ -18,7 +20,7 @@ LONGEST_LINK = 7 * 86400.0
 _REMEDIES = {
     "SignatureDoesNotMatch": "S3_SECRET_KEY is not the secret of that access key",
     "InvalidAccessKeyId": "S3_ACCESS_KEY is not known there",
-    "AccessDenied": "the keys may not write into the bucket",
+    "AccessDenied": "the keys may not do this in the bucket",
     "NoSuchBucket": "make the bucket, or mend S3_BUCKET",
     "RequestTimeTooSkewed": "this machine's clock is wrong",
 }
@@ -72,24 +74,66 @@ class S3:
         )
 
     async def put(self, name: str, data: bytes, content_type: str) -> str:
-        return await asyncio.to_thread(self._put, name, data, content_type)
+        await asyncio.to_thread(self._put, name, data, content_type)
+        return self.link(name)
+
+    async def read(self, name: str) -> bytes | None:
+        return await asyncio.to_thread(self._read, name)
+
+    async def remove(self, name: str) -> None:
+        try:
+            await asyncio.to_thread(self._client.remove_object, self._bucket, name)
+        # border: an answer that is no S3's makes the SDK raise whatever it stumbles over
+        except Exception as error:
+            raise StorageError(self._explained(error)) from error
+
+    def link(self, name: str) -> str:
+        return f"{self._public_url}/{quote(name)}" if self._public_url else self._signed(name)
+
+    def name_in(self, link: str) -> str:
+        address = link.partition("?")[0]
+        name = unquote(address.rpartition("/")[2])
+        if not valid(name):
+            return ""
+        # Links of before S3_PUBLIC_URL was set are signed ones.
+        with suppress(StorageError):
+            if address in (self.link(name), self._signed(name).partition("?")[0]):
+                return name
+        return ""
 
     async def check(self) -> None:
         await asyncio.to_thread(self._check)
 
-    def _put(self, name: str, data: bytes, content_type: str) -> str:
+    def _signed(self, name: str) -> str:
+        """Nobody is asked: the region is known."""
+        try:
+            return self._client.presigned_get_object(self._bucket, name, expires=self._link_ttl)
+        except ValueError as error:
+            raise StorageError(self._explained(error)) from error
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            answer = self._client.get_object(self._bucket, name)
+            try:
+                return bytes(answer.data)
+            finally:
+                answer.close()
+                answer.release_conn()
+        except S3Error as error:
+            if error.code == "NoSuchKey":
+                return None
+            raise StorageError(self._explained(error)) from error
+        except Exception as error:  # border, as above
+            raise StorageError(self._explained(error)) from error
+
+    def _put(self, name: str, data: bytes, content_type: str) -> None:
         try:
             kept = self._client.put_object(
                 self._bucket, name, io.BytesIO(data), len(data), content_type=content_type
             )
             if not kept.etag:
                 raise InvalidResponseError(200, None, None)
-            if self._public_url:
-                return f"{self._public_url}/{quote(name)}"
-            return self._client.presigned_get_object(self._bucket, name, expires=self._link_ttl)
-        except (
-            Exception
-        ) as error:  # border: an answer that is no S3's makes the SDK raise whatever it stumbles over
+        except Exception as error:  # border, as above
             raise StorageError(self._explained(error)) from error
 
     def _check(self) -> None:

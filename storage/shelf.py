@@ -62,3 +62,39 @@ class Shelf:
                 log.warning("a picture is kept in the local folder instead", picture=name, link=link)
             return Stored(name, link, store.kind)
         raise AssertionError  # the fallback returns or raises
+
+    async def read(self, link: str) -> bytes | None:
+        """The picture to which a link of `keep` leads, signed ones also when their time is over. None where it is not to be
+        had: it is gone, the store has not given it (which the log tells), or the link is not of ours."""
+        store, name = self._place(link)
+        if store is None:
+            return None
+        try:
+            return await store.read(name)
+        except StorageError as error:
+            log.error("a stored picture was not read", store=store.kind, picture=name, why=str(error))
+            return None
+
+    async def renewed(self, link: str) -> str:
+        """A link to the same picture that works from now on for as long as a new one; links not of ours stay as they are.
+        Whether the picture is there still is not looked at."""
+        store, name = self._place(link)
+        return link if store is None else store.link(name)
+
+    async def discard(self, link: str) -> None:
+        """Forget the picture to which the link leads. What fails is told in the log; a link not of ours changes nothing."""
+        store, name = self._place(link)
+        if store is None:
+            return
+        try:
+            await store.remove(name)
+        except StorageError as error:
+            log.warning(
+                "a picture that nobody wants was not removed", store=store.kind, picture=name, why=str(error)
+            )
+
+    def _place(self, link: str) -> tuple[Objects | None, str]:
+        for store in dict.fromkeys((self._store, self._fallback)):
+            if name := store.name_in(link):
+                return store, name
+        return None, ""

@@ -46,6 +46,10 @@ async def test_nothing_outside_is_found(tmp_path: Path) -> None:
     (tmp_path / "files" / trap).symlink_to(tmp_path / "secret.png")
     for asked in ("../secret.png", "/etc/passwd", trap, name + "/", "", "."):
         assert await local.find(asked) is None
+        assert await local.read(asked) is None
+        await local.remove(asked)
+    assert (tmp_path / "secret.png").exists()
+    assert (tmp_path / "files" / trap).is_symlink()
 
 
 async def test_a_name_of_another_kind_is_refused(tmp_path: Path) -> None:
@@ -89,3 +93,14 @@ async def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="files"):
         await local.check()
     assert await local.sweep() == 0
+
+
+async def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    """A pipe of a picture's name would keep the reader waiting for ever."""
+    local = Local(tmp_path / "files", SystemClock())
+    name = name_of("fox", "image/png", 1.0)
+    (tmp_path / "files").mkdir()
+    os.mkfifo(tmp_path / "files" / name)
+    assert await local.read(name) is None
+    await local.remove(name)
+    assert (tmp_path / "files" / name).is_fifo()

@@ -50,6 +50,86 @@ async def test_a_public_link(s3: str) -> None:
     assert httpx.URL(link).path == f"/all/{name}"
 
 
+def shelf_of(s3: str, folder: Path, **more: object) -> Shelf:
+    return Shelf(store(s3, **more), Local(folder, SystemClock()), Metrics(), SystemClock())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("prompt", ["a fox", "雪地里的狐狸"])
+@pytest.mark.parametrize("public_url", ["", "https://pictures.example/all"])
+async def test_a_kept_picture_is_read_and_discarded_by_its_link(
+    s3: str, tmp_path: Path, prompt: str, public_url: str
+) -> None:
+    """By a signed link or a public one; once discarded it reads nothing, and a second time is no error."""
+    shelf = shelf_of(s3, tmp_path, public_url=public_url)
+    kept = await shelf.keep(PNG, "image/png", prompt)
+    assert kept.kind == "s3"
+    assert await shelf.read(kept.link) == PNG
+    await shelf.discard(kept.link)
+    await shelf.discard(kept.link)
+    assert await shelf.read(kept.link) is None
+
+
+async def test_a_signed_link_whose_time_is_over_is_made_anew(s3: str, tmp_path: Path) -> None:
+    """The store refuses the old one; the gateway still reads its picture, and the new one works for everybody."""
+    kept = await shelf_of(s3, tmp_path, link_ttl=1.0).keep(PNG, "image/png", "狐狸")
+    deadline = time.monotonic() + 10
+    while (await read(kept.link)).status_code == 200:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    shelf = shelf_of(s3, tmp_path)
+    assert await shelf.read(kept.link) == PNG
+    renewed = await shelf.renewed(kept.link)
+    assert renewed != kept.link
+    assert (await read(renewed)).content == PNG
+
+
+async def test_links_of_before_a_public_address_was_set(s3: str, tmp_path: Path) -> None:
+    """A signed link becomes the public one."""
+    kept = await shelf_of(s3, tmp_path).keep(PNG, "image/png", "fox")
+    shelf = shelf_of(s3, tmp_path, public_url="https://pictures.example")
+    assert await shelf.renewed(kept.link) == f"https://pictures.example/{kept.name}"
+    assert await shelf.read(kept.link) == PNG
+
+
+async def test_other_links_are_left_alone(s3: str, tmp_path: Path) -> None:
+    """Another bucket's, another host's, another name's: nothing is read, nothing removed."""
+    shelf = shelf_of(s3, tmp_path)
+    kept = await shelf.keep(PNG, "image/png", "fox")
+    for link in (
+        kept.link.replace(f"/{BUCKET}/", "/other/"),
+        kept.link.replace("127.0.0.1", "127.0.0.2"),
+        f"{s3}/{BUCKET}/ready",
+        f"{s3}/{BUCKET}/",
+        f"/{BUCKET}/{kept.name}",
+    ):
+        assert link != kept.link
+        assert await shelf.read(link) is None
+        await shelf.discard(link)
+        assert await shelf.renewed(link) == link
+    assert await shelf.read(kept.link) == PNG
+
+
+async def test_reading_from_a_store_that_refuses_or_is_not_there(s3: str, tmp_path: Path) -> None:
+    """The store says why it could not; the shelf has no picture then, and raises nothing."""
+    name = name_of("fox", "image/png", 1.0)
+    away = f"http://127.0.0.1:{free_ports(1)[0]}"
+    with pytest.raises(StorageError, match="cannot be reached"):
+        await store(away).read(name)
+    with pytest.raises(StorageError, match="cannot be reached"):
+        await store(away).remove(name)
+    with pytest.raises(StorageError, match="S3_SECRET_KEY"):
+        await store(s3, secret="wrong").read(name)
+    with pytest.raises(StorageError, match="Bucket"):
+        await store(s3, bucket="Not A Bucket").read(name)
+    bad = store(s3, bucket="Not A Bucket")
+    with pytest.raises(StorageError):
+        bad.link(name)
+    assert bad.name_in(f"{s3}/Not%20A%20Bucket/{name}") == ""
+    shelf = shelf_of(away, tmp_path)
+    assert await shelf.read(store(away).link(name)) is None
+    await shelf.discard(store(away).link(name))
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
