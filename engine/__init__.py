@@ -2,7 +2,7 @@
 
 from engine.conversing import Conversations
 from engine.engine import Engine
-from engine.responses import Responses
+from engine.responses import Responses, Sealing
 from engine.service import ChatService, Status
 from engine.settings import ConversationSettings, EngineSettings
 from engine.studio import Studio, StudioSettings
@@ -14,6 +14,7 @@ __all__ = [
     "Engine",
     "EngineSettings",
     "Responses",
+    "Sealing",
     "Status",
     "Studio",
     "StudioSettings",

@@ -1,0 +1,14 @@
+-- A worker's sign of life, and how much there is to do. What has expired is struck from the lists.
+--
+-- ARGV: worker ('' only reads), its life in ms, keep in ms.
+-- Returns {unfinished batches, tasks that have not ended, those of them that run}.
+if ARGV[1] ~= '' then hear(ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])) end
+promote(tonumber(ARGV[3]))
+for _, gone in ipairs(call('ZRANGEBYSCORE', P .. 'expiring', '-inf', exact(NOW), 'LIMIT', 0, SOME)) do
+  local id, owner = string.match(gone, '^([^\n]+)\n(.*)$')
+  call('ZREM', P .. 'all', id)
+  call('ZREM', P .. 'of:' .. owner, id)
+  call('ZREM', P .. 'expiring', gone)
+end
+return { call('ZCARD', P .. 'open') + call('ZCARD', P .. 'parked'), tonumber(call('GET', P .. 'pending')) or 0,
+  tonumber(call('GET', P .. 'running')) or 0 }
