@@ -42,7 +42,7 @@ Verdict: TypeAlias = Literal["wait", "busy", "tried", "none"]
 class Refused(Struct, frozen=True, gc=False):
     """No lease now.
 
-    wait: the first account returns in `seconds`. busy: all are full, nobody knows for how long.
+    wait: the first account returns in `seconds`. busy: all are full or being probed, nobody knows for how long.
     tried: only accounts that the caller left out could serve. none: no account can serve these lanes; with the
     reason `lost` because the store knows none: it is new, or has lost its data. Where one account alone was wanted:
     wait, busy, or none with the reason `only`, because it cools, fails, or serves none of the lanes.

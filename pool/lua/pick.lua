@@ -5,8 +5,9 @@
 -- soft 1: where only cooling accounts are left and the first to return was ejected as unstable, use it.
 -- soft 2: use any account that cools for instability or a 429, and do not wait for busy ones.
 -- Returns {1, account, lane, in flight} or {0, verdict, ms, reason}; ms is -1 where no time is known.
--- Verdicts: wait (all cool or are spaced, the first until ms), busy (some are full), tried (only accounts that
--- were left out could serve), none (reason `lost`: the store has no epoch, see beat). For one account alone: wait
+-- Verdicts: wait (all cool or are spaced, the first until ms), busy (some are full, or the first to return is being
+-- probed), tried (only accounts that were left out could serve; ms knows nothing of those that are being probed), none
+-- (reason `lost`: the store has no epoch, see beat). For one account alone: wait
 -- (spaced until ms), busy (full), none (reason `only`: it cools, fails, or serves none of the lanes); nobody is
 -- searched, and it takes its place at the tail of the order as after any other use.
 local replica, lease, life = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -148,6 +149,8 @@ if busy or cold then
       reason = cold_account.cr
     end
   end
+  -- Its parking has an end in case no probe decides; one is under way, and may at any moment.
+  if reason == 'suspect' then verdict = 'busy' end
   return { 0, verdict, math.max(1, ends - NOW), reason }
 end
 
@@ -160,7 +163,13 @@ for other in pairs(tried) do
     end
     for _, set in ipairs({ 'busy:', 'cool:' }) do
       local score = call('ZSCORE', P .. set .. lanes[i], other)
-      if score then any, soonest = true, math.min(soonest, tonumber(score) or math.huge) end
+      if score then
+        any = true
+        local a = load(other)
+        if not (a and a.cr == 'suspect' and a.cu == tonumber(score)) then
+          soonest = math.min(soonest, tonumber(score) or math.huge)
+        end
+      end
     end
   end
 end

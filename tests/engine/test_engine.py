@@ -292,23 +292,19 @@ async def test_all_accounts_dead(web: Simulator, replicas: Replicas) -> None:
     assert not (await replica.engine.status()).ready
 
 
-async def test_an_account_comes_back_by_itself(web: Simulator, replicas: Replicas) -> None:
-    """Expired, then good again: it serves without a restart."""
+async def test_an_account_comes_back(web: Simulator, replicas: Replicas) -> None:
+    """Expired: the request that finds out is told when to come back, once a probe has decided. Good again: after the
+    next probe, as the supervisor makes them, it serves without a restart."""
     replica = await replicas.start(
         web, accounts=accounts_of(web)[:1], pool=PoolSettings(reprobe_first=0.2, suspect_retry=0.1)
     )
     web.set_fault("account-1", fault("expired"))
-    with pytest.raises(GatewayError):
+    with pytest.raises(NoAccount):
         await answered(replica, "x", stream=False)
     web.set_fault("account-1", fault("ok"))
-
-    async def well() -> bool:
-        try:
-            return bool(await answered(replica, "y", stream=False))
-        except GatewayError:
-            return False
-
-    await until_so(well)
+    found = await replica.pool.probe_now("account-1")
+    assert found.outcome == "well"
+    assert await answered(replica, "y", stream=False)
 
 
 async def test_an_unknown_model_is_the_callers_mistake(web: Simulator, replicas: Replicas) -> None:

@@ -12,6 +12,7 @@ from core.errors import (
     InvalidRequest,
     ModelUnavailable,
     NetworkFault,
+    NoAccount,
     PoolBusy,
     SessionExpired,
     SessionSuspect,
@@ -110,6 +111,25 @@ async def test_suspicion_that_is_right(bench: Bench) -> None:
     await use(pool, outcome=SessionSuspect("HTTP 401"))
     await until(becomes(pool, "a0", State.QUARANTINED))
     assert await state(pool, "a0") == (State.QUARANTINED, "expired")
+
+
+async def test_who_finds_all_under_suspicion_waits_for_the_verdict(bench: Bench) -> None:
+    """Parked for longer than anybody waits, but the probe decides sooner: who waits is told of the quarantine then, and
+    not before that all are busy."""
+    pool = await bench.pool(accounts(1), queue_timeout=QUICK.suspect_park / 2)
+    bench.web.probe_errors["a0"] = SessionExpired("dead")
+    bench.web.open_errors["a0"] = SessionExpired("dead")
+    hold = bench.web.holds["a0"] = asyncio.Event()
+    await use(pool, outcome=SessionSuspect("HTTP 400"))
+    waiting = asyncio.create_task(pool.lease(ANY))
+
+    async def one_waits() -> bool:
+        return (await pool.status()).waiting == 1
+
+    await until(one_waits)
+    hold.set()
+    with pytest.raises(NoAccount):
+        await waiting
 
 
 async def test_suspicion_that_cannot_be_judged(bench: Bench) -> None:

@@ -121,7 +121,9 @@ class PoolMachine(RuleBasedStateMachine):
         if free:
             return min(free, key=lambda n: self.accounts[n].used)
         if left:
-            return "busy" if any(not a.cooling and a.full for a in left.values()) else "wait"
+            # Parking is the shortest of the cooldowns here, so a suspect is the first to return.
+            unknown = any(a.cooling == "suspect" or (not a.cooling and a.full) for a in left.values())
+            return "busy" if unknown else "wait"
         return "tried" if serving else "none"
 
     @rule(
@@ -275,16 +277,29 @@ async def test_the_later_cooldown_wins(store: Store) -> None:
 async def test_cooldowns_end_by_themselves(store: Store) -> None:
     """A cooled account is refused with the time of its return, and is picked once that has passed."""
     await fill(store, 1)
-    await store.park("a0", 0.15)
+    await store.park("a0", 0.15, "resting")
     refused = await pick(store, "1")
     assert isinstance(refused, Refused)
-    assert (refused.verdict, refused.reason) == ("wait", "suspect")
+    assert (refused.verdict, refused.reason) == ("wait", "resting")
     assert refused.seconds is not None
     assert 0 < refused.seconds <= 0.15
     await asyncio.sleep(refused.seconds)
     assert isinstance(await pick(store, "2"), Picked)
     log = await store.events("a0")
     assert [event.to for event in log] == ["active", "cooling", "active", "starting"]
+
+
+async def test_nobody_knows_how_long_a_probe_takes(store: Store) -> None:
+    """An account under suspicion may be free or gone at any moment: its parking's end is no time of return, neither for
+    who has not asked it nor for who has."""
+    await fill(store, 1)
+    await store.park("a0", 30.0)
+    refused = await pick(store, "1")
+    assert isinstance(refused, Refused)
+    assert (refused.verdict, refused.reason) == ("busy", "suspect")
+    tried = await pick(store, "2", exclude=("a0",))
+    assert isinstance(tried, Refused)
+    assert (tried.verdict, tried.seconds) == ("tried", None)
 
 
 async def test_throttling_grows_and_is_reset(store: Store) -> None:
