@@ -1,5 +1,6 @@
 """The wiring: every collaborator is built here, from settings, and handed over. Nothing else builds any."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from engine import Conversations, ConversationSettings, Engine, Responses
 from engine import EngineSettings as Attempts
 from fetch import Fetcher, FetchSettings, networks
 from gateway.alerts import alerts_of, bark_of
+from gateway.batches import Batches, batches_of
 from gateway.embedded import EmbeddedStore
 from gateway.pictures import pictures_of
 from gateway.replicas import Replicas
@@ -47,12 +49,13 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     clock, metrics = SystemClock(), Metrics()
     policy = _pick(Policy, settings.pool)
     embedded = None if settings.redis_url else EmbeddedStore(settings.data_dir / "store")
-    store = Store(settings.redis_url.reveal() if embedded is None else embedded.url, metrics, policy)
+    url = settings.redis_url.reveal() if embedded is None else embedded.url
+    store = Store(url, metrics, policy)
     sessions = sessions or _web(settings)
-    shared = Shared(settings.redis_url.reveal() if embedded is None else embedded.url)
+    shared = Shared(url)
     # Kept responses may be large: on a line of their own they hold up no lease and no cookie.
-    archive = Shared(settings.redis_url.reveal() if embedded is None else embedded.url, timeout=10.0)
-    limits = _limits(settings, settings.redis_url.reveal() if embedded is None else embedded.url, metrics)
+    archive = Shared(url, timeout=10.0)
+    limits = _limits(settings, url, metrics)
     seal = Seal(settings.state_key)
     jars = Jars(shared, seal)
     pool = Pool(
@@ -93,9 +96,20 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     )
     kept = _pick(ConversationSettings, settings.conversations)
     engine = Engine(pool, attempts, metrics, clock, pictures.studio, Conversations(shared, kept, metrics))
+    batches = batches_of(
+        settings.batches,
+        url,
+        seal,
+        engine,
+        lambda: pool.last_status().capacity,
+        pictures.shelf,
+        metrics,
+        clock,
+        pool.replica,
+    )
 
     async def drain(grace: float) -> None:
-        await pool.drain(grace)
+        await asyncio.gather(pool.drain(grace), batches.worker.drain(grace))
         pool.refuse()
         engine.interrupt()
 
@@ -109,6 +123,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             stack.push_async_callback(sessions.close)
             stack.push_async_callback(shared.close)
             stack.push_async_callback(archive.close)
+            stack.push_async_callback(batches.books.close)
             if limits is not None:
                 stack.push_async_callback(limits.close)
             stack.push_async_callback(pool.close)
@@ -130,6 +145,8 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             chores.spawn(pictures.look_after(), "pictures")
             stack.push_async_callback(pictures.studio.close)
             stack.push_async_callback(engine.close)
+            stack.push_async_callback(batches.stop)
+            batches.start(predecessors=dead)
             app.state["drain"] = drain
             log.info("started", accounts=len(roster.accounts), store="embedded" if embedded else "redis")
             yield
@@ -148,7 +165,8 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             files=pictures.local,
             fetch=_fetcher(settings),
             responses=Responses(archive, seal, kept),
-            health_facts=lambda: _facts(settings),
+            batches=batches.desk,
+            health_facts=lambda: _facts(settings, batches),
         ),
         lifespan=[running],
     )
@@ -199,6 +217,8 @@ def _edge(settings: Settings) -> EdgeSettings:
         settings.server,
         default_model=settings.models.default,
         default_image_model=settings.models.default_image,
+        batch_tasks=settings.batches.max_tasks,
+        batch_concurrency=settings.batches.concurrency,
         allow_anonymous=settings.allow_anonymous,
     )
 
@@ -227,6 +247,10 @@ def _fetcher(settings: Settings) -> Fetcher:
     )
 
 
-def _facts(settings: Settings) -> Mapping[str, object]:
+def _facts(settings: Settings, batches: Batches) -> Mapping[str, object]:
     """What `/health` says of parts besides the pool."""
-    return {"watermark_removal": settings.watermark.enabled, "rate_limiter": _limited(settings)}
+    return {
+        "watermark_removal": settings.watermark.enabled,
+        "rate_limiter": _limited(settings),
+        "batches": batches.facts(),
+    }

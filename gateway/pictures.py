@@ -17,10 +17,11 @@ log = structlog.get_logger("gempool.storage")
 
 
 class Pictures(Struct, frozen=True):
-    """local: the folder, which also stands in for a store that fails."""
+    """local: the folder, which also stands in for a store that fails. shelf: both, to those who keep or read pictures."""
 
     local: Local
     store: Objects
+    shelf: Shelf
     studio: Studio
 
     async def look_after(self) -> None:
@@ -44,7 +45,7 @@ def pictures_of(settings: Settings, metrics: Metrics, clock: Clock) -> Pictures:
     shelf = Shelf(store, local, metrics, clock)
     watermark = settings.watermark
     options = StudioSettings(watermark.enabled, watermark.workers, watermark.max_pixels)
-    return Pictures(local, store, Studio(shelf, options, metrics, _stars(watermark.stars_file)))
+    return Pictures(local, store, shelf, Studio(shelf, options, metrics, _stars(watermark.stars_file)))
 
 
 def _stars(file: Path | None) -> Stars | None:

@@ -1,0 +1,282 @@
+"""Runs tasks of batches in this replica, behind the live requests.
+
+What runs is what the store says: a task is claimed there, kept by this worker's sign of life, and ended only by who holds its
+claim. So a worker that was frozen for long, and whose tasks went to others, changes nothing when it wakes.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+
+import structlog
+
+from batches.asks import ask_of, name_of, outcome_of, superfluous
+from batches.books import Books, Idle, Tally, Task
+from batches.news import News, rung
+from batches.policy import UNREADABLE, WORKER_LOST, Again, Back, Fail, places, verdict
+from batches.settings import BatchSettings
+from core.chat import Trace
+from core.clock import Clock
+from core.errors import GatewayError, StoreUnavailable
+from core.metrics import Metrics
+from core.tasks import Tasks
+from engine.service import ChatService, Outcome
+
+log = structlog.get_logger("gempool.batches")
+
+_BEAT = 1.0
+_LOOK = 2.0
+"""Seconds after which a worker looks for tasks though nothing told it of any: the net under a lost message."""
+_SOONEST = 0.01
+_STORE_AWAY = 1.0
+"""Seconds between tries to reach a store that does not answer."""
+_LAST_WORDS = 3.0
+"""Seconds that results have, at the end, to reach the store."""
+
+
+class Worker:
+    """One in every replica.
+
+    name: this replica's, unique among the living. capacity: what all accounts that can serve do at once. discard: removes a
+    stored picture that no result names. jitter: 0 to 1, anew with each call.
+    """
+
+    def __init__(
+        self,
+        books: Books,
+        news: News,
+        chat: ChatService,
+        capacity: Callable[[], int],
+        settings: BatchSettings,
+        metrics: Metrics,
+        clock: Clock,
+        name: str,
+        discard: Callable[[str], Awaitable[None]],
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._books = books
+        self._news = news
+        self._chat = chat
+        self._capacity = capacity
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+        self._name = name
+        self._discard = discard
+        self._jitter = jitter
+        self._loops = Tasks("batches")
+        self._runs = Tasks("batches")
+        self._asking: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._stopped = False
+        self._closing = False
+        self._away = False
+        self._dead: list[str] = []
+        self.tally = Tally(0, 0, 0)
+        """What there is to do over all replicas, as the store told last."""
+
+    # life
+
+    def start(self, predecessors: Iterable[str] = ()) -> None:
+        """Begin. predecessors: workers that are known to be dead; their tasks come back at once."""
+        self._dead = list(predecessors)
+        self._loops.spawn(self._keep_beating(), "beat")
+        if self._settings.worker:
+            self._loops.spawn(self._keep_claiming(), "claim")
+
+    def stop_claiming(self) -> None:
+        """From now on no task begins here; those that run go on."""
+        self._stopped = True
+        self._wake.set()
+
+    async def drain(self, grace: float) -> None:
+        """Begin no task, and wait until none runs here, `grace` seconds at most."""
+        self.stop_claiming()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._runs.settle()
+
+    async def close(self) -> None:
+        """End what runs and give it back, uncounted. Answers that are there already still reach the store."""
+        self.stop_claiming()
+        self._closing = True
+        for run in self._asking:
+            run.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                await self._runs.settle()
+        await self._runs.close()
+        await self._loops.close()
+        with suppress(StoreUnavailable):
+            await self._books.leave(self._name)
+
+    # what it does all the time
+
+    async def _keep_beating(self) -> None:
+        # The others take the worker for dead after the whole of it, and the store for away after half of it.
+        every = min(_BEAT, self._settings.worker_ttl / 4)
+        while True:
+            try:
+                while self._dead:
+                    if tasks := await self._books.leave(self._dead[-1], died=True):
+                        log.info("tasks of a dead replica handed back", replica=self._dead[-1], tasks=tasks)
+                    self._dead.pop()
+                self._learn(await self._books.beat(self._beats_as, self._settings.worker_ttl))
+            except StoreUnavailable:
+                self._store_answers(False)
+            except Exception:
+                # border: without its sign of life the worker would lose its tasks
+                log.exception("the sign of life failed")
+            await self._clock.sleep(every)
+
+    async def _keep_claiming(self) -> None:
+        with self._news.ringing(self._wake):
+            while not self._stopped:
+                self._wake.clear()
+                try:
+                    seconds = await self._claim_all()
+                except StoreUnavailable:
+                    self._store_answers(False)
+                    seconds = _STORE_AWAY
+                except Exception:
+                    log.exception("claiming failed")  # border: the worker lives on
+                    seconds = _LOOK
+                await rung(self._wake, seconds)
+
+    async def _claim_all(self) -> float:
+        """Begin what may begin; seconds until there may be more though nothing tells of it."""
+        while not self._stopped:
+            most = places(self._capacity(), self._settings)
+            found = await self._books.claim(self._name, self._settings.worker_ttl, most)
+            self._store_answers(True)
+            if isinstance(found, Idle):
+                return _LOOK if found.seconds is None else min(max(found.seconds, _SOONEST), _LOOK)
+            self._runs.spawn(self._run(found), name_of(found))
+        return _LOOK
+
+    # one task
+
+    async def _run(self, task: Task) -> None:
+        began = self._clock.monotonic()
+        trace = Trace()
+        try:
+            came_to = await self._tried(task, trace)
+            kept = await self._written(task, came_to)
+        finally:
+            self._wake.set()
+        seconds = self._clock.monotonic() - began
+        word = _word(came_to) if kept else "lost"
+        self._metrics.batch_tasks.labels(task.kind, word).inc()
+        if word == "completed":
+            self._metrics.batch_task_seconds.labels(task.kind).observe(seconds)
+        if not kept and isinstance(came_to, Outcome) and came_to.link:
+            await self._discard(came_to.link)
+        log.info(
+            "batch task",
+            batch=task.batch,
+            index=task.index,
+            kind=task.kind,
+            caller=task.caller,
+            model=task.model,
+            outcome=word,
+            tries=came_to.tries if isinstance(came_to, Outcome) else task.tries + isinstance(came_to, Again),
+            attempts=trace.attempts,
+            ms=round(seconds * 1000),
+            **_why(came_to),
+        )
+
+    async def _tried(self, task: Task, trace: Trace) -> Outcome | Again | Back:
+        if self._closing:
+            return Back(0.0, "")
+        if task.prompt is None:
+            return self._failed(task, task.tries, UNREADABLE)
+        if task.tries >= self._settings.tries:
+            return self._failed(task, task.tries, WORKER_LOST)
+        this = asyncio.current_task()
+        assert this is not None  # noqa: S101  a coroutine runs in one
+        self._asking.add(this)
+        try:
+            answer = await self._chat.answer(ask_of(task, task.prompt, trace))
+            for link in superfluous(task, answer):
+                await self._discard(link)
+            return outcome_of(task, answer, self._clock.now())
+        except Exception as error:  # border: what a task stumbles over ends that run alone
+            if not isinstance(error, GatewayError):
+                log.exception("a batch task failed", batch=task.batch, index=task.index)
+            tries = task.tries + 1
+            found = verdict(error, tries, self._settings, self._jitter())
+            return self._failed(task, tries, found) if isinstance(found, Fail) else found
+        finally:
+            self._asking.discard(this)
+
+    def _failed(self, task: Task, tries: int, why: Fail) -> Outcome:
+        return Outcome(task.index, tries, self._clock.now(), code=why.code, message=why.message)
+
+    async def _written(self, task: Task, came_to: Outcome | Again | Back) -> bool:
+        """Tell the store, however long it is away; False where the task was another's by then."""
+        while True:
+            try:
+                kept = await self._write(task, came_to)
+            except StoreUnavailable:
+                self._store_answers(False)
+            except Exception:
+                # border: a task whose end is not written would count as running for as long as this worker lives
+                log.exception("the end of a batch task was not written", batch=task.batch, index=task.index)
+            else:
+                self._store_answers(True)
+                return kept
+            await self._clock.sleep(_STORE_AWAY)
+
+    async def _write(self, task: Task, came_to: Outcome | Again | Back) -> bool:
+        books, name = self._books, self._name
+        match came_to:
+            case Outcome():
+                return await books.finish(name, task, came_to)
+            case Again(seconds):
+                return await books.again(name, task, seconds, counted=True)
+            case Back(seconds, why):
+                return await books.again(name, task, seconds, counted=False, why=why)
+
+    # what it learns
+
+    @property
+    def _beats_as(self) -> str:
+        """One that runs no tasks only looks: the living are those who may."""
+        return self._name if self._settings.worker else ""
+
+    def _learn(self, tally: Tally) -> None:
+        self._store_answers(True)
+        self.tally = tally
+        self._metrics.batches_open.set(tally.open)
+        self._metrics.batch_tasks_pending.labels("waiting").set(tally.waiting)
+        self._metrics.batch_tasks_pending.labels("running").set(tally.running)
+
+    def _store_answers(self, answers: bool) -> None:
+        """Log the change, not every try."""
+        if answers and self._away:
+            log.info("batches go on: the store answers again")
+        elif not answers and not self._away:
+            log.warning("batches wait: the store does not answer")
+        self._away = not answers
+
+
+def _word(came_to: Outcome | Again | Back) -> str:
+    match came_to:
+        case Outcome():
+            return "completed" if came_to.ok else "failed"
+        case Again():
+            return "retried"
+        case Back():
+            return "returned"
+
+
+def _why(came_to: Outcome | Again | Back) -> dict[str, str | float]:
+    """What the log's line adds of a run that gave no result."""
+    match came_to:
+        case Outcome():
+            return {} if came_to.ok else {"code": came_to.code}
+        case Again(seconds):
+            return {"again_in": round(seconds, 1)}
+        case Back(_, why):
+            return {"why": why}
