@@ -1,7 +1,7 @@
 """The process: one socket, one event loop, uvicorn on it, and an orderly end.
 
 A stop (SIGTERM, Ctrl-C) goes so: nothing new is accepted and idle connections are closed; the application is
-told to drain, which lets running requests finish for `server.shutdown_grace` and then ends streams with an
+told to drain, which lets running requests and tasks finish for `server.shutdown_grace` and then ends streams with an
 error event; then the application's lifespan closes pool and store; the exit code is 0. A second Ctrl-C does
 not wait.
 """
@@ -32,6 +32,8 @@ OnReady: TypeAlias = Callable[[str], Coroutine[Any, Any, None]]
 
 IDLE_CONNECTION_SECONDS = 75  # longer than the usual 60 s of load balancers, so that they close first
 BACKLOG = 2048
+_LISTEN_EVERY = 0.1
+"""Seconds after which an impatient operator is heard."""
 
 
 class CannotListen(Exception):
@@ -154,6 +156,9 @@ class _Server(uvicorn.Server):
         drain = asyncio.ensure_future(self._drain(self._grace)) if self._drain else None
         await super().shutdown(sockets)
         if drain is not None:
+            # No connection is left, but tasks of batches may run still.
+            while not (drain.done() or self.force_exit):
+                await asyncio.wait({drain}, timeout=_LISTEN_EVERY)
             drain.cancel()
             (outcome,) = await asyncio.gather(drain, return_exceptions=True)
             if isinstance(outcome, Exception):

@@ -4,8 +4,8 @@ Settings come from the environment. Prints `ready URL` once it listens, and `clo
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from litestar import HttpMethod, Litestar, Request, get, route
@@ -15,6 +15,26 @@ from litestar.response import Stream
 from gateway import logs
 from gateway.server import serve
 from gateway.settings import Settings, from_process
+
+
+class Running:
+    """What a stop waits for."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self.none = asyncio.Event()
+        self.none.set()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        self._count += 1
+        self.none.clear()
+        try:
+            yield
+        finally:
+            self._count -= 1
+            if not self._count:
+                self.none.set()
 
 
 @get("/", sync_to_thread=False)
@@ -31,13 +51,29 @@ async def slow(seconds: float) -> str:
 @get("/endless")
 async def endless(request: Request[Any, Any, State]) -> Stream:
     draining: asyncio.Event = request.app.state.grace_over
+    running: Running = request.app.state.running
 
     async def parts() -> AsyncGenerator[bytes, None]:
-        yield b"first\n"
-        await draining.wait()
-        yield b"ended by the drain\n"
+        with running.one():
+            yield b"first\n"
+            await draining.wait()
+            yield b"ended by the drain\n"
 
     return Stream(parts())
+
+
+@get("/later")
+async def later(request: Request[Any, Any, State], seconds: float) -> str:
+    """Begins work that goes on once this is answered."""
+    running: Running = request.app.state.running
+
+    async def work() -> None:
+        with running.one():
+            await asyncio.sleep(seconds)
+            print("worked", flush=True)
+
+    request.app.state.work = asyncio.create_task(work())
+    return "begun"
 
 
 @route("/{rest:path}", http_method=[HttpMethod.GET, HttpMethod.POST])
@@ -49,17 +85,20 @@ async def length(request: Request[Any, Any, State]) -> str:
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncGenerator[None, None]:
     app.state.grace_over = asyncio.Event()
+    app.state.running = Running()
     yield
     print("closed", flush=True)
 
 
 def build(_settings: Settings) -> Litestar:
     app = Litestar(
-        [hello, slow, endless, length], lifespan=[lifespan], openapi_config=None, logging_config=None
+        [hello, slow, endless, later, length], lifespan=[lifespan], openapi_config=None, logging_config=None
     )
 
     async def drain(grace: float) -> None:
-        await asyncio.sleep(grace)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await app.state.running.none.wait()
         app.state.grace_over.set()
 
     app.state.drain = drain

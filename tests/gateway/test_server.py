@@ -114,6 +114,27 @@ def test_a_running_request_is_finished_before_the_end(start: Callable[..., Proce
     assert code == 0, err
 
 
+def test_work_without_a_caller_is_finished_before_the_end(start: Callable[..., Process]) -> None:
+    """A stop waits for what the application says is running, also when no connection is left."""
+    process = start(GEMPOOL__SERVER__SHUTDOWN_GRACE="10s")
+    assert httpx.get(f"{process.url}/later?seconds=0.5").text == "begun"
+    code, out, err = process.end()
+    assert code == 0, err
+    assert out.splitlines() == ["worked", "closed"]
+
+
+def test_a_second_ctrl_c_ends_work_without_a_caller(start: Callable[..., Process]) -> None:
+    """Nobody who is in a hurry waits for the grace."""
+    process = start(GEMPOOL__SERVER__SHUTDOWN_GRACE="60s")
+    assert httpx.get(f"{process.url}/later?seconds=50").text == "begun"
+    began = time.monotonic()
+    process.stop(signal.SIGINT)
+    time.sleep(0.3)  # two signals sent at once would be delivered as one
+    _, out, err = process.end(signal.SIGINT)
+    assert time.monotonic() - began < 10
+    assert out.splitlines() == ["closed"], err
+
+
 def test_nothing_new_is_accepted_during_a_stop(start: Callable[..., Process]) -> None:
     """While one request runs to its end, another caller is refused at once."""
     process = start(GEMPOOL__SERVER__SHUTDOWN_GRACE="2s")
