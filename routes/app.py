@@ -15,7 +15,7 @@ from litestar.types import HTTPScope, LifespanHook, Receive, Send
 from access import Keys, Proxies
 from core.errors import CallerError, GatewayError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
 from core.masking import hiding, mask
-from routes import cors, files, gemini, openai, openapi, ops, plain, shared
+from routes import batch, cors, files, gemini, openai, openapi, ops, plain, shared
 from routes.dialect import dialect_of, is_under
 from routes.exchange import Exchange, HeadAlreadySent
 from routes.guards import admit, brought_secrets, heed_proxy
@@ -51,6 +51,7 @@ def create_app(
         *shared.handlers(services, models),
         *plain.handlers(services, models),
         *ops.handlers(services, outcomes),
+        *(batch.handlers(services.batches, models) if services.batches is not None else ()),
         *(files.handlers(services.files) if services.files is not None else ()),
         *route_handlers,
     ]

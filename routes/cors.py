@@ -6,7 +6,7 @@ from routes.exchange import Headers
 
 EXPOSED = (
     b"x-request-id, retry-after, x-should-retry, x-gempool-attempts, x-gempool-overhead-ms, x-gempool-picture-sizes, "
-    b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests"
+    b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, location, idempotent-replayed"
 )
 MAX_AGE = b"600"
 

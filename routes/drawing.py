@@ -39,10 +39,9 @@ GivenPicture = str | PictureRef
 GivenPictures = str | PictureRef | list[str | PictureRef]
 
 
-class PictureRequest(Struct):
-    """Fields that requests for pictures have in every family but Gemini's."""
+class PictureFields(Struct, kw_only=True):
+    """What every request for pictures may say beside its prompt, in every family but Gemini's."""
 
-    prompt: str
     model: str | None = None
     size: str | None = None
     aspect_ratio: str | None = None
@@ -50,6 +49,12 @@ class PictureRequest(Struct):
     output_compression: int | None = None
     upscale: bool | None = None
     watermark: str | None = None
+
+
+class PictureRequest(PictureFields):
+    """A request with one prompt."""
+
+    prompt: str
 
 
 class Inputs(Struct, frozen=True):
@@ -84,21 +89,26 @@ class Order(Struct, frozen=True):
 
 def order_of(request: PictureRequest, exchange: Exchange, *, n: int, link: bool, inputs: Inputs) -> Order:
     """Raises errors that name the field."""
-    aspect, pixels = wishes.size_of(request.size)
     return Order(
         prompt=checked_prompt(request.prompt),
         model=name_of(request.model, exchange.settings.default_image_model),
         n=n,
-        wish=PictureWish(
-            aspect=wishes.aspect_of(request.aspect_ratio) or aspect,
-            pixels=pixels,
-            format=wishes.format_of(request.output_format),
-            quality=wishes.quality_of(request.output_compression),
-            upscale=bool(request.upscale),
-            keep_watermark=wishes.keeps_watermark(exchange, request.watermark),
-            link=link,
-        ),
+        wish=wish_of(request, exchange, link=link),
         inputs=inputs,
+    )
+
+
+def wish_of(request: PictureFields, exchange: Exchange, *, link: bool) -> PictureWish:
+    """Its `pixels` are 0 where the model decides. Raises errors that name the field."""
+    aspect, pixels = wishes.size_of(request.size)
+    return PictureWish(
+        aspect=wishes.aspect_of(request.aspect_ratio) or aspect,
+        pixels=pixels,
+        format=wishes.format_of(request.output_format),
+        quality=wishes.quality_of(request.output_compression),
+        upscale=bool(request.upscale),
+        keep_watermark=wishes.keeps_watermark(exchange, request.watermark),
+        link=link,
     )
 
 

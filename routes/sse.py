@@ -45,12 +45,16 @@ def framed(data: Pieces) -> Pieces:
     return data.rewritten(on_one_line).within(b"data: ", b"\n\n")
 
 
-class Framing(Protocol):
-    """How a dialect writes a stream."""
+class Medium(Protocol):
+    """What a stream is made of."""
 
     media_type: bytes
     keepalive: bytes
     """A sign of life that every client of this kind of stream ignores."""
+
+
+class Framing(Medium, Protocol):
+    """How a dialect writes a stream."""
 
     def event(self, index: int, event: Event) -> bytes | Pieces:
         """Bytes for one event of choice `index`, empty where there is nothing to say."""
@@ -62,12 +66,19 @@ class Framing(Protocol):
         """Bytes that end the stream with the rendered error `data`."""
 
 
+def reads_chunks(exchange: Exchange) -> bool:
+    """Whether an answer may be sent whose length is not known. HTTP/1.0 knows no chunks; proxies that speak it read them
+    all the same."""
+    behind_proxy = any(name in exchange.headers for name in (b"x-forwarded-for", b"x-real-ip", b"via"))
+    return exchange.scope["http_version"] != "1.0" or behind_proxy
+
+
 class StreamWriter:
     """Sends the pieces of one streamed answer. The head goes out with the first of them."""
 
-    def __init__(self, exchange: Exchange, framing: Framing) -> None:
+    def __init__(self, exchange: Exchange, medium: Medium) -> None:
         self._exchange = exchange
-        self._framing = framing
+        self._medium = medium
         self._opening = asyncio.Lock()
         self._turn = asyncio.Lock()
         self._now = asyncio.get_running_loop().time
@@ -75,11 +86,7 @@ class StreamWriter:
         self.due: float = self._now() + exchange.settings.keepalive_after
         """Loop time at which the caller should hear something."""
         self.open = False
-        # HTTP/1.0 knows no chunks, so the answer is sent whole; proxies that speak 1.0 read chunks all the same.
-        behind_proxy = any(name in exchange.headers for name in (b"x-forwarded-for", b"x-real-ip", b"via"))
-        self._held: bytearray | None = (
-            bytearray() if exchange.scope["http_version"] == "1.0" and not behind_proxy else None
-        )
+        self._held: bytearray | None = None if reads_chunks(exchange) else bytearray()
 
     async def write(self, data: bytes | Pieces) -> None:
         if self._held is not None:
@@ -101,14 +108,14 @@ class StreamWriter:
         # In the middle of a picture it would break the picture, which is a sign of life itself.
         if self._held is None and not self._turn.locked():
             async with self._turn:
-                await self.write(self._framing.keepalive)
+                await self.write(self._medium.keepalive)
 
     async def _send_head(self) -> None:
         # The pulse and the first content may come together, and only one of them may send the head.
         async with self._opening:
             if not self.open:
                 headers: Headers = [
-                    (b"content-type", self._framing.media_type),
+                    (b"content-type", self._medium.media_type),
                     (b"cache-control", b"no-cache"),
                     (b"x-accel-buffering", b"no"),
                 ]
@@ -120,7 +127,7 @@ class StreamWriter:
         if self._held is not None:
             headers = [(b"cache-control", b"no-cache")]
             await self._exchange.reply(
-                bytes(self._held) + data, media_type=self._framing.media_type, headers=headers
+                bytes(self._held) + data, media_type=self._medium.media_type, headers=headers
             )
             return
         if not self.open:

@@ -7,7 +7,7 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
 from routes.exchange import Exchange
-from routes.openapi import gemini, openai, ops, plain
+from routes.openapi import batch, gemini, openai, ops, plain
 from routes.openapi.document import document
 from routes.openapi.operations import Operation
 from routes.routing import route
@@ -20,7 +20,13 @@ PATH = "/openapi.json"
 
 def operations() -> list[Operation]:
     """All that there are, also those of routes that this gateway may be without."""
-    return [*openai.operations(), *gemini.operations(), *plain.operations(), *ops.operations()]
+    return [
+        *openai.operations(),
+        *gemini.operations(),
+        *plain.operations(),
+        *batch.operations(),
+        *ops.operations(),
+    ]
 
 
 def handlers(services: RouteServices, others: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:

@@ -118,7 +118,7 @@ def _types(operation: Operation) -> Iterable[tuple[Any, Family]]:
         if type_ is not None:
             yield type_, own
     for media in operation.media:
-        for type_ in (media.type, media.event, media.fault):
+        for type_ in (media.type, media.event, *media.events, media.fault):
             if type_ is not None:
                 yield type_, media.family or own
 
@@ -241,10 +241,11 @@ def _good(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
 
 def _schema_of(media: Media, family: Family, schemas: _Schemas) -> Any:
     family = media.family or family
-    if media.event is None:
+    kinds = media.events or (media.event,)
+    if kinds == (None,):
         return media.schema if media.type is None else schemas.of(media.type, family)
     fault = schemas.of(media.fault or family.errors, family if media.fault else family.speaks)
-    event = {"anyOf": [schemas.of(media.event, family), fault]}
+    event = {"anyOf": [*(schemas.of(kind, family) for kind in kinds), fault]}
     if media.name != EVENTS:
         return {"type": "array", "items": event}
     data: dict[str, Any] = {"type": "string", "contentMediaType": "application/json", "contentSchema": event}

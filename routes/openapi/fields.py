@@ -110,6 +110,10 @@ _OPENAI_PICTURE = {
     "stream": _STREAM,
 }
 
+_CONCURRENCY = Fact(
+    "How many of its tasks may run at once, up to the gateway's bound.", {"integer": {"minimum": 1}}
+)
+
 FACTS: Mapping[str, Mapping[str, Fact]] = {
     "OpenAIChatRequest": {
         "messages": Fact("The whole conversation, oldest first.", {"array": {"minItems": 1}}),
@@ -185,6 +189,24 @@ FACTS: Mapping[str, Mapping[str, Fact]] = {
         "count": _COUNT,
         "n": Fact("As `count`, which goes before it.", _COUNT.bounds),
         "response_type": Fact("How the pictures are given back.", _any_case(RESPONSE_TYPES)),
+    },
+    "BatchImagesRequest": {
+        **{name: fact for name, fact in _PICTURE.items() if name not in ("prompt", "n")},
+        "prompts": Fact(
+            "What is to be seen on each picture.",
+            {"array": {"minItems": 1, "items": {"type": "string", **_PROMPT.bounds["string"]}}},
+        ),
+        "concurrency": _CONCURRENCY,
+        "response_type": Fact(
+            "How the pictures are given back: `url` (the default) or `base64`.", _any_case(RESPONSE_TYPES)
+        ),
+    },
+    "BatchChatRequest": {
+        "prompts": Fact(
+            "What is asked.", {"array": {"minItems": 1, "items": {"type": "string", **_TEXT["string"]}}}
+        ),
+        "concurrency": _CONCURRENCY,
+        "model": _MODEL,
     },
     "GeminiGenerateRequest": {
         "contents": Fact("The whole conversation, oldest first.", {"array": {"minItems": 1}}, needed=True),

@@ -39,6 +39,8 @@ class Media(Struct, frozen=True):
     type: Any = None
     schema: Schema | None = None
     event: Any = None
+    events: tuple[Any, ...] = ()
+    """Structs of the events, where these are of several."""
     fault: Any = None
     """What ends a stream that fails, where it is no error of the family's."""
     last: str = ""

@@ -1,8 +1,9 @@
 """What operations share: ways to show a key, parameters, headers, errors. Pure."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
+from engine.service import BatchState
 from routes.openapi.operations import Access, Family
 
 SECURITY_SCHEMES: dict[str, Any] = {
@@ -36,6 +37,12 @@ def security(access: Access, *, required: bool) -> list[dict[str, list[str]]]:
 def _text(name: str, where: str, description: str, **more: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"name": name, "in": where, "description": description, **more}
     return {"schema": {"type": "string"}, **found}
+
+
+def _number(name: str, least: int, description: str, **more: Any) -> dict[str, Any]:
+    return _text(
+        name, "query", description, schema={"type": "integer", "minimum": least, "maximum": 10**9, **more}
+    )
 
 
 PARAMETERS: dict[str, Any] = {
@@ -78,6 +85,30 @@ PARAMETERS: dict[str, Any] = {
         "An id for the request's log line and answer. One that has anything but letters, digits, '.', '_' and '-', or"
         " more than 128 of them, is replaced.",
     ),
+    "batch": _text("id", "path", "A batch's id.", required=True, example="batch_1"),
+    "offset": _number("offset", 0, "How many of the results, and of the errors, are left out."),
+    "limit": _number("limit", 0, "How many of either are told at most; 0 for none."),
+    "listLimit": _number("limit", 1, "How many are listed at most.", maximum=100, default=20),
+    "afterBatch": _text("after", "query", "`next` of the page before."),
+    "batchStatus": _text(
+        "status",
+        "query",
+        "Only those that stand so.",
+        schema={"type": "string", "enum": list(get_args(BatchState))},
+    ),
+    "afterEvent": _number("after", 0, "The number of the last event that is known already."),
+    "lastEventId": _text(
+        "last-event-id",
+        "header",
+        "The same as a header, which goes before it.",
+        schema={"type": "string", "pattern": "^[0-9]{1,9}$"},
+    ),
+    "idempotencyKey": _text(
+        "idempotency-key",
+        "header",
+        "The caller's own name for the request, such as a UUID: a repeat of it makes no second batch.",
+        schema={"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
+    ),
     "range": _text("range", "header", "One range of bytes.", example="bytes=0-1023"),
 }
 
@@ -94,6 +125,8 @@ HEADERS: dict[str, Any] = {
     "x-ratelimit-remaining-requests": _header("What is left of it.", "integer"),
     "x-ratelimit-reset-requests": _header("When it is whole again, such as `1m30s`."),
     "x-gempool-picture-sizes": _header("The measured sizes of the answer's pictures."),
+    "location": _header("Where the batch's status is read."),
+    "idempotent-replayed": _header("`true` where the batch was there already."),
     "retry-after": _header("Seconds to wait before a repeat.", "integer"),
     "x-should-retry": _header("`false` where a repeat cannot help."),
     "www-authenticate": _header("`Bearer`."),
@@ -106,12 +139,13 @@ _ERRORS = {
     400: "The request is not valid; the message names the field and the remedy.",
     401: "No key, or one that is not known.",
     403: "The key, or the address, may not do this.",
-    404: "No such model, method, picture or route; of models the known ones are listed.",
+    404: "No such model, method, picture, batch or route; of models the known ones are listed.",
     405: "The route has other methods.",
     408: "The body did not arrive in time.",
+    409: "It is over: what was asked for cannot be done any more. The message says how things stand.",
     413: "More than is taken; the message names the bound.",
     415: "A type of body or file that is not taken.",
-    422: "The model never gave a call or JSON that keeps its schema; a repeat is no remedy.",
+    422: "The model never gave a call or JSON that keeps its schema, or an `Idempotency-Key` stands for another request; a repeat is no remedy.",
     429: "The caller's own limit, or every account is busy. `Retry-After` tells the wait.",
     431: "The request's headers are too large.",
     500: "A fault of the gateway.",
@@ -122,6 +156,7 @@ _ERRORS = {
 _MORE_HEADERS = {
     401: ("www-authenticate",),
     405: ("allow",),
+    409: ("x-should-retry",),
     422: ("x-should-retry",),
     429: ("retry-after", "x-should-retry", *LIMIT_HEADERS),
     503: ("retry-after", "x-should-retry"),

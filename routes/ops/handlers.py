@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from core.errors import GatewayError, NoAccount
 from engine.service import Status
+from routes.batch import ENDPOINTS as BATCH_ENDPOINTS
 from routes.errors import headers_of
 from routes.exchange import Exchange
 from routes.openai.errors import envelope
@@ -119,6 +120,8 @@ class OpsHandlers:
         endpoints = [*ENDPOINTS]
         if services.cookies is not None:
             endpoints += COOKIE_ENDPOINTS
+        if services.batches is not None:
+            endpoints += BATCH_ENDPOINTS
         if services.files is not None:
             endpoints.append("GET /files/{name}")
         found = wire.Info(

@@ -12,7 +12,7 @@ from access import Keys, Limits, NamedKey, Rate
 from core.clock import SystemClock
 from core.metrics import Metrics
 from core.secret import Secret
-from engine.service import CookieService, ResponseStore
+from engine.service import BatchService, CookieService, ResponseStore
 from fetch import Fetcher
 from routes import EdgeSettings, RouteServices, create_app
 from storage import Local
@@ -51,6 +51,7 @@ def edge(
     named: Sequence[NamedKey] = (),
     limits: tuple[str, Rate, Rate] | None = None,
     responses: ResponseStore | None = None,
+    batches: BatchService | None = None,
 ) -> Iterator[Edge]:
     """limits: the store's URL, and the rates per caller and per caller and model."""
     chat, metrics = FakeChat(), Metrics()
@@ -73,6 +74,7 @@ def edge(
         fetch=fetch,
         limits=limiter,
         responses=responses,
+        batches=batches,
     )
     endings = [limiter.close] if limiter else []
     app = create_app(services, on_shutdown=endings)

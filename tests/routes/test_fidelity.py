@@ -1,7 +1,6 @@
 """What a caller writes and reads, byte for byte, however their client speaks HTTP."""
 
 import json
-import re
 import socket
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import pytest
 from core.chat import Delta, Finish, Usage
 from routes import EdgeSettings
 from routes.openapi import Operation, operations
+from tests.fakes.batches import FakeBatches
 from tests.fakes.cookies import FakeCookies
 from tests.fakes.edge import Edge, edge
 from tests.support.openapi import contract
@@ -110,7 +110,7 @@ def test_text_of_every_plane_goes_in_and_comes_out(gate: Edge, path: str, escape
 @pytest.fixture(scope="module")
 def wide() -> Iterator[Edge]:
     """An edge with the bounds that it has in life, and every route but those of files."""
-    with edge(settings=EdgeSettings(), cookies=FakeCookies()) as found:
+    with edge(settings=EdgeSettings(), cookies=FakeCookies(), batches=FakeBatches()) as found:
         yield found
 
 
@@ -131,8 +131,11 @@ def test_a_megabyte_of_text_is_a_prompt_as_any(wide: Edge, path: str) -> None:
 
 def example(operation: Operation) -> tuple[str, Any]:
     """A path, and a body that is accepted; None for what has none."""
-    model = "gemini-2.5-flash-image" if "imageModel" in operation.parameters else "gemini-2.5-pro"
-    path = re.sub(r"\{\w+\}", model, operation.path)
+    parameters = contract().document["components"]["parameters"]
+    path = operation.path
+    for name in operation.parameters:
+        if parameters[name]["in"] == "path":
+            path = path.replace("{" + parameters[name]["name"] + "}", parameters[name]["example"])
     return path, next(iter(operation.examples.values()), None)
 
 
@@ -148,15 +151,13 @@ def test_a_slash_too_many_is_tolerated_on_every_route(wide: Edge, operation: Ope
     wide.chat.reset()
     path, body = example(operation)
     for written in {f"{path.rstrip('/')}/", path.replace("/v1", "//v1", 1)}:
-        if operation.method == "get":
-            answer = talk(
-                wide, f"GET {written} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
-            )
-        else:
-            data = json.dumps(body).encode()
-            head = f"POST {written} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(data)}\r\n\r\n"
-            answer = talk(wide, head.encode() + data)
-        assert answer.startswith(b"HTTP/1.1 200 "), answer[:300]
+        data = b"" if body is None else json.dumps(body).encode()
+        head = (
+            f"{operation.method.upper()} {written} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            f"Content-Length: {len(data)}\r\n\r\n"
+        )
+        answer = talk(wide, head.encode() + data)
+        assert answer.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 202 ")), answer[:300]
 
 
 @pytest.mark.parametrize("operation", ROUTES, ids=IDS)
@@ -189,7 +190,8 @@ def test_head_is_get_without_its_body(wide: Edge, operation: Operation) -> None:
     assert (head.status_code, head.content) == (get.status_code, b"")
     assert head.headers["content-type"] == get.headers["content-type"]
     if path not in ("/metrics", "/api/info", "/health"):  # whose numbers have moved on
-        assert head.headers["content-length"] == get.headers["content-length"]
+        # Without one where nobody knows it beforehand.
+        assert head.headers.get("content-length") == get.headers.get("content-length")
 
 
 def talk(gate: Edge, *pieces: bytes, pause: float = 0.0, timeout: float = 5.0) -> bytes:

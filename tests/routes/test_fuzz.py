@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
 from core.clock import SystemClock
 from routes import EdgeSettings
 from storage import Local
+from tests.fakes.batches import FakeBatches
 from tests.fakes.cookies import FakeCookies
 from tests.fakes.edge import Edge, edge
 from tests.fakes.server import until
@@ -55,6 +56,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
         admin_key="root",
         cookies=FakeCookies(),
         files=Local(folder, SystemClock()),
+        batches=FakeBatches(),
         settings=EdgeSettings(body_limit=1_000_000, body_timeout=2.0),
     ) as found:
         yield found

@@ -13,6 +13,7 @@ from core.clock import SystemClock
 from core.metrics import Metrics
 from routes import EdgeSettings, RouteServices, create_app
 from routes.openapi import operations
+from tests.fakes.batches import FakeBatches
 from tests.fakes.cookies import FakeCookies
 from tests.fakes.service import FakeChat
 from tests.support.asgi import Answered, ask
@@ -53,6 +54,7 @@ async def test_every_malformed_body_is_refused_in_its_dialect() -> None:
         started=time.time(),
         settings=EdgeSettings(body_limit=1_000_000),
         cookies=FakeCookies(),
+        batches=FakeBatches(),
     )
     app = create_app(services)
     posts = [operation for operation in operations() if operation.examples]

@@ -12,6 +12,7 @@ from core.clock import SystemClock
 from routes.gemini.handlers import METHODS
 from routes.openapi import Operation, operations
 from storage import Local
+from tests.fakes.batches import FakeBatches
 from tests.fakes.cookies import FakeCookies
 from tests.fakes.edge import Edge, edge
 from tests.support.files import PNG
@@ -30,7 +31,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     """An edge with every route that there is."""
     folder: Path = tmp_path_factory.mktemp("files")
     files = Local(folder, SystemClock())
-    with edge(api_key="one", admin_key="root", cookies=FakeCookies(), files=files) as found:
+    with edge(
+        api_key="one", admin_key="root", cookies=FakeCookies(), files=files, batches=FakeBatches()
+    ) as found:
         yield found
 
 
@@ -71,10 +74,10 @@ def test_every_route_is_described_and_nothing_else(whole: Edge, document: dict[s
 
 
 def test_routes_that_a_gateway_is_without_are_not_described(gate: Edge) -> None:
-    """Such as those of cookies and files here."""
+    """Such as those of cookies, files and batches here."""
     paths = gate.http.get("/openapi.json").json()["paths"]
     assert "/v1/chat/completions" in paths
-    assert not [path for path in paths if path.startswith(("/api/cookies", "/files"))]
+    assert not [path for path in paths if path.startswith(("/api/cookies", "/files", "/v1/batch"))]
 
 
 def test_the_document_is_sound(document: dict[str, Any]) -> None:
@@ -146,7 +149,7 @@ def test_examples_are_true(whole: Edge, operation: Operation, title: str, value:
     assert contract().faults(content["schema"], value, closed=False) == []
     whole.chat.reset()
     response = whole.http.post(path_of(operation), json=value, headers=KEYS)
-    assert response.status_code == 200, response.text
+    assert response.is_success, response.text
 
 
 @pytest.mark.parametrize("path", ["/v1/images/edits", "/v1/images/edit"])

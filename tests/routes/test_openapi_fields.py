@@ -8,6 +8,7 @@ import pytest
 from core.clock import SystemClock
 from routes.openapi.fields import FACTS, Fact, with_facts
 from storage import Local
+from tests.fakes.batches import FakeBatches
 from tests.fakes.edge import Edge, edge
 from tests.support.openapi import contract
 
@@ -116,7 +117,38 @@ def drawn(path: str, name: str) -> dict[tuple[str, str], Any]:
     }
 
 
+def batch(**more: Any) -> Body:
+    return {"prompts": ["x"], **more}
+
+
+BATCH_IMAGES, BATCH_CHAT = "/v1/batch/images", "/v1/batch/chat"
+TASKS = ([["x"], ["x", " y\n"]], [[], [""], ["x", " \n"]])
+SIDE_BY_SIDE = ([1, 16, None], [0, -1])
+
 CASES: dict[tuple[str, str], Any] = {
+    ("BatchImagesRequest", "prompts"): (
+        BATCH_IMAGES,
+        lambda v: {"prompts": v},
+        TASKS[0],
+        [*TASKS[1], ["x" * 32_001]],
+    ),
+    ("BatchImagesRequest", "concurrency"): (BATCH_IMAGES, lambda v: batch(concurrency=v), *SIDE_BY_SIDE),
+    ("BatchImagesRequest", "output_format"): (BATCH_IMAGES, lambda v: batch(output_format=v), *FORMATS),
+    ("BatchImagesRequest", "output_compression"): (
+        BATCH_IMAGES,
+        lambda v: batch(output_compression=v),
+        [0, 100],
+        [-1, 101],
+    ),
+    ("BatchImagesRequest", "watermark"): (BATCH_IMAGES, lambda v: batch(watermark=v), *MARKS),
+    ("BatchImagesRequest", "response_type"): (
+        BATCH_IMAGES,
+        lambda v: batch(response_type=v),
+        ["url", "Base64", "", None],
+        ["b64_json", "link"],
+    ),
+    ("BatchChatRequest", "prompts"): (BATCH_CHAT, lambda v: {"prompts": v}, *TASKS),
+    ("BatchChatRequest", "concurrency"): (BATCH_CHAT, lambda v: batch(concurrency=v), *SIDE_BY_SIDE),
     ("OpenAIChatRequest", "messages"): (CHAT, lambda v: {"messages": v}, [[SAID], [SAID] * 3], [[]]),
     ("OpenAIChatRequest", "n"): (CHAT, lambda v: chat(n=v), *FEW),
     ("OpenAIChatRequest", "tool_choice"): (
@@ -326,8 +358,9 @@ FORMS = {"OpenAIImageRequest"}
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    """An edge that keeps pictures."""
-    with edge(files=Local(tmp_path_factory.mktemp("files"), SystemClock())) as found:
+    """An edge that keeps pictures and takes batches."""
+    files = Local(tmp_path_factory.mktemp("files"), SystemClock())
+    with edge(files=files, batches=FakeBatches()) as found:
         yield found
 
 
@@ -356,7 +389,7 @@ def test_the_document_and_the_server_agree(whole: Edge, case: tuple[str, str]) -
         whole.chat.reset()
         model = "gemini-2.5-flash-image" if path.endswith((":predict", ":editImage")) else "gemini-2.5-pro"
         response = whole.http.post(path.replace("{model}", model), json=body)
-        assert (response.status_code == 200) is expected, f"{said}: {response.text[:300]}"
+        assert response.is_success is expected, f"{said}: {response.text[:300]}"
         assert expected or response.status_code in (400, 413), response.text
 
 
