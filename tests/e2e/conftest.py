@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import Gateways, Web, simulating
+from tests.support.sdks import Sdks, sdks_to_close
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +26,10 @@ def gateways(tmp_path: Path, upstream: Web) -> Iterator[Gateways]:
     group = Gateways(tmp_path, upstream)
     yield group
     group.end()
+
+
+@pytest.fixture
+def sdks(gateways: Gateways) -> Iterator[Sdks]:
+    """Real clients, closed before their gateways end."""
+    with sdks_to_close() as found:
+        yield found

@@ -3,9 +3,9 @@
 from typing import Any
 
 import httpx
-import openai
 
-from tests.support.processes import Gateway, Gateways, Web
+from tests.support.processes import Gateways, Web
+from tests.support.sdks import Sdks
 
 MODEL = "gemini-3-flash-preview"
 
@@ -15,12 +15,8 @@ def prompts(web: Web) -> list[dict[str, Any]]:
     return found
 
 
-def client(gateway: Gateway, key: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0)
-
-
 def test_a_sticky_conversation_over_two_gateways(
-    upstream: Web, gateways: Gateways, empty_valkey: str
+    upstream: Web, gateways: Gateways, sdks: Sdks, empty_valkey: str
 ) -> None:
     """In turn to both: one chat, only what is new goes up; a stop of its account is not seen by the caller, and another
     key goes on in no chat of this one."""
@@ -30,7 +26,7 @@ def test_a_sticky_conversation_over_two_gateways(
         "gempool__conversations__mode": "sticky",
     }
     pair = [gateways.start(**options).ready() for _ in range(2)]
-    ada = [client(gateway, "sk-ada-0123456789") for gateway in pair]
+    ada = [sdks.openai(gateway, "sk-ada-0123456789") for gateway in pair]
     messages: list[Any] = []
     for n, text in enumerate(("My name is Ada", "What is my name?", "Thank you")):
         messages.append({"role": "user", "content": text})
@@ -42,7 +38,7 @@ def test_a_sticky_conversation_over_two_gateways(
     assert (second["after"], third["after"]) == (first["rid"], second["rid"])
 
     again = [*messages, {"role": "user", "content": "Once more"}]
-    client(pair[0], "sk-bob-0123456789").chat.completions.create(model=MODEL, messages=again)
+    sdks.openai(pair[0], "sk-bob-0123456789").chat.completions.create(model=MODEL, messages=again)
     assert prompts(upstream)[-1]["cid"] != first["cid"]
 
     upstream.fault(first["account"], "http_500")

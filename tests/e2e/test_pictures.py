@@ -12,19 +12,15 @@ import httpx
 import numpy as np
 import openai
 import pytest
-from google import genai
 from google.genai import types
 
 from core.pictures import measure
-from tests.support.processes import Gateway, Gateways, Web, wait_for
+from tests.support.processes import Gateways, Web, wait_for
+from tests.support.sdks import Sdks
 from watermark import clean_bytes
 
 MADE_BY_AI = b"trainedAlgorithmicMedia"
 MODEL_4K = "gemini-3-pro-image-preview-4k"
-
-
-def sdk(gateway: Gateway) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none-needed", max_retries=0, timeout=60)
 
 
 def chats_left(web: Web) -> int:
@@ -47,13 +43,19 @@ def unmarked(data: bytes) -> bool:
     ],
 )
 def test_a_picture_is_what_it_claims_to_be(
-    upstream: Web, gateways: Gateways, model: str, upstream_pixels: int, size: str, resolution: str
+    upstream: Web,
+    gateways: Gateways,
+    sdks: Sdks,
+    model: str,
+    upstream_pixels: int,
+    size: str,
+    resolution: str,
 ) -> None:
     """Through openai's SDK: pixels as measured, never more claimed than there are; no logo; made by AI; no chat
     stays in the account's history."""
     upstream.defaults(full_pixels=upstream_pixels)
     gateway = gateways.start(gateways.accounts_file(1)).ready()
-    made = sdk(gateway).images.generate(
+    made = sdks.openai(gateway).images.generate(
         model=model, prompt="a red kite over a harbour", response_format="b64_json"
     )
     assert made.data is not None
@@ -70,13 +72,13 @@ def test_a_picture_is_what_it_claims_to_be(
 
 
 def test_pictures_are_spread_over_the_accounts_and_survive_an_expired_one(
-    upstream: Web, gateways: Gateways
+    upstream: Web, gateways: Gateways, sdks: Sdks
 ) -> None:
     """Five pictures while one account of five has died: five different ones, nobody is told."""
     gateway = gateways.start().ready()
     wait_for(lambda: len(gateway.lines("session opened")) == 5)
     upstream.fault("account-2", "expired")
-    made = sdk(gateway).images.generate(
+    made = sdks.openai(gateway).images.generate(
         model="gemini-2.5-flash-image", prompt="a lantern in the fog", n=5, response_format="b64_json"
     )
     assert made.data is not None
@@ -85,10 +87,10 @@ def test_pictures_are_spread_over_the_accounts_and_survive_an_expired_one(
     assert {"account-1", "account-3", "account-4", "account-5"} <= set(served)
 
 
-def test_a_link_is_read_without_a_key(upstream: Web, gateways: Gateways) -> None:
+def test_a_link_is_read_without_a_key(upstream: Web, gateways: Gateways, sdks: Sdks) -> None:
     """Absolute, under a name that tells the prompt's words, with safe headers and ranges."""
     gateway = gateways.start(gateways.accounts_file(1), API_KEY="sk-one").ready()
-    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="sk-one", max_retries=0)
+    client = sdks.openai(gateway, "sk-one")
     made = client.images.generate(
         model="gemini-2.5-flash-image", prompt="Ein Fuchs, 狐狸", response_format="url"
     )
@@ -105,7 +107,7 @@ def test_a_link_is_read_without_a_key(upstream: Web, gateways: Gateways) -> None
 
 
 def test_editing_uploads_the_picture_whole_under_its_true_type(
-    upstream: Web, gateways: Gateways, tmp_path: Path
+    upstream: Web, gateways: Gateways, sdks: Sdks, tmp_path: Path
 ) -> None:
     """A JPEG that calls itself a PNG goes up as a JPEG; the answer is a picture."""
     gateway = gateways.start(gateways.accounts_file(1)).ready()
@@ -113,7 +115,7 @@ def test_editing_uploads_the_picture_whole_under_its_true_type(
     file = tmp_path / "input.png"
     file.write_bytes(jpeg)
     with file.open("rb") as image:
-        edited = sdk(gateway).images.edit(
+        edited = sdks.openai(gateway).images.edit(
             model="gemini-2.5-flash-image", image=image, prompt="make it blue", response_format="b64_json"
         )
     assert edited.data is not None
@@ -125,19 +127,19 @@ def test_editing_uploads_the_picture_whole_under_its_true_type(
     assert upload["name"].endswith((".jpg", ".jpeg"))
 
 
-def test_a_refusal_is_400_with_the_models_words(upstream: Web, gateways: Gateways) -> None:
+def test_a_refusal_is_400_with_the_models_words(upstream: Web, gateways: Gateways, sdks: Sdks) -> None:
     """And costs one prompt: another account would refuse as well."""
     gateway = gateways.start(gateways.accounts_file(2)).ready()
     upstream.call("POST", "/replies", [{"text": "I can't make pictures of real people.", "images": 0}])
     with pytest.raises(openai.BadRequestError, match="pictures of real people"):
-        sdk(gateway).images.generate(model="gemini-2.5-flash-image", prompt="a photo of a minister")
+        sdks.openai(gateway).images.generate(model="gemini-2.5-flash-image", prompt="a photo of a minister")
     assert len(upstream.order()) == 1
 
 
-def test_google_s_sdk_gets_pictures(upstream: Web, gateways: Gateways) -> None:
+def test_google_s_sdk_gets_pictures(upstream: Web, gateways: Gateways, sdks: Sdks) -> None:
     """generate_content with an image model, whole and streamed: text and inline data."""
     gateway = gateways.start(gateways.accounts_file(1)).ready()
-    client = genai.Client(api_key="none-needed", http_options=types.HttpOptions(base_url=gateway.url))
+    client = sdks.google(gateway)
     config = types.GenerateContentConfig(
         response_modalities=["TEXT", "IMAGE"], image_config=types.ImageConfig(aspect_ratio="16:9")
     )
@@ -151,17 +153,16 @@ def test_google_s_sdk_gets_pictures(upstream: Web, gateways: Gateways) -> None:
         assert found is not None
         assert abs(found.width / found.height - 16 / 9) < 0.1
         assert MADE_BY_AI in (blobs[0].data or b"")
-    client.close()
 
 
-def test_pictures_in_a_chat_are_links_and_data(upstream: Web, gateways: Gateways) -> None:
+def test_pictures_in_a_chat_are_links_and_data(upstream: Web, gateways: Gateways, sdks: Sdks) -> None:
     """A text model that draws: markdown in the text, a data URL beside it, the same whole and streamed."""
     gateway = gateways.start(gateways.accounts_file(1)).ready()
     ask: dict[str, Any] = {
         "model": "gemini-3-flash-preview",
         "messages": [{"role": "user", "content": "Please draw a picture of a fox"}],
     }
-    message = sdk(gateway).chat.completions.create(**ask).choices[0].message
+    message = sdks.openai(gateway).chat.completions.create(**ask).choices[0].message
     content = message.content or ""
     assert f"]({gateway.url}/files/" in content
     link = content.rpartition("](")[2].partition(")")[0]
@@ -169,7 +170,7 @@ def test_pictures_in_a_chat_are_links_and_data(upstream: Web, gateways: Gateways
     (image,) = (message.model_extra or {})["images"]
     assert base64.b64decode(image["image_url"]["url"].partition(",")[2]) == stored
     text, images = "", 0
-    for chunk in sdk(gateway).chat.completions.create(stream=True, **ask):
+    for chunk in sdks.openai(gateway).chat.completions.create(stream=True, **ask):
         delta = chunk.choices[0].delta
         text += delta.content or ""
         images += len((delta.model_extra or {}).get("images", []))

@@ -12,10 +12,9 @@ import httpx
 import openai
 import pytest
 import redis
-from google import genai
-from google.genai import types
 
 from tests.support.processes import Gateway, Gateways, Web, wait_for
+from tests.support.sdks import Sdks
 
 
 def test_six_each_in_strict_rotation_over_two_replicas(
@@ -200,33 +199,31 @@ def test_the_store_dies_and_comes_back(upstream: Web, gateways: Gateways) -> Non
     wait_for(lambda: gateway.ask("again").status_code == 200, seconds=15)
 
 
-def test_real_sdks_see_no_fault(upstream: Web, gateways: Gateways) -> None:
+def test_real_sdks_see_no_fault(upstream: Web, gateways: Gateways, sdks: Sdks) -> None:
     """OpenAI's and Google's own clients, whole and streamed, while two of five accounts fail."""
     gateway = gateways.start(API_KEY="sk-one,sk-two").ready()
     upstream.fault("account-1", "expired")
     upstream.fault("account-2", "http_429")
-    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="sk-one", max_retries=0) as ours:
-        for n in range(4):
-            whole = ours.chat.completions.create(
-                model="gemini-3-flash-preview", messages=[{"role": "user", "content": f"o{n}"}]
-            )
-            assert f"o{n}" in str(whole.choices[0].message.content)
-            stream = ours.chat.completions.create(
-                model="gemini-2.5-pro", messages=[{"role": "user", "content": f"s{n}"}], stream=True
-            )
-            assert f"s{n}" in "".join(chunk.choices[0].delta.content or "" for chunk in stream)
-        with pytest.raises(openai.NotFoundError, match="gemini-3-flash-preview"):
-            ours.chat.completions.create(model="gpt-7", messages=[{"role": "user", "content": "x"}])
-    stranger = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="wrong", max_retries=0)
-    with stranger, pytest.raises(openai.AuthenticationError):
-        stranger.models.list()
-    theirs = genai.Client(api_key="sk-two", http_options=types.HttpOptions(base_url=gateway.url))
+    ours = sdks.openai(gateway, "sk-one")
+    for n in range(4):
+        whole = ours.chat.completions.create(
+            model="gemini-3-flash-preview", messages=[{"role": "user", "content": f"o{n}"}]
+        )
+        assert f"o{n}" in str(whole.choices[0].message.content)
+        stream = ours.chat.completions.create(
+            model="gemini-2.5-pro", messages=[{"role": "user", "content": f"s{n}"}], stream=True
+        )
+        assert f"s{n}" in "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+    with pytest.raises(openai.NotFoundError, match="gemini-3-flash-preview"):
+        ours.chat.completions.create(model="gpt-7", messages=[{"role": "user", "content": "x"}])
+    with pytest.raises(openai.AuthenticationError):
+        sdks.openai(gateway, "wrong").models.list()
+    theirs = sdks.google(gateway, "sk-two")
     for n in range(4):
         answer = theirs.models.generate_content(model="gemini-3-flash-preview", contents=f"g{n}")
         assert f"g{n}" in str(answer.text)
         parts = theirs.models.generate_content_stream(model="gemini-3-flash-preview", contents=f"t{n}")
         assert f"t{n}" in "".join(str(part.text) for part in parts)
-    theirs.close()
 
 
 def test_no_cookie_and_no_key_in_log_or_answer(upstream: Web, gateways: Gateways) -> None:

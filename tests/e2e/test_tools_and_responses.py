@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from tests.support.processes import Gateways, Web
+from tests.support.sdks import Sdks
 
 MODEL = "gemini-3-flash-preview"
 WEATHER: Any = {
@@ -26,16 +27,13 @@ class City(BaseModel):
 
 
 @pytest.fixture
-def pair(gateways: Gateways, empty_valkey: str) -> list[openai.OpenAI]:
+def pair(gateways: Gateways, sdks: Sdks, empty_valkey: str) -> list[openai.OpenAI]:
     """Clients of two gateways on one store, with the key of the same caller."""
     started = [
         gateways.start(API_KEY="sk-one-0123456789,sk-two-0123456789", REDIS_URL=empty_valkey)
         for _ in range(2)
     ]
-    return [
-        openai.OpenAI(base_url=f"{gateway.ready().url}/v1", api_key="sk-one-0123456789", max_retries=0)
-        for gateway in started
-    ]
+    return [sdks.openai(gateway.ready(), "sk-one-0123456789") for gateway in started]
 
 
 def test_tools_and_json(upstream: Web, pair: list[openai.OpenAI]) -> None:

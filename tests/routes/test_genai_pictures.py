@@ -37,9 +37,8 @@ def gate(quick: Edge) -> Edge:
 def client(request: pytest.FixtureRequest, gate: Edge) -> Iterator[genai.Client]:
     prefix, version = request.param
     options = types.HttpOptions(base_url=gate.url + prefix, api_version=version)
-    found = genai.Client(api_key="any", http_options=options)
-    yield found
-    found.close()
+    with genai.Client(api_key="any", http_options=options) as found:
+        yield found
 
 
 def pictures_of(parts: list[types.Part] | None) -> list[bytes | None]:
@@ -138,10 +137,9 @@ def test_models_say_what_they_can_do(client: genai.Client) -> None:
 
 async def test_the_asynchronous_half(gate: Edge) -> None:
     """Whole and streamed."""
-    client = genai.Client(api_key="any", http_options=types.HttpOptions(base_url=gate.url))
-    answer = await client.aio.models.generate_content(model=MODEL, contents="a cat")
-    assert pictures_of(answer.parts) == [LARGE]
-    stream = await client.aio.models.generate_content_stream(model=MODEL, contents="a cat")
-    assert [data async for chunk in stream for data in pictures_of(chunk.parts)] == [LARGE]
-    await client.aio.aclose()
-    client.close()
+    with genai.Client(api_key="any", http_options=types.HttpOptions(base_url=gate.url)) as both:
+        async with both.aio as client:
+            answer = await client.models.generate_content(model=MODEL, contents="a cat")
+            assert pictures_of(answer.parts) == [LARGE]
+            stream = await client.models.generate_content_stream(model=MODEL, contents="a cat")
+            assert [data async for chunk in stream for data in pictures_of(chunk.parts)] == [LARGE]

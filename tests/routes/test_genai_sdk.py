@@ -41,9 +41,8 @@ def connect(gate: Edge, prefix: str = "", version: str | None = None, key: str =
 
 @pytest.fixture(params=CASES, ids=["root", "root-v1beta", "prefix", "prefix-v1beta"])
 def client(request: pytest.FixtureRequest, gate: Edge) -> Iterator[genai.Client]:
-    found = connect(gate, *request.param)
-    yield found
-    found.close()
+    with connect(gate, *request.param) as found:
+        yield found
 
 
 def test_generate_whole(client: genai.Client) -> None:
@@ -103,11 +102,9 @@ def test_a_stream_that_breaks_raises(client: genai.Client, gate: Edge) -> None:
 
 def test_a_wrong_key_is_a_client_error(gate: Edge) -> None:
     """The SDK raises ClientError with Google's own status."""
-    client = connect(gate, key="bad")
-    with pytest.raises(errors.ClientError) as wrong:
+    with connect(gate, key="bad") as client, pytest.raises(errors.ClientError) as wrong:
         client.models.generate_content(model=MODEL, contents="hi")
     assert (wrong.value.code, wrong.value.status) == (401, "UNAUTHENTICATED")
-    client.close()
 
 
 def test_pictures_both_ways(client: genai.Client, gate: Edge) -> None:
@@ -162,13 +159,12 @@ def test_calls_in_the_history_are_kept(client: genai.Client, gate: Edge) -> None
 
 async def test_the_asynchronous_client(gate: Edge) -> None:
     """The SDK's asynchronous half works the same."""
-    client = connect(gate)
-    answer = await client.aio.models.generate_content(model=MODEL, contents="hi")
-    assert answer.text == "You said: hi"
-    stream = await client.aio.models.generate_content_stream(model=MODEL, contents="hi")
-    assert "".join([chunk.text or "" async for chunk in stream]) == "You said: hi"
-    await client.aio.aclose()
-    client.close()
+    with connect(gate) as both:
+        async with both.aio as client:
+            answer = await client.models.generate_content(model=MODEL, contents="hi")
+            assert answer.text == "You said: hi"
+            stream = await client.models.generate_content_stream(model=MODEL, contents="hi")
+            assert "".join([chunk.text or "" async for chunk in stream]) == "You said: hi"
 
 
 def test_a_chat_keeps_its_history(client: genai.Client, gate: Edge) -> None:

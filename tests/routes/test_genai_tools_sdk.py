@@ -41,9 +41,8 @@ def client(request: pytest.FixtureRequest, gate: Edge) -> Iterator[genai.Client]
     options: dict[str, Any] = {"base_url": gate.url + prefix}
     if version:
         options["api_version"] = version
-    found = genai.Client(api_key="good", http_options=types.HttpOptions(**options))
-    yield found
-    found.close()
+    with genai.Client(api_key="good", http_options=types.HttpOptions(**options)) as found:
+        yield found
 
 
 class Weather:
@@ -253,12 +252,11 @@ async def test_the_asynchronous_client_calls_functions(gate: Edge) -> None:
     """In a chat, as a stream too."""
     gate.chat.script = calls_once
     weather = Weather()
-    client = genai.Client(api_key="good", http_options=types.HttpOptions(base_url=gate.url))
     config = types.GenerateContentConfig(tools=[weather.function()])
-    chat = client.aio.chats.create(model=MODEL, config=config)
-    assert (await chat.send_message("Oslo?")).text == 'It says {"degrees_now":21}.'
-    stream = await chat.send_message_stream("Oslo again?")
-    assert "".join([chunk.text or "" async for chunk in stream]) == 'It says {"degrees_now":21}.'
+    with genai.Client(api_key="good", http_options=types.HttpOptions(base_url=gate.url)) as both:
+        async with both.aio as client:
+            chat = client.chats.create(model=MODEL, config=config)
+            assert (await chat.send_message("Oslo?")).text == 'It says {"degrees_now":21}.'
+            stream = await chat.send_message_stream("Oslo again?")
+            assert "".join([chunk.text or "" async for chunk in stream]) == 'It says {"degrees_now":21}.'
     assert len(weather.calls) == 2
-    await client.aio.aclose()
-    client.close()

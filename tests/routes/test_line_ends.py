@@ -34,13 +34,12 @@ async def test_google_clients_read_them(gate: Edge, version: str) -> None:
     """The text arrives as it was, with both of the SDK's clients."""
     gate.chat.say(Delta(ODD), END)
     options = types.HttpOptions(base_url=gate.url, api_version=version)
-    client = genai.Client(api_key="none", http_options=options)
-    chunks = list(client.models.generate_content_stream(model=MODEL, contents="hi"))
-    assert "".join(chunk.text or "" for chunk in chunks) == ODD
-    stream = await client.aio.models.generate_content_stream(model=MODEL, contents="hi")
-    assert "".join([chunk.text or "" async for chunk in stream]) == ODD
-    await client.aio.aclose()
-    client.close()
+    with genai.Client(api_key="none", http_options=options) as client:
+        chunks = list(client.models.generate_content_stream(model=MODEL, contents="hi"))
+        assert "".join(chunk.text or "" for chunk in chunks) == ODD
+        async with client.aio as other:
+            stream = await other.models.generate_content_stream(model=MODEL, contents="hi")
+            assert "".join([chunk.text or "" async for chunk in stream]) == ODD
 
 
 @pytest.mark.parametrize(
