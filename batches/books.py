@@ -339,7 +339,7 @@ class Books:
             return []
         stored = await self._call("HMGET", f"{self._prefix}outcomes:{id}", *indexes)
         return [
-            self._outcome(id, index, sealed)
+            self._outcome(id, index, sealed.partition("\n")[2])
             for index, sealed in zip(indexes, stored, strict=True)
             if sealed is not None  # it has expired between two pages
         ]

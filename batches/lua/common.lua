@@ -9,7 +9,7 @@
 --   later:<id>        zset by time: tasks that failed and are tried again
 --   tries:<id>        hash, index -> counted tries of those
 --   ended:<id>        list, in the order in which tasks ended: `+index` for a result, `-index` for an error
---   outcomes:<id>     hash, index -> what became of the task
+--   outcomes:<id>     hash, index -> token of the claim that ended the task, and what became of it
 --   open              zset by last turn: batches of which a task can be claimed now
 --   parked            zset by the time at which one can be (+inf: nobody knows)
 --   all, of:<owner>   zsets of ids by creation; mine:<owner> set of the unfinished ones
@@ -83,7 +83,7 @@ local function close(b, keep)
   call('SREM', P .. 'mine:' .. b.owner, b.id)
   call('ZADD', P .. 'expiring', exact(NOW + keep), b.id .. '\n' .. b.owner)
   call('DEL', P .. 'prompts:' .. b.id, P .. 'back:' .. b.id, P .. 'later:' .. b.id, P .. 'tries:' .. b.id)
-  for _, name in ipairs({ 'ended:', 'outcomes:' }) do call('PEXPIRE', P .. name .. b.id, keep) end
+  for _, name in ipairs({ 'b:', 'ended:', 'outcomes:' }) do call('PEXPIRE', P .. name .. b.id, keep) end
   if b.key ~= '' then call('PEXPIRE', P .. 'key:' .. b.owner .. ':' .. b.key, keep) end
 end
 
@@ -105,7 +105,6 @@ local function file(b, keep)
     call('HSET', P .. 'b:' .. b.id, unpack(b.w))
     b.w = {}
   end
-  if b.en > 0 then call('PEXPIREAT', P .. 'b:' .. b.id, exact(b.ex)) end
   call('PUBLISH', P .. 'news', b.id)
 end
 
