@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.batchcli import batch
+
 if TYPE_CHECKING:
     from gateway.verbs import Outcome
 
@@ -150,6 +152,9 @@ def remove(id: str, accounts: str | None, config: str | None) -> None:
     from gateway import verbs
 
     _told(verbs.remove(_set({"accounts_file": accounts, "config_file": config}), id))
+
+
+main.add_command(batch)
 
 
 @main.group()
