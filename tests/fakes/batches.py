@@ -160,7 +160,7 @@ class FakeBatches:
         self._check()
         batch = self._batches.get(id)
         if batch is None or (owner is not None and self._owners[id] not in ("", owner)):
-            raise NotFound("There is no batch of this id. GET /v1/batch lists yours.")
+            raise NotFound(f"There is no batch '{id}'. It may have expired; GET /v1/batch lists yours.")
         return batch
 
     async def outcomes(
@@ -215,7 +215,9 @@ class FakeBatches:
         seen = [batch for id, batch in reversed(self._batches.items()) if owner in (None, self._owners[id])]
         ids = [batch.id for batch in seen]
         if after and after not in ids:
-            raise NotFound("'after' is no batch's id.", param="after")
+            raise NotFound(
+                f"There is no batch '{after}'. It may have expired; GET /v1/batch lists yours.", param="after"
+            )
         later = seen[ids.index(after) + 1 :] if after else seen
         later = [batch for batch in later if state in (None, batch.state)]
         return BatchPage(tuple(later[:limit]), len(seen), len(later) > limit)

@@ -287,7 +287,7 @@ def test_batches_are_listed_by_how_they_stand(gate: Edge, batches: FakeBatches) 
         ("limit=\u0663", 400, "limit", "whole number"),
         ("status=done", 400, "status", "queued, running, completed"),
         ("after=batch_99", 404, "after", "no batch"),
-        ("after=%00", 404, "after", "next"),
+        ("after=%00", 404, "after", "no batch"),
     ],
 )
 def test_a_page_that_cannot_be_is_refused(
@@ -343,9 +343,10 @@ def test_batches_of_another_key_are_as_if_there_were_none(keyed: Edge, batches: 
     ):
         foreign = keyed.http.request(method, path.format(id), headers=TWO)
         unknown = keyed.http.request(method, path.format("batch_99"), headers=TWO)
-        odd = keyed.http.request(method, path.format("no%20id%00%0a"), headers=TWO)
+        odd = keyed.http.request(method, path.format("no.id"), headers=TWO)
         assert foreign.status_code == unknown.status_code == odd.status_code == 404
-        assert foreign.content == unknown.content == odd.content
+        said = foreign.text.replace(id, "?")
+        assert said == unknown.text.replace("batch_99", "?") == odd.text.replace("no.id", "?")
     assert keyed.http.get("/v1/batch", headers=TWO).json()["total"] == 0
     assert keyed.http.get("/v1/batch", headers=ONE).json()["total"] == 1
     assert id in keyed.http.get("/v1/batch", headers=ADMIN).text
