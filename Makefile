@@ -10,6 +10,10 @@ UV_VERSION := 0.13.8
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
+# The tests run in so many processes, a part of them in this one; a file stays with one process.
+JOBS ?= $(if $(ARGS),0,2)
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check bench clients simulate live lock docs clean
 
@@ -23,14 +27,14 @@ run: $(VENV)/.ready ## start the gateway on 127.0.0.1:8100: your accounts, or a 
 	else exec $(BIN)/gempool demo; fi
 
 test: $(VENV)/.ready-dev ## run the tests (ARGS="tests/pool -k lru" for a part)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 check: $(VENV)/.ready-dev ## everything CI asks: lint, format, types, directions, tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 bench: $(VENV)/.ready-dev ## run the benchmarks, one after another
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
@@ -57,8 +61,8 @@ lock: $(VENV)/.python ## rewrite requirements.lock and requirements-dev.lock fro
 docs: $(VENV)/.ready-dev ## rewrite the tables of docs/configuration.md from the settings
 	@$(BIN)/python -m gateway.reference docs/configuration.md
 
-clean: ## remove .venv and the tools' caches (data/ and config/ stay)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+clean: ## remove .venv, the clients' environments and the tools' caches (data/ and config/ stay)
+	rm -rf $(VENV) .venv-clients tests/clients/js/*/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
 $(VENV)/.python:
 	@if [ -z "$(PYTHON)" ]; then \
