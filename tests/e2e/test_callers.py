@@ -35,7 +35,7 @@ def test_two_replicas_admit_exactly_the_limit(upstream: Web, gateways: Gateways,
     pair = [gateways.start(gateways.accounts_file(max_concurrency=8), **settings) for _ in range(2)]
     for gateway in pair:
         gateway.ready()
-    assert httpx.get(f"{pair[0].url}/health").json()["rate_limiter"] is True
+    assert pair[0].get("/health").json()["rate_limiter"] is True
 
     def ask(n: int, key: str = alice) -> httpx.Response:
         return httpx.post(
@@ -112,10 +112,10 @@ def test_a_public_address_without_a_key_is_refused_at_the_start(gateways: Gatewa
         assert httpx.get(f"{gateway.url}{path}").status_code == 401
         assert httpx.get(f"{gateway.url}{path}", headers={"x-forwarded-for": "127.0.0.1"}).status_code == 401
         assert httpx.get(f"{gateway.url}{path}", headers={"host": "localhost"}).status_code == 401
-    health = httpx.get(f"{gateway.url}/health").json()
+    health = gateway.get("/health").json()
     assert "why" not in health
     assert all(isinstance(count, int) for count in health["accounts"].values())
-    assert httpx.get(f"{gateway.url}/v1/models", headers={"x-api-key": key}).status_code == 200
+    assert gateway.get("/v1/models", headers={"x-api-key": key}).status_code == 200
     body = {"account": "account-1", "secure_1psid": "g.a000x"}
     refused = httpx.post(f"{gateway.url}/api/cookies", json=body, headers={"x-api-key": key})
     assert refused.status_code == 403
@@ -136,4 +136,4 @@ def test_without_a_key_only_this_machine_gets_in(upstream: Web, gateways: Gatewa
             assert httpx.get(f"{gateway.url}{path}", headers=headers).status_code == 403
         body = {"account": "account-1", "secure_1psid": "g.a000x"}
         assert httpx.post(f"{gateway.url}/api/cookies", json=body, headers=headers).status_code == 403
-        assert httpx.get(f"{gateway.url}/health", headers=headers).status_code == 200
+        assert gateway.get("/health", headers=headers).status_code == 200

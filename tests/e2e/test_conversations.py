@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import httpx
-
 from tests.support.processes import Gateways, Web
 from tests.support.sdks import Sdks
 
@@ -45,6 +43,6 @@ def test_a_sticky_conversation_over_two_gateways(
     answer = ada[1].chat.completions.create(model=MODEL, messages=again)
     assert "My name is Ada" in str(answer.choices[0].message.content)
     assert prompts(upstream)[-1]["account"] != first["account"]
-    replayed = [httpx.get(f"{g.url}/metrics", headers={"x-api-key": "sk-ada-0123456789"}).text for g in pair]
+    replayed = [g.get("/metrics", headers={"x-api-key": "sk-ada-0123456789"}).text for g in pair]
     assert 'gempool_conversations_total{course="continued"} 1.0' in replayed[0]
     assert 'gempool_conversations_total{course="replayed"} 1.0' in replayed[1]

@@ -398,7 +398,7 @@ async def test_a_caller_who_leaves_frees_the_account(web: Simulator, replicas: R
     saying.cancel()
     with pytest.raises(asyncio.CancelledError):
         await saying
-    await until(lambda: journal(web, account)["running"] == 0, seconds=1)
+    await until(lambda: journal(web, account)["running"] == 0)
     web.set_defaults(first_delay=0)
     await talk.say(replica, "Three")
     last = web.journal()[-1]

@@ -12,7 +12,7 @@ import uvicorn
 from gateway.protocol import BoundedProtocol
 
 
-def until(true: Callable[[], bool], within: float = 5.0) -> None:
+def until(true: Callable[[], bool], within: float = 20.0) -> None:
     """Wait for something to become true; fail after that many seconds."""
     deadline = time.monotonic() + within
     while not true():

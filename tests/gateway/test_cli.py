@@ -1,9 +1,9 @@
 """The command line: quick help, and mistakes told in words."""
 
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 GEMPOOL = Path(sys.executable).with_name("gempool")
@@ -20,13 +20,19 @@ def gempool(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]
     )
 
 
+def computed() -> float:
+    """Seconds that the processes started here have computed, and that a busy machine does not add to."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_help_is_quick_and_lists_every_verb() -> None:
-    """Nobody waits for a server's imports to read a page of help: under 0.3 s at best of five."""
+    """Nobody waits for a server's imports to read a page of help: under 0.3 s of computing at best of five."""
     times = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = computed()
         done = gempool("--help")
-        times.append(time.perf_counter() - began)
+        times.append(computed() - began)
     assert done.returncode == 0
     assert all(verb in done.stdout for verb in ("serve", "demo", "simulate", "live", "version"))
     assert min(times) < 0.3, times

