@@ -127,6 +127,9 @@ class Books:
         self._keep = _ms(keep)
         self._max_open = max_open
         self._prefix = prefix
+        self._unanswered: dict[str, str] = {}
+        """By worker, the token of a claim whose answer was lost. The store may have given a task for it, so the next claim asks
+        for that one: the worker lives, and nobody would take the task from it."""
         names = ("fill", "create", "claim", "finish", "again", "beat", "leave", "cancel", "read", "list")
         common = f"{clock}\n{(_LUA / 'common.lua').read_text()}"
         self._scripts = {
@@ -250,8 +253,12 @@ class Books:
     async def claim(self, worker: str, ttl: float, limit: int) -> Task | Idle:
         """The next task, where fewer than `limit` run over all replicas; batches take turns. ttl: seconds after which a worker
         that was not heard of loses its tasks."""
-        token = secrets.token_urlsafe(12)
-        got, *facts = await self._run("claim", worker, token, _ms(ttl), limit, self._keep)
+        token = self._unanswered.pop(worker, "") or secrets.token_urlsafe(12)
+        try:
+            got, *facts = await self._run("claim", worker, token, _ms(ttl), limit, self._keep)
+        except BaseException:
+            self._unanswered[worker] = token
+            raise
         if not got:
             why, ms = facts
             return Idle(None if ms < 0 else ms / 1000, why == "full")

@@ -117,7 +117,8 @@ async def pictures_wanted(hand: Hand, total: int = 1) -> Batch:
 
 async def ended(hand: Hand, batch: Batch) -> Batch:
     """The batch once it has ended."""
-    return await until(lambda: _ended(hand, batch))
+    found: Batch = await until(lambda: _ended(hand, batch))
+    return found
 
 
 async def _ended(hand: Hand, batch: Batch) -> Batch | None:
