@@ -100,6 +100,8 @@ def banner(url: str, settings: Settings, simulated: Simulated) -> str:
     control = simulated.control_url.rstrip("/")
     broken = simulated.accounts[0].id
     python = _shown(Path(sys.executable))
+    gempool = _shown(Path(sys.executable).with_name("gempool"))
+    given = f' --key "{key}"' if keys else ""
     question = f'"model":"{model}","messages":[{{"role":"user","content":"Hello there"}}]'
     return f"""
 gempool answers on {url}  (a demo: {len(simulated.accounts)} accounts of a built-in simulator of the Gemini web app)
@@ -121,6 +123,9 @@ With Google's SDK:
   {_sdk("google.genai")}{python} -c 'from google import genai; import sys; client = genai.Client(
     api_key=sys.argv[1], http_options={{"base_url": "{url}"}}); print(
     client.models.generate_content(model="{model}", contents="Hello there").text)' "{key}"
+
+A batch, watched until it has ended (Ctrl-C leaves it running):
+  printf '%s\\n' '"a red kite over a harbour"' '"a fox in the snow"' '"a lighthouse"' | {gempool} batch run - --images --url {url}{given}
 
 Let an account's cookies expire, ask again and see that callers notice nothing; then mend it:
   curl -s -X PUT {control}/accounts/{broken}/fault -H 'content-type: application/json' -d '{{"kind":"expired"}}'

@@ -116,7 +116,7 @@ def test_the_banner_asks_for_a_key_that_it_cannot_know(home: Path, keys: str) ->
     with running(home) as simulated:
         text = banner("http://127.0.0.1:8100", load({"API_KEY": keys}), simulated)
     assert "Put one of your keys in the place of YOUR_KEY." in text
-    assert all("YOUR_KEY" in " ".join(words) for words in commands(text)[:4])
+    assert all("YOUR_KEY" in " ".join(words) for words in commands(text)[:5])
     assert not any(key in text for key in ("$API_KEY", "ab" * 32, "one,two"))
 
 
@@ -156,10 +156,10 @@ class Demo:
 
 
 def test_every_command_of_the_banner_works_as_it_stands(tmp_path: Path) -> None:
-    """Pasted into a shell: curl, both SDKs, and an account that is broken and mended; then Ctrl-C."""
+    """Pasted into a shell: curl, both SDKs, a batch, and an account that is broken and mended; then Ctrl-C."""
     demo = Demo(tmp_path)
     try:
-        whole, streamed, openai, google, drill = demo.blocks()
+        whole, streamed, openai, google, batch, drill = demo.blocks()
 
         def paste(commands: str) -> str:
             done = subprocess.run(
@@ -172,6 +172,7 @@ def test_every_command_of_the_banner_works_as_it_stands(tmp_path: Path) -> None:
         assert paste(streamed).strip().endswith("data: [DONE]")
         assert "Hello there" in paste(openai)
         assert "Hello there" in paste(google)
+        assert {json.loads(line)["size"] for line in paste(batch).splitlines()} == {"2048x2048"}
         breaks, looks, mends = drill.splitlines()
         paste(breaks)
         for _ in range(ACCOUNTS):
