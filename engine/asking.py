@@ -47,7 +47,7 @@ class Asking:
         patience: float,
         avoid: frozenset[str] = frozenset(),
     ) -> Lease:
-        """The next account, counted as an attempt of the ask.
+        """The next account, counted as an attempt of the ask. A background ask gets one only where live requests leave it.
 
         avoid: accounts that are taken only where no other is free within the time that a text waits for one, or half
         of what is left.
@@ -56,7 +56,7 @@ class Asking:
         before = self._now()
         try:
             if avoid:
-                bound = min(patience, self.patience(deadline))
+                bound = min(patience, self.patience(ask, deadline))
                 try:
                     return await self._take(ask, lanes, exclude | avoid, deadline, bound)
                 except PoolBusy:
@@ -65,15 +65,24 @@ class Asking:
         finally:
             ask.trace.waited += self._now() - before
 
-    def patience(self, deadline: float) -> float:
+    def longest(self, ask: Ask) -> float:
+        """Seconds that an ask waits for accounts in all."""
+        s = self._settings
+        if ask.background:
+            return s.background_patience
+        return s.queue_timeout if ask.picture is None else s.deadline
+
+    def patience(self, ask: Ask, deadline: float) -> float:
         """Seconds to wait for an account where one can do without: as long as a text waits, or half of what is left."""
-        return min(self._settings.queue_timeout, (deadline - self._now()) / 2)
+        s = self._settings
+        bound = s.background_patience if ask.background else s.queue_timeout
+        return min(bound, (deadline - self._now()) / 2)
 
     async def lease_to_stay(self, ask: Ask, staying: Staying, deadline: float) -> Lease | None:
         """The account that the conversation stands on, waited for a moment where it is busy; None where it is not well, or
         busy for longer. Raises what concerns no account."""
         before = self._now()
-        patience = max(0.0, min(self._settings.patience, self.patience(deadline)))
+        patience = max(0.0, min(self._settings.patience, self.patience(ask, deadline)))
         try:
             lease = await self._pool.lease(
                 (staying.lane,), deadline=deadline, patience=patience, only=staying.place.account
@@ -128,7 +137,13 @@ class Asking:
     async def _take(
         self, ask: Ask, lanes: Sequence[str], exclude: Collection[str], deadline: float, patience: float
     ) -> Lease:
-        lease = await self._pool.lease(lanes, exclude=exclude, deadline=deadline, patience=max(0.0, patience))
+        lease = await self._pool.lease(
+            lanes,
+            exclude=exclude,
+            deadline=deadline,
+            patience=max(0.0, patience),
+            background=ask.background,
+        )
         ask.trace.attempts += 1
         return lease
 

@@ -85,7 +85,8 @@ class Engine:
     def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
         if ask.picture is not None:
             return self._counted(ask)
-        if self._conversations is not None and self._conversations.sticky(ask):
+        # A chat that nobody goes on with would only stay behind, and its account is waited for out of turn.
+        if self._conversations is not None and not ask.background and self._conversations.sticky(ask):
             return self._conversations.stream(ask, self._shaped)
         return self._shaped(ask)
 
@@ -120,7 +121,7 @@ class Engine:
         tried: set[str] = set()
         reasons: set[str] = set()
         left, rounds, from_web = self._settings.attempts, 0, 0
-        patience = self._settings.queue_timeout if wish is None else self._settings.deadline
+        patience = self._asking.longest(ask)
         last: UpstreamError | None = None
         while True:
             before = now()

@@ -69,7 +69,7 @@ class Originals:
         ask, first = kept.ask, kept.lease
         self._accounting.settle(kept, None)
         exclude |= self.avoided(lanes) | {first.account}
-        patience = self._asking.patience(deadline)
+        patience = self._asking.patience(ask, deadline)
         try:
             lease = await self._asking.lease(ask, lanes, exclude, deadline, patience)
         except GatewayError as error:

@@ -17,6 +17,8 @@ class EngineSettings(Struct, frozen=True):
     forget: chats that pictures were made in are deleted afterwards.
     reasks: how often the model is asked again whose call or JSON is not what was asked for.
     patience: how long a follow-up waits for its own account while that one is busy; then the whole history is asked elsewhere.
+    background_patience: the same as `queue_timeout`, also for pictures, where nobody waits for the answer: who sent it
+    knows better when to come again.
     """
 
     deadline: float = 300.0
@@ -30,6 +32,7 @@ class EngineSettings(Struct, frozen=True):
     usage_limit: float = 3600.0
     forget: bool = True
     patience: float = 3.0
+    background_patience: float = 5.0
 
 
 class ConversationSettings(Struct, frozen=True):

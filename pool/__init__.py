@@ -2,7 +2,7 @@
 
 from pool.account import AccountConfig, Policy, State
 from pool.cookies import CookieSource
-from pool.leasing import AllTried, Lease, NotWell
+from pool.leasing import Lease
 from pool.member import Finding
 from pool.models import DEFAULT_LANE, PublicModel
 from pool.pool import AccountView, Pool, PoolStatus
@@ -11,6 +11,7 @@ from pool.roster import Roster, RosterDiff, RosterError, diff, load_roster
 from pool.settings import PoolSettings
 from pool.shared import Shared
 from pool.store import Store
+from pool.waiting import AllTried, NotWell
 
 __all__ = [
     "DEFAULT_LANE",

@@ -4,37 +4,26 @@ import asyncio
 import math
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import NamedTuple
 
 import structlog
 
 from core.clock import Clock
-from core.errors import (
-    DeadlineExceeded,
-    GatewayError,
-    ModelUnavailable,
-    NoAccount,
-    PoolBusy,
-    ShuttingDown,
-    StoreUnavailable,
-    UpstreamError,
-)
+from core.errors import GatewayError, ModelUnavailable, StoreUnavailable, UpstreamError
 from core.metrics import Metrics
 from core.tasks import Tasks
 from pool.account import NO_EFFECT, OK, Effect, effect_of
 from pool.member import Held, Member
 from pool.members import Members
 from pool.models import DEFAULT_LANE
-from pool.queue import Queue
+from pool.queue import Queues
 from pool.settings import PoolSettings
 from pool.settling import Settling
 from pool.store import Refused, Store
 from pool.upstream import Session
+from pool.waiting import Waiting, Wish
 
 log = structlog.get_logger("gempool.pool")
 
-_POLL = 2.0
-"""Seconds after which a waiting head asks again though nobody woke it: the net under a lost wake."""
 _BLIND = 64
 """At most so many accounts without a session here are left out beforehand; others are found one by one."""
 _ROSTERS_MEET = 5.0
@@ -44,22 +33,6 @@ _RECOVERIES = 2
 
 
 _MODEL_GONE = ModelUnavailable.reason
-
-
-class Wish(NamedTuple):
-    """What a request wants of an account; those with the same wish wait in one line."""
-
-    lanes: tuple[str, ...]
-    exclude: frozenset[str]
-    only: str
-
-
-class AllTried(PoolBusy):
-    """Only accounts that the caller left out could serve; `retry_after` says when the first is free again."""
-
-
-class NotWell(PoolBusy):
-    """The one account that was wanted cannot serve now, and it is not just busy."""
 
 
 class Lease:
@@ -95,7 +68,7 @@ class Lease:
 class Leasing:
     """Gives leases and takes them back for one replica.
 
-    queue: who waits; woken also by whoever learns that an account may be free.
+    queues: who waits; woken also by whoever learns that an account may be free.
     lost: tells a store that has lost its data the accounts again.
     """
 
@@ -104,7 +77,7 @@ class Leasing:
         replica: str,
         store: Store,
         members: Members,
-        queue: Queue,
+        queues: Queues,
         settings: PoolSettings,
         metrics: Metrics,
         clock: Clock,
@@ -114,33 +87,38 @@ class Leasing:
         self._replica = replica
         self._store = store
         self._members = members
-        self._queue = queue
+        self._queues = queues
         self._settings = settings
-        self._metrics = metrics
         self._clock = clock
         self._settling = Settling(replica, store, tasks, self._ended)
+        self._waiting = Waiting(queues, members, settings, metrics, clock)
         self._lost = lost
-        self._hold_seconds = 1.0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._closing = False
         self.in_flight = 0
         self._rosters_differ_until = 0.0
         self.strangers: set[str] = set()
         """Accounts in the store that are not in this replica's roster."""
-        self.capacity = 0
+
+    @property
+    def capacity(self) -> int:
         """The pool's, as the store told last: what an expected wait is reckoned from."""
+        return self._waiting.capacity
+
+    @capacity.setter
+    def capacity(self, capacity: int) -> None:
+        self._waiting.capacity = capacity
 
     def refuse(self) -> None:
         """From now on nobody gets a lease; who waits for one is told that we are shutting down."""
-        self._closing = self._settling.closing = True
-        self._queue.wake_all()
+        self._settling.closing = True
+        self._waiting.refuse()
 
     async def idle(self) -> None:
-        """Wait until nothing runs or waits here."""
-        while self.in_flight or len(self._queue):
+        """Wait until nothing runs here and no live request waits."""
+        while self.in_flight or len(self._queues.live):
             await self._idle.wait()
-            if len(self._queue):
+            if len(self._queues.live):
                 await self._clock.sleep(0.05)
 
     async def reconcile(self) -> None:
@@ -155,81 +133,26 @@ class Leasing:
         deadline: float = math.inf,
         patience: float | None = None,
         only: str = "",
+        background: bool = False,
     ) -> Lease:
         """The least recently used account that can serve one of `lanes`, in order of preference.
 
         exclude: accounts that this request has tried. deadline: in seconds of the clock's `monotonic()`.
         Waits in order of arrival where all are busy or cooling, `patience` seconds at most, or else `queue_timeout`.
         only: this account or none; it is waited for while it is busy, not while it cools or fails.
+        background: behind every live request, in a line of its own that `queue_size` does not bound: nothing while one
+        waits in any replica, and only an account that leaves another ready for the next one, or that is the last to
+        serve its lanes. Cooling accounts are not used. Not to be had together with `only`.
 
         Raises PoolBusy (the queue is full, or the wait was too long), NotWell (with `only`), AllTried, NoAccount,
         DeadlineExceeded, ShuttingDown, StoreUnavailable.
         """
-        if self._closing:
-            raise ShuttingDown("The gateway is shutting down. Please try again.", retry_after=1.0)
-        wish = Wish(tuple(lanes), frozenset(exclude), only)
-        ticket = self._queue.ticket()
-        line = self._queue.line(wish)
-        refused: Refused | None = None
-        if line is None:
-            if deadline <= self._clock.monotonic():
-                raise _too_late()
-            answer = await self._try(wish, soft=1, be_woken=False)
-            if isinstance(answer, Lease):
-                return answer
-            refused = answer
-            self._refuse(refused, wish)
-        if self._queue.full:
-            free_at = line.free_at if line is not None else 0.0
-            seconds = max(0.0, free_at - self._clock.monotonic()) if free_at else None
-            raise self._busy(refused.seconds if refused is not None else seconds, refused)
-        return await self._wait(wish, ticket, deadline, patience)
-
-    async def _wait(self, wish: Wish, ticket: int, deadline: float, patience: float | None) -> Lease:
-        now = self._clock.monotonic
-        started = now()
-        bound = min(deadline, started + (self._settings.queue_timeout if patience is None else patience))
-        self._metrics.queue_depth.inc()
-        try:
-            with self._queue.stand(wish, ticket) as waiter:
-                refused: Refused | None = None
-                while True:
-                    left = bound - now()
-                    if self._closing:
-                        raise ShuttingDown("The gateway is shutting down. Please try again.", retry_after=1.0)
-                    if waiter.is_head:
-                        waiter.wake.clear()
-                        # Nothing else is left within the bound: then a cooling account is better than none.
-                        last_try = left <= 0 or _hopeless(refused, left)
-                        answer = await self._try(wish, soft=2 if last_try else 1, be_woken=True)
-                        if isinstance(answer, Lease):
-                            return answer
-                        refused = answer
-                        waiter.line.free_at = now() + refused.seconds if refused.seconds else 0.0
-                        self._refuse(refused, wish)
-                        left = bound - now()
-                        if _hopeless(refused, left):
-                            if not last_try:
-                                continue
-                            left = 0.0
-                    if left <= 0:
-                        if bound == deadline and now() >= deadline:
-                            raise _too_late()
-                        raise self._busy(refused.seconds if refused is not None else None, refused)
-                    wait = left
-                    if waiter.is_head:
-                        told = (
-                            refused.seconds if refused is not None and refused.seconds is not None else _POLL
-                        )
-                        wait = min(left, told, _POLL)
-                    await waiter.woken(wait)
-        finally:
-            self._metrics.queue_depth.dec()
-            self._metrics.queue_wait_seconds.observe(now() - started)
+        wish = Wish(tuple(lanes), frozenset(exclude), only, background)
+        return await self._waiting.turn(wish, self._try, deadline, patience)
 
     async def _try(self, wish: Wish, soft: int, be_woken: bool) -> Lease | Refused:
         """Ask the store once; an account that has no session here is given back and left out."""
-        lanes, exclude, only = wish.lanes, wish.exclude, wish.only
+        lanes, exclude, only, _ = wish
         if only and ((alone := self._members.get(only)) is None or alone.held is None):
             return Refused("none", None, "no session")
         blind = [a for a in self.strangers if self._members.get(a) is None]
@@ -239,18 +162,19 @@ class Leasing:
         recoveries = 0
         while True:
             lease = self._settling.ask()
-            leave_out = (*exclude, *blind)
             try:
                 answer = await self._store.pick(
                     self._replica,
                     lease,
                     lanes,
-                    exclude=leave_out,
+                    exclude=tuple(exclude),
+                    blind=blind,
                     lease_ttl=self._settings.lease_ttl,
                     soft=soft,
                     jitter=random.random(),  # noqa: S311 -- spreads load, guards nothing
                     be_woken=be_woken,
                     only=only,
+                    background=wish.background,
                 )
             except asyncio.CancelledError:
                 # The store runs it all the same, and what is sent now is run after it.
@@ -310,7 +234,7 @@ class Leasing:
         self.in_flight -= 1
         if not self.in_flight:
             self._idle.set()
-        self._hold_seconds += (self._clock.monotonic() - since - self._hold_seconds) * 0.1
+        self._waiting.held(self._clock.monotonic() - since)
         if cancelled:
             effect = NO_EFFECT
         elif outcome is None:
@@ -323,59 +247,10 @@ class Leasing:
         await self._settling.end(lease, member.config.id, effect)
 
     def _ended(self, account: str, effect: Effect) -> None:
-        if len(self._queue):
-            self._queue.wake_heads()
+        self._queues.wake()
         if effect.kind == "hard":
             log.warning("account quarantined", account=account, reason=effect.reason)
             self._members.quarantined(account)
         elif effect.kind == "suspect" or effect.reason == _MODEL_GONE:
             # Models also go when a session has fallen to a guest's: a probe tells.
             self._members.suspect(account)
-
-    def _refuse(self, refused: Refused, wish: Wish) -> None:
-        """Raise where waiting makes no sense."""
-        if wish.only and refused.verdict in ("none", "tried"):
-            raise NotWell("The conversation's account cannot go on now. Please try again.")
-        if refused.verdict == "tried":
-            raise AllTried(
-                "No further account can take this request now. Please try again.",
-                retry_after=refused.seconds if refused.seconds is not None else self._expected_wait(),
-            )
-        if refused.verdict == "none":
-            raise self._no_account()
-
-    def _no_account(self) -> NoAccount:
-        wait = self._members.next_try()
-        seconds = max(1, math.ceil(self._settings.reprobe_first if wait is None else wait))
-        if not len(self._members):
-            message = "No account is configured. Add accounts to the accounts file."
-        else:
-            message = f"No account can serve this model now. Please try again in {seconds} seconds."
-        return NoAccount(message, retry_after=float(seconds))
-
-    def _busy(self, seconds: float | None, refused: Refused | None) -> PoolBusy:
-        wait = max(1, math.ceil(self._expected_wait() if seconds is None else seconds))
-        return PoolBusy(
-            f"All accounts are busy. Please try again in {wait} seconds.",
-            retry_after=float(wait),
-            reason=refused.reason if refused is not None and seconds is not None else "",
-        )
-
-    def _expected_wait(self) -> float:
-        """Seconds until a newcomer's turn, from how long leases were held lately: nobody knows how long the
-        running ones still take."""
-        return min(120.0, self._hold_seconds * (len(self._queue) + 1) / max(1, self.capacity))
-
-
-def _hopeless(refused: Refused | None, left: float) -> bool:
-    """Sure to be refused until the bound: nothing is just busy, and the first cooldown ends too late."""
-    return (
-        refused is not None
-        and refused.verdict == "wait"
-        and refused.seconds is not None
-        and refused.seconds > left
-    )
-
-
-def _too_late() -> DeadlineExceeded:
-    return DeadlineExceeded("No account was free before the request's deadline. Please try again.")

@@ -28,7 +28,7 @@ from pool.members import Members
 from pool.models import PublicModel, catalogue, resolve
 from pool.opening import Opening
 from pool.pulse import Pulse, StateChange
-from pool.queue import Queue
+from pool.queue import Queues
 from pool.settings import PoolSettings
 from pool.store import Event, Store
 from pool.upstream import Credentials, Offered, SessionFactory
@@ -40,7 +40,8 @@ _PAGE = 500
 
 
 class PoolStatus(Struct, frozen=True):
-    """How the pool stands in this replica. `in_flight` and `waiting` are this replica's own."""
+    """How the pool stands in this replica. `in_flight` and `waiting` are this replica's own, and of those who wait
+    only live requests count."""
 
     ready: bool
     why: str
@@ -92,7 +93,7 @@ class Pool:
         self._metrics = metrics
         self._clock = clock
         self._tasks = Tasks("pool")
-        self._queue = Queue(settings.queue_size)
+        self._queues = Queues(settings.queue_size)
         self._members = Members(
             store,
             Opening(factory, cookies or RosterCookies(), settings, metrics),
@@ -101,13 +102,13 @@ class Pool:
             metrics,
             clock,
             self._tasks,
-            self._queue.wake_heads,
+            self._queues.wake,
         )
         self._leasing = Leasing(
             self.replica,
             store,
             self._members,
-            self._queue,
+            self._queues,
             settings,
             metrics,
             clock,
@@ -119,7 +120,7 @@ class Pool:
             store,
             self._members,
             self._leasing,
-            self._queue,
+            self._queues,
             settings.lease_ttl,
             metrics,
             clock,
@@ -175,7 +176,7 @@ class Pool:
             await self._members.change(config)
         for config in added:
             await self._members.add(config)
-        self._queue.wake_heads()
+        self._queues.wake()
 
     # leases
 
@@ -187,10 +188,11 @@ class Pool:
         deadline: float = math.inf,
         patience: float | None = None,
         only: str = "",
+        background: bool = False,
     ) -> Lease:
         """The least recently used account that can serve one of `lanes`, or `only` this one: see `Leasing.lease`."""
         return await self._leasing.lease(
-            lanes, exclude=exclude, deadline=deadline, patience=patience, only=only
+            lanes, exclude=exclude, deadline=deadline, patience=patience, only=only, background=background
         )
 
     # care
@@ -345,7 +347,7 @@ class Pool:
             store_ok,
             states,
             self._leasing.in_flight,
-            len(self._queue),
+            len(self._queues.live),
             counts.capacity,
             self._members.next_try() if why and store_ok else None,
         )

@@ -13,7 +13,7 @@ from core.tasks import Tasks
 from pool.account import State, state_of
 from pool.leasing import Leasing
 from pool.members import Members, offered_by
-from pool.queue import Queue
+from pool.queue import Queues
 from pool.store import Counts, Store
 from pool.upstream import Offered
 
@@ -40,7 +40,7 @@ class Pulse:
         store: Store,
         members: Members,
         leasing: Leasing,
-        queue: Queue,
+        queues: Queues,
         lease_ttl: float,
         metrics: Metrics,
         clock: Clock,
@@ -50,7 +50,7 @@ class Pulse:
         self._store = store
         self._members = members
         self._leasing = leasing
-        self._queue = queue
+        self._queues = queues
         self._lease_ttl = lease_ttl
         self._metrics = metrics
         self._clock = clock
@@ -111,7 +111,7 @@ class Pulse:
         if not known:
             # Only now may others believe that the accounts are there.
             self.counts = await store.settled(replica, ttl)
-            self._queue.wake_heads()
+            self._queues.wake()
         self._leasing.capacity = self.counts.capacity
         await self._look_around()
         self._beats += 1
@@ -152,7 +152,7 @@ class Pulse:
                         continue
                     if verb == "reinstated":
                         self._members.hasten(rest)
-                    self._queue.wake_heads()
+                    self._queues.wake()
             except StoreUnavailable:
                 await self._clock.sleep(1.0)
 

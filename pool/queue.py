@@ -3,6 +3,7 @@
 import asyncio
 import bisect
 import itertools
+import math
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 
@@ -51,7 +52,7 @@ class Queue:
     The number of waiters is bounded over all lines.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: float = math.inf) -> None:
         self._size = size
         self._lines: dict[Hashable, Line] = {}
         self._waiting = 0
@@ -102,3 +103,32 @@ class Queue:
         for line in self._lines.values():
             for waiter in line.waiters:
                 waiter.wake.set()
+
+
+class Queues:
+    """The live requests that wait in this replica, and the background ones, each of which comes after all of those.
+
+    size: of the live queue. Whoever sends background requests bounds them.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.live = Queue(size)
+        self.behind = Queue()
+
+    @contextmanager
+    def stand(self, key: Hashable, ticket: int, *, background: bool) -> Iterator[Waiter]:
+        """Stand in line in one of the queues, at the place of its ticket."""
+        try:
+            with (self.behind if background else self.live).stand(key, ticket) as waiter:
+                yield waiter
+        finally:
+            if not background and not len(self.live):
+                self.behind.wake_heads()
+
+    def wake(self) -> None:
+        """An account may be free: those ask whose turn it is."""
+        (self.live if len(self.live) else self.behind).wake_heads()
+
+    def wake_all(self) -> None:
+        self.live.wake_all()
+        self.behind.wake_all()

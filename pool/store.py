@@ -46,6 +46,8 @@ class Refused(Struct, frozen=True, gc=False):
     tried: only accounts that the caller left out could serve. none: no account can serve these lanes; with the
     reason `lost` because the store knows none: it is new, or has lost its data. Where one account alone was wanted:
     wait, busy, or none with the reason `only`, because it cools, fails, or serves none of the lanes.
+    A background request is also told `live` as the reason where live requests wait, and `kept` where what is free is
+    left to them.
     seconds is None where no time is known.
     """
 
@@ -107,32 +109,39 @@ class Store:
         lanes: Sequence[str],
         *,
         exclude: Sequence[str] = (),
+        blind: Sequence[str] = (),
         lease_ttl: float,
         soft: int = 1,
         jitter: float = 0.0,
         be_woken: bool = False,
         only: str = "",
+        background: bool = False,
     ) -> Picked | Refused:
         """Lease the least recently used account that can serve one of `lanes` now.
 
-        lanes: in order of preference. lease_ttl: seconds that this replica's leases live without a sign of
+        lanes: in order of preference. exclude: accounts that the request has tried. blind: those that have no session
+        in this replica. lease_ttl: seconds that this replica's leases live without a sign of
         life. soft: 0 never uses a cooling account; 1 uses one that was ejected as unstable where nothing
         else is left that would return sooner; 2 uses also throttled ones, and does not wait for busy ones.
         jitter: in [0, 1), lengthens the spacing by up to a tenth. be_woken: publish when one is free.
         only: this account or none, and only while it is well: it is not used while it cools, whatever `soft` says.
+        background: nothing while a live request waits in any replica, and no account but one that leaves another ready
+        for live requests in each of its lanes (or that is the only one to serve them); never a cooling one.
         """
         answer = await self._run(
             self._pick,
             replica,
             lease,
             _ms(lease_ttl),
-            soft,
+            0 if background else soft,
             jitter,
             int(be_woken),
             only,
+            len(blind) if background else "",
             len(lanes),
             *lanes,
             *exclude,
+            *blind,
         )
         if answer[0] == 1:
             return Picked(answer[1], answer[2], answer[3])

@@ -16,7 +16,9 @@
 --   shunned           zset by end: accounts that failed as often but were kept, see `last`
 --   counts            hash: accounts by state, and `capacity`
 --   replicas          zset by expiry; leases:<replica> hash: lease -> account, lane, generation
---   waiting           exists while a replica waits for an account; `wake` is the channel
+--   waiting           who waits for an account, in any replica: 'live', or 'background' where no live request does;
+--                     gone once they were told over the channel `wake`
+--   called            exists for a moment after live requests were told: they come before any background one
 --
 -- An account that can serve a lane stands in exactly one of that lane's four sets; the field `at` remembers
 -- in which (one letter a lane), so that a move touches two sets and nothing is ever searched.
@@ -25,6 +27,8 @@ local call = redis.call
 local clock = call('TIME')
 local NOW = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local PROMOTE = 16
+local WAITING = 5000 -- who waits asks again well before that
+local CALLED = 250 -- from a word on the channel to the answer of who waited for it
 local LOG_LENGTH = 200
 
 local FIELDS = { 'mc', 'mi', 'rpm', 'on', 'off', 'dr', 'op', 'cu', 'inf', 'seq', 'np', 'ho', 'sh', 'cf', 'ej',
@@ -172,7 +176,10 @@ local function give_back(a)
 end
 
 local function wake()
-  if call('DEL', P .. 'waiting') == 1 then call('PUBLISH', P .. 'wake', 'free') end
+  local who = call('GETDEL', P .. 'waiting')
+  if not who then return end
+  if who ~= 'background' then call('SET', P .. 'called', 1, 'PX', CALLED) end
+  call('PUBLISH', P .. 'wake', 'free')
 end
 
 -- The later end always wins: a cooldown never shortens one that runs.

@@ -1,7 +1,9 @@
 -- Lease the least recently used account that can serve now one of the lanes asked for.
 --
 -- ARGV: replica, lease, lease's life in ms, soft, jitter in [0, 1), 1 to be woken, the only account that is wanted
---       ('' for any), number of lanes, the lanes in order of preference, the accounts to leave out.
+--       ('' for any), for a background request how many of the accounts to leave out have no session in this replica
+--       ('' for a live one), number of lanes, the lanes in order of preference, the accounts to leave out, last those
+--       without a session.
 -- soft 1: where only cooling accounts are left and the first to return was ejected as unstable, use it.
 -- soft 2: use any account that cools for instability or a 429, and do not wait for busy ones.
 -- Returns {1, account, lane, in flight} or {0, verdict, ms, reason}; ms is -1 where no time is known.
@@ -10,8 +12,11 @@
 -- (reason `lost`: the store has no epoch, see beat). For one account alone: wait
 -- (spaced until ms), busy (full), none (reason `only`: it cools, fails, or serves none of the lanes); nobody is
 -- searched, and it takes its place at the tail of the order as after any other use.
+-- A background request gets nothing while a live one waits (busy or wait, reason `live`), and no account that a live one
+-- would miss (reason `kept` where nothing else is in its way): see `spare`. It uses no cooling account.
 local replica, lease, life = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local soft, jitter, be_woken, only, n = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1', ARGV[7], tonumber(ARGV[8])
+local soft, jitter, be_woken, only = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1', ARGV[7]
+local background, blind, n = ARGV[8] ~= '', tonumber(ARGV[8]) or 0, tonumber(ARGV[9])
 local leases = P .. 'leases:' .. replica
 
 -- The client repeats a command whose answer was lost; the same lease is the same pick.
@@ -24,6 +29,25 @@ end
 call('ZADD', P .. 'replicas', NOW + life, replica)
 reap()
 
+local function wait_for_word()
+  if not be_woken then return end
+  if background then
+    call('SET', P .. 'waiting', 'background', 'PX', WAITING, 'NX')
+  else
+    call('SET', P .. 'waiting', 'live', 'PX', WAITING)
+  end
+end
+
+if background then
+  local waiting, called = unpack(call('MGET', P .. 'waiting', P .. 'called'))
+  local live = waiting and waiting ~= 'background'
+  if live or called then
+    wait_for_word()
+    if live then return { 0, 'busy', -1, 'live' } end
+    return { 0, 'wait', math.max(1, call('PTTL', P .. 'called')), 'live' }
+  end
+end
+
 for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'shunned', '-inf', NOW, 'LIMIT', 0, PROMOTE)) do
   local a = load(id)
   if a then
@@ -34,9 +58,9 @@ for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'shunned', '-inf', NOW, 'LIMIT', 
   end
 end
 
-local lanes, tried, tries = {}, {}, #ARGV - 8 - n
-for i = 1, n do lanes[i] = ARGV[8 + i] end
-for i = 9 + n, #ARGV do tried[ARGV[i]] = true end
+local lanes, tried, tries = {}, {}, #ARGV - 9 - n
+for i = 1, n do lanes[i] = ARGV[9 + i] end
+for i = 10 + n, #ARGV do tried[ARGV[i]] = i > #ARGV - blind and 'blind' or 'asked' end
 for i = 1, n do
   promote(P .. 'busy:' .. lanes[i])
   promote(P .. 'cool:' .. lanes[i])
@@ -58,20 +82,28 @@ local function first(set)
   return id, score, lane
 end
 
+-- When the account may be picked again once it is picked now.
+local function next_pick_of(a)
+  local at = NOW
+  if a.mi > 0 then at = NOW + math.ceil(a.mi * (1 + jitter / 10)) end
+  if a.rpm > 0 then
+    -- With this pick, the first of as many as a minute may have.
+    local oldest = a.rpm == 1 and NOW or tonumber(call('LINDEX', P .. 'recent:' .. a.id, a.rpm - 2))
+    if oldest then at = math.max(at, oldest + 60000) end
+  end
+  return at
+end
+
 local function take(a, lane)
+  local next_pick = next_pick_of(a)
   put(a, 'seq', call('INCR', P .. 'uses'))
   put(a, 'inf', a.inf + 1)
   put(a, 'lp', NOW)
   a.used = true
-  local next_pick = NOW
-  if a.mi > 0 then next_pick = NOW + math.ceil(a.mi * (1 + jitter / 10)) end
   if a.rpm > 0 then
     local recent = P .. 'recent:' .. a.id
     call('LPUSH', recent, NOW)
     call('LTRIM', recent, 0, a.rpm - 1)
-    if call('LLEN', recent) >= a.rpm then
-      next_pick = math.max(next_pick, tonumber(call('LINDEX', recent, -1)) + 60000)
-    end
   end
   if next_pick > NOW then put(a, 'np', next_pick) end
   call('HSET', leases, lease, a.id .. '\n' .. lane .. '\n' .. a.gen)
@@ -90,16 +122,96 @@ if only ~= '' then
     if score then free_at = tonumber(score) or math.huge end
   end
   if not free_at then return { 0, 'none', -1, 'only' } end
-  if be_woken then call('SET', P .. 'waiting', 1, 'PX', 10000) end
+  wait_for_word()
   if free_at == math.huge then return { 0, 'busy', -1, 'full' } end
   return { 0, 'wait', math.max(1, free_at - NOW), 'spacing' }
 end
 
-local id, _, lane = first('ready:')
-if id then return take(load(id), lane) end
+-- How many accounts stand in a lane's set, and how many of them this request may still ask.
+local function count(set, lane, blind_too)
+  local key = P .. set .. lane
+  local all = call('ZCARD', key)
+  local own = all
+  for other, why in pairs(all > 0 and tried or {}) do
+    if not (blind_too and why == 'blind') and call('ZSCORE', key, other) then own = own - 1 end
+  end
+  return all, own
+end
+
+-- What live requests find ready when `a` is taken as well: 2 an account for each of the lanes that it is ready for, 1 the
+-- same but for lanes that nobody else serves, 0 too little. An account that this request has tried may still serve
+-- others, but perhaps none of its kind (pictures rest by themselves): there must be one of either sort. One without a
+-- session here is no help to the live requests of this replica.
+local function leaves(a)
+  if a.inf + 1 < cap_of(a) and next_pick_of(a) <= NOW then return 2 end
+  local i, rank = 0, 2
+  for lane in string.gmatch(a.lanes, '[^\n]+') do
+    i = i + 1
+    local at = string.sub(a.at, i, i)
+    if at == 'r' or at == 'l' then
+      local ready, own = count('ready:', lane)
+      if own < 2 then
+        promote(P .. 'busy:' .. lane)
+        promote(P .. 'cool:' .. lane)
+        ready, own = count('ready:', lane)
+      end
+      if at == 'l' then
+        local last, own_last = count('last:', lane)
+        ready, own = ready + last, own + own_last
+      end
+      if own < 2 then
+        local serving, own_serving = 0, 0
+        for _, set in pairs(SET) do
+          local all, mine = count(set, lane, true)
+          serving, own_serving = serving + all, own_serving + mine
+        end
+        if own_serving > 1 or (ready < 2 and serving > 1) then return 0 end
+        rank = 1
+      end
+    end
+  end
+  return rank
+end
+
+-- Lease the least recently used account of `set` that live requests can spare. Returns the lease or nil, and whether there
+-- is an account that they cannot spare.
+local function spare(set)
+  local heads, seen = {}, {}
+  for i = 1, n do
+    local some = call('ZRANGE', P .. set .. lanes[i], 0, tries + PROMOTE - 1, 'WITHSCORES')
+    for k = 1, #some, 2 do
+      if not tried[some[k]] and not seen[some[k]] then
+        seen[some[k]] = true
+        heads[#heads + 1] = { id = some[k], score = tonumber(some[k + 1]), lane = lanes[i] }
+      end
+    end
+  end
+  table.sort(heads, function(x, y) return x.score < y.score end)
+  local sole, sole_lane
+  for _, head in ipairs(heads) do
+    local a = load(head.id)
+    place(a)
+    local rank = leaves(a)
+    if rank == 2 then return take(a, head.lane) end
+    if rank == 1 and not sole then sole, sole_lane = a, head.lane end
+  end
+  if sole then return take(sole, sole_lane) end
+  return nil, #heads > 0
+end
+
+local id, lane, kept, _
+if background then
+  local given
+  given, kept = spare('ready:')
+  if not given and not kept and not first('busy:') and not first('cool:') then given, kept = spare('last:') end
+  if given then return given end
+else
+  id, _, lane = first('ready:')
+  if id then return take(load(id), lane) end
+end
 
 local busy, busy_until = first('busy:')
-if soft == 2 or not busy then
+if not background and (soft == 2 or not busy) then
   id, _, lane = first('last:')
   if id then return take(load(id), lane) end
 end
@@ -126,7 +238,7 @@ if soft == 2 then
 end
 
 if busy or cold then
-  if be_woken then call('SET', P .. 'waiting', 1, 'PX', 10000) end
+  wait_for_word()
   local ends = math.min(busy_until or math.huge, cold_until or math.huge)
   if ends == math.huge then return { 0, 'busy', -1, 'full' } end
   -- A full account may be given back at any moment, before the first of those whose time is known.
@@ -154,6 +266,11 @@ if busy or cold then
   return { 0, verdict, math.max(1, ends - NOW), reason }
 end
 
+if kept then
+  wait_for_word()
+  return { 0, 'busy', -1, 'kept' }
+end
+
 -- Nothing but accounts that were tried: when is the first of them free again?
 local soonest, any = math.huge, false
 for other in pairs(tried) do
@@ -176,5 +293,5 @@ end
 if any then
   return { 0, 'tried', soonest == math.huge and -1 or math.max(0, soonest - NOW), 'tried' }
 end
-if be_woken then call('SET', P .. 'waiting', 1, 'PX', 10000) end
+wait_for_word()
 return { 0, 'none', -1, call('EXISTS', P .. 'epoch') == 1 and 'none' or 'lost' }
