@@ -8,7 +8,7 @@ import structlog
 from batches.books import Books
 from batches.news import News, rung
 from core.clock import Clock
-from core.errors import StoreUnavailable
+from core.errors import ShuttingDown, StoreUnavailable
 from core.metrics import Metrics
 from engine.service import Batch, BatchOrder, BatchPage, BatchState, Numbered, Outcome
 from storage import Shelf
@@ -20,7 +20,7 @@ PATIENCE = 30.0
 _AWAY = 0.5
 _LEAST = 0.1
 """Seconds between two looks at a batch that changes all the time."""
-_LOOK = 2.0
+_LOOK = 5.0
 """Seconds after which a watched batch is looked at though nothing told of a change."""
 _PAGE = 200
 
@@ -34,6 +34,13 @@ class Desk:
         self._shelf = shelf
         self._metrics = metrics
         self._clock = clock
+        self._stopped = False
+
+    def interrupt(self) -> None:
+        """End all watching with ShuttingDown: who watches goes on at another replica, or at this one's successor, from the
+        last outcome that was told."""
+        self._stopped = True
+        self._news.ring()
 
     async def create(self, order: BatchOrder) -> tuple[Batch, bool]:
         batch, new = await self._books.create(order)
@@ -66,6 +73,8 @@ class Desk:
             yield told
             heard = self._clock.monotonic()
             while True:
+                if self._stopped:
+                    raise ShuttingDown("The gateway is shutting down. Please watch again.", retry_after=1.0)
                 bell.clear()
                 try:
                     batch = await self._books.find(id, owner)
@@ -73,7 +82,7 @@ class Desk:
                 except StoreUnavailable:
                     if self._clock.monotonic() - heard > PATIENCE:
                         raise
-                    await self._clock.sleep(_AWAY)
+                    await rung(bell, _AWAY)
                     continue
                 heard = self._clock.monotonic()
                 for one in numbered:

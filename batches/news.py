@@ -44,12 +44,12 @@ class News:
             with suppress(StoreUnavailable):
                 async with aclosing(self._books.news()) as changed:
                     async for batch in changed:
-                        self._ring(batch)
+                        self.ring(batch)
             await self._clock.sleep(_RECONNECT)
 
-    def _ring(self, batch: str) -> None:
-        heard = (batch, "") if batch else tuple(self._bells)
-        for name in heard:
+    def ring(self, batch: str = "") -> None:
+        """Tell those who wait for this batch that it has changed, or everybody where none is named."""
+        for name in (batch, "") if batch else tuple(self._bells):
             for bell in self._bells.get(name, ()):
                 bell.set()
 

@@ -109,6 +109,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     )
 
     async def drain(grace: float) -> None:
+        batches.desk.interrupt()
         await asyncio.gather(pool.drain(grace), batches.worker.drain(grace))
         pool.refuse()
         engine.interrupt()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.chat import Answer, Ask
-from core.errors import Conflict, IdempotencyKeyReused, NotFound, PromptRefused
+from core.errors import Conflict, IdempotencyKeyReused, NotFound, PromptRefused, ShuttingDown
 from engine.service import Batch, Numbered, Outcome
 from storage import name_of
 from tests.fakes.decided import words
@@ -137,6 +137,22 @@ async def test_a_watcher_that_goes_takes_nobody_with_it(crew: Crew) -> None:
     await until(lambda: hand.chat.open)
     hand.chat.end_all()
     true_to_its_word(await staying)
+
+
+async def test_a_stop_ends_all_watching(crew: Crew) -> None:
+    """At once, so that it waits for nobody; each goes on at another replica from where it was."""
+    hand, other = crew.hand(), crew.hand(worker=False)
+    batch = await new(hand, 2)
+    await until(lambda: len(hand.chat.open) == 2)
+    changes = hand.desk.watch(batch.id, "ann")
+    await anext(changes)
+    waiting = asyncio.ensure_future(anext(changes))
+    hand.desk.interrupt()
+    with pytest.raises(ShuttingDown):
+        async with asyncio.timeout(1):
+            await waiting
+    hand.chat.end_all()
+    true_to_its_word(await watched(other.desk.watch(batch.id, "ann")))
 
 
 async def test_a_cancelled_batch_runs_no_further(crew: Crew) -> None:
