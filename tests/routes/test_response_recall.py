@@ -27,28 +27,16 @@ ME = "ip:127.0.0.1"
 
 
 @pytest.fixture(scope="module")
-def kept() -> FakeResponses:
-    return FakeResponses()
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("pictures")
 
 
 @pytest.fixture(scope="module")
-def keeping(kept: FakeResponses, folder: Path) -> Iterator[Edge]:
+def served(kept: FakeResponses, folder: Path) -> Iterator[Edge]:
     """An edge that keeps responses and pictures."""
     settings = EdgeSettings(prompt_limit=1000, message_limit=20)
     with edge(settings=settings, files=Local(folder, SystemClock()), responses=kept) as found:
         yield found
-
-
-@pytest.fixture
-def gate(keeping: Edge, kept: FakeResponses) -> Edge:
-    keeping.chat.reset()
-    kept.reset()
-    return keeping
 
 
 def respond(gate: Edge, input: Any, stream: bool = False, **fields: Any) -> str:

@@ -47,22 +47,10 @@ IMAGE = "gemini-2.5-flash-image"
 
 
 @pytest.fixture(scope="module")
-def kept() -> FakeResponses:
-    return FakeResponses()
-
-
-@pytest.fixture(scope="module")
-def keeping(kept: FakeResponses) -> Iterator[Edge]:
+def served(kept: FakeResponses) -> Iterator[Edge]:
     """An edge that keeps responses."""
     with edge(settings=QUICK, responses=kept) as found:
         yield found
-
-
-@pytest.fixture
-def gate(keeping: Edge, kept: FakeResponses) -> Edge:
-    keeping.chat.reset()
-    kept.reset()
-    return keeping
 
 
 def post(gate: Edge, input: Any = "hi", **fields: Any) -> httpx.Response:
@@ -650,7 +638,7 @@ PIECES = st.text(max_size=20)
     reason=st.sampled_from(FinishReason),
 )
 def test_the_events_add_up_to_the_unstreamed_response(
-    keeping: Edge,
+    served: Edge,
     thoughts: list[str],
     texts: list[str],
     links: list[str],
@@ -660,8 +648,8 @@ def test_the_events_add_up_to_the_unstreamed_response(
     reason: FinishReason,
 ) -> None:
     """Delta by delta, item by item, and in the last event; but for ids and times."""
-    keeping.chat.reset()
-    keeping.chat.say(
+    served.chat.reset()
+    served.chat.say(
         *(Delta(thoughts=piece) for piece in thoughts),
         *(Delta(piece) for piece in texts),
         *(Picture(PNG, "image/png", width=8, height=8, link=link) for link in links),
@@ -671,8 +659,8 @@ def test_the_events_add_up_to_the_unstreamed_response(
     fields: dict[str, Any] = {"tools": [{"type": "image_generation"}] if drawn else []}
     if shaped:
         fields["text"] = {"format": {"type": "json_object"}}
-    whole = answered(keeping, **fields)
-    events = streamed(keeping, **fields)
+    whole = answered(served, **fields)
+    events = streamed(served, **fields)
     last = events[-1]["response"]
     assert events[-1]["type"] == f"response.{whole['status']}"
     assert accumulated(events) == last["output"]

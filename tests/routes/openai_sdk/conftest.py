@@ -12,24 +12,10 @@ KEY = "sk-good"
 
 
 @pytest.fixture(scope="module")
-def kept() -> FakeResponses:
-    """What the edge keeps of responses."""
-    return FakeResponses()
-
-
-@pytest.fixture(scope="module")
-def keyed(kept: FakeResponses) -> Iterator[Edge]:
+def served(kept: FakeResponses) -> Iterator[Edge]:
     """An edge that asks for a key."""
     with edge(api_key=KEY, responses=kept) as found:
         yield found
-
-
-@pytest.fixture
-def gate(keyed: Edge, kept: FakeResponses) -> Edge:
-    """The edge with its chat service and its store as new."""
-    keyed.chat.reset()
-    kept.reset()
-    return keyed
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import enum
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pydantic
@@ -12,37 +12,13 @@ from google.genai import errors, types
 
 from core.chat import Ask, Delta, Finish, FinishReason, ToolCall, Usage
 from core.schemas import Validator
-from routes import EdgeSettings
-from tests.fakes.edge import Edge, edge
+from tests.fakes.edge import Edge
 from tests.fakes.service import Pause, Step
+from tests.routes.genai_sdk.conftest import Connect
 
 END = Finish(Usage(3, 4), "gemini-flash")
 CALLED = Finish(Usage(3, 4), "gemini-flash", reason=FinishReason.TOOL_CALLS)
 MODEL = "gemini-2.5-pro"
-CASES = [("", None), ("", "v1beta"), ("/gemini", None), ("/gemini", "v1beta")]
-
-
-@pytest.fixture(scope="module")
-def keyed() -> Iterator[Edge]:
-    """An edge that asks for a key and is quick to show life."""
-    with edge(api_key="good", settings=EdgeSettings(keepalive_after=0.1, keepalive_every=0.1)) as found:
-        yield found
-
-
-@pytest.fixture
-def gate(keyed: Edge) -> Edge:
-    keyed.chat.reset()
-    return keyed
-
-
-@pytest.fixture(params=CASES, ids=["root", "root-v1beta", "prefix", "prefix-v1beta"])
-def client(request: pytest.FixtureRequest, gate: Edge) -> Iterator[genai.Client]:
-    prefix, version = request.param
-    options: dict[str, Any] = {"base_url": gate.url + prefix}
-    if version:
-        options["api_version"] = version
-    with genai.Client(api_key="good", http_options=types.HttpOptions(**options)) as found:
-        yield found
 
 
 class Weather:
@@ -248,12 +224,12 @@ def test_a_schema_that_cannot_be_is_a_client_error(client: genai.Client, gate: E
     assert gate.chat.asks == []
 
 
-async def test_the_asynchronous_client_calls_functions(gate: Edge) -> None:
+async def test_the_asynchronous_client_calls_functions(gate: Edge, connect: Connect) -> None:
     """In a chat, as a stream too."""
     gate.chat.script = calls_once
     weather = Weather()
     config = types.GenerateContentConfig(tools=[weather.function()])
-    with genai.Client(api_key="good", http_options=types.HttpOptions(base_url=gate.url)) as both:
+    with connect() as both:
         async with both.aio as client:
             chat = client.chats.create(model=MODEL, config=config)
             assert (await chat.send_message("Oslo?")).text == 'It says {"degrees_now":21}.'

@@ -1,48 +1,18 @@
 """The real google-genai SDK against the running edge, with both of the API versions that it may call."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from google import genai
 from google.genai import errors, types
 
 from core.chat import Blob, Delta, Finish, Picture, ToolCall, Usage
 from core.errors import NoAccount, PoolBusy
-from routes import EdgeSettings
-from tests.fakes.edge import Edge, edge
+from tests.fakes.edge import Edge
 from tests.fakes.service import Fail, Pause
+from tests.routes.genai_sdk.conftest import Connect
 from tests.support.files import PNG
 
 END = Finish(Usage(3, 4, 5), "gemini-flash")
 MODEL = "gemini-2.5-pro"
-CASES = [("", None), ("", "v1beta"), ("/gemini", None), ("/gemini", "v1beta")]
-
-
-@pytest.fixture(scope="module")
-def keyed() -> Iterator[Edge]:
-    """An edge that asks for a key and is quick to show life."""
-    with edge(api_key="good", settings=EdgeSettings(keepalive_after=0.1, keepalive_every=0.1)) as found:
-        yield found
-
-
-@pytest.fixture
-def gate(keyed: Edge) -> Edge:
-    keyed.chat.reset()
-    return keyed
-
-
-def connect(gate: Edge, prefix: str = "", version: str | None = None, key: str = "good") -> genai.Client:
-    options: dict[str, Any] = {"base_url": gate.url + prefix}
-    if version:
-        options["api_version"] = version
-    return genai.Client(api_key=key, http_options=types.HttpOptions(**options))
-
-
-@pytest.fixture(params=CASES, ids=["root", "root-v1beta", "prefix", "prefix-v1beta"])
-def client(request: pytest.FixtureRequest, gate: Edge) -> Iterator[genai.Client]:
-    with connect(gate, *request.param) as found:
-        yield found
 
 
 def test_generate_whole(client: genai.Client) -> None:
@@ -100,9 +70,9 @@ def test_a_stream_that_breaks_raises(client: genai.Client, gate: Edge) -> None:
     assert gone.value.code == 503
 
 
-def test_a_wrong_key_is_a_client_error(gate: Edge) -> None:
+def test_a_wrong_key_is_a_client_error(connect: Connect) -> None:
     """The SDK raises ClientError with Google's own status."""
-    with connect(gate, key="bad") as client, pytest.raises(errors.ClientError) as wrong:
+    with connect(key="bad") as client, pytest.raises(errors.ClientError) as wrong:
         client.models.generate_content(model=MODEL, contents="hi")
     assert (wrong.value.code, wrong.value.status) == (401, "UNAUTHENTICATED")
 
@@ -157,9 +127,9 @@ def test_calls_in_the_history_are_kept(client: genai.Client, gate: Edge) -> None
     assert (result.role, result.text) == ("tool", '{"is_noon":true}')
 
 
-async def test_the_asynchronous_client(gate: Edge) -> None:
+async def test_the_asynchronous_client(connect: Connect) -> None:
     """The SDK's asynchronous half works the same."""
-    with connect(gate) as both:
+    with connect() as both:
         async with both.aio as client:
             answer = await client.models.generate_content(model=MODEL, contents="hi")
             assert answer.text == "You said: hi"

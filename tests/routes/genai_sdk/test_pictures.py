@@ -1,44 +1,25 @@
 """Pictures through the real google-genai SDK."""
 
-from collections.abc import Iterator
-
 import pytest
 from google import genai
 from google.genai import errors, types
 
 from core.chat import Blob, Delta, Finish, Picture, PictureWish, Text, Usage
 from core.errors import PromptRefused
-from routes import EdgeSettings
-from tests.fakes.edge import Edge, edge
+from tests.fakes.edge import Edge
 from tests.fakes.service import Fail, Pause
+from tests.routes.genai_sdk.conftest import Connect
 from tests.support.files import PNG
 
 LARGE = PNG + bytes(range(256)) * 8192
 END = Finish(Usage(3, 4), "gemini-pro")
 MODEL = "gemini-3-pro-image-preview"
-CASES = [("", None), ("", "v1beta"), ("/gemini", None), ("/gemini", "v1beta")]
 
 
-@pytest.fixture(scope="module")
-def quick() -> Iterator[Edge]:
-    """An edge that is quick to show life."""
-    with edge(settings=EdgeSettings(keepalive_after=0.1, keepalive_every=0.1)) as found:
-        yield found
-
-
-@pytest.fixture
-def gate(quick: Edge) -> Edge:
-    quick.chat.reset()
-    quick.chat.say(Delta("Here it is."), Picture(LARGE, "image/png", width=2816, height=1536), END)
-    return quick
-
-
-@pytest.fixture(params=CASES, ids=["root", "root-v1beta", "prefix", "prefix-v1beta"])
-def client(request: pytest.FixtureRequest, gate: Edge) -> Iterator[genai.Client]:
-    prefix, version = request.param
-    options = types.HttpOptions(base_url=gate.url + prefix, api_version=version)
-    with genai.Client(api_key="any", http_options=options) as found:
-        yield found
+@pytest.fixture(autouse=True)
+def drawn(gate: Edge) -> None:
+    """Every ask is answered with a picture, unless the test has another answer."""
+    gate.chat.say(Delta("Here it is."), Picture(LARGE, "image/png", width=2816, height=1536), END)
 
 
 def pictures_of(parts: list[types.Part] | None) -> list[bytes | None]:
@@ -135,9 +116,9 @@ def test_models_say_what_they_can_do(client: genai.Client) -> None:
     assert client.models.get(model=MODEL).name == f"models/{MODEL}"
 
 
-async def test_the_asynchronous_half(gate: Edge) -> None:
+async def test_the_asynchronous_half(connect: Connect) -> None:
     """Whole and streamed."""
-    with genai.Client(api_key="any", http_options=types.HttpOptions(base_url=gate.url)) as both:
+    with connect() as both:
         async with both.aio as client:
             answer = await client.models.generate_content(model=MODEL, contents="a cat")
             assert pictures_of(answer.parts) == [LARGE]
