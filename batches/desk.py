@@ -74,7 +74,7 @@ class Desk:
             heard = self._clock.monotonic()
             while True:
                 if self._stopped:
-                    raise ShuttingDown("The gateway is shutting down. Please watch again.", retry_after=1.0)
+                    raise ShuttingDown("The gateway is shutting down.", retry_after=1.0)
                 bell.clear()
                 try:
                     batch = await self._books.find(id, owner)
