@@ -48,7 +48,7 @@ def said(bench: Bench, who: str) -> Callable[[], Awaitable[bool]]:
 
     async def check() -> bool:
         with redis.Redis.from_url(bench.url, decode_responses=True) as client:
-            return client.get("{gempool}:waiting") == who
+            return str(client.get("{gempool}:waiting")) == who
 
     return check
 
