@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -352,6 +353,16 @@ def test_batches_of_another_key_are_as_if_there_were_none(keyed: Edge, batches: 
     assert id in keyed.http.get("/v1/batch", headers=ADMIN).text
     assert keyed.http.get(f"/v1/batch/{id}", headers=ADMIN).status_code == 200
     assert keyed.http.delete(f"/v1/batch/{id}", headers=ADMIN).json()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("id", ["no.id", "no id\x00", "batch_1:tasks", "\u00e9", "x" * 65])
+def test_an_id_that_no_batch_can_have_is_not_looked_for(gate: Edge, batches: FakeBatches, id: str) -> None:
+    """It is 404 without the store."""
+    batches.error = StoreUnavailable("The store does not answer.")
+    path = f"/v1/batch/{quote(id)}"
+    for method, tail in (("GET", ""), ("GET", "/status"), ("GET", "/events"), ("DELETE", "")):
+        assert gate.http.request(method, path + tail).status_code == 404
+    assert gate.http.get("/v1/batch", params={"after": id}).status_code == 404
 
 
 def test_idempotency_keys_are_each_callers_own(keyed: Edge, batches: FakeBatches) -> None:
