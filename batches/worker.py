@@ -29,6 +29,8 @@ _BEAT = 1.0
 _LOOK = 2.0
 """Seconds after which a worker looks for tasks though nothing told it of any: the net under a lost message."""
 _SOONEST = 0.01
+_UNFIT = 0.5
+"""Seconds for which a replica that cannot serve leaves tasks to those that may be able to."""
 _STORE_AWAY = 1.0
 """Seconds between tries to reach a store that does not answer."""
 _LAST_WORDS = 3.0
@@ -38,7 +40,8 @@ _LAST_WORDS = 3.0
 class Worker:
     """One in every replica.
 
-    name: this replica's, unique among the living. capacity: what all accounts that can serve do at once. discard: removes a
+    name: this replica's, unique among the living. capacity: what all accounts that can serve do at once, 0 where this
+    replica cannot serve. discard: removes a
     stored picture that no result names. jitter: 0 to 1, anew with each call.
     """
 
@@ -69,7 +72,7 @@ class Worker:
         self._runs = Tasks("batches")
         self._asking: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
-        self._stopped = False
+        self._stop = asyncio.Event()
         self._closing = False
         self._away = False
         self._dead: list[str] = []
@@ -87,7 +90,7 @@ class Worker:
 
     def stop_claiming(self) -> None:
         """From now on no task begins here; those that run go on."""
-        self._stopped = True
+        self._stop.set()
         self._wake.set()
 
     async def drain(self, grace: float) -> None:
@@ -132,7 +135,10 @@ class Worker:
 
     async def _keep_claiming(self) -> None:
         with self._news.ringing(self._wake):
-            while not self._stopped:
+            while not self._stop.is_set():
+                if not self._capacity():
+                    # Where none can serve, the task that this one gets all the same tells why.
+                    await rung(self._stop, _UNFIT)
                 self._wake.clear()
                 try:
                     seconds = await self._claim_all()
@@ -146,7 +152,7 @@ class Worker:
 
     async def _claim_all(self) -> float:
         """Begin what may begin; seconds until there may be more though nothing tells of it."""
-        while not self._stopped:
+        while not self._stop.is_set():
             most = places(self._capacity(), self._settings)
             found = await self._books.claim(self._name, self._settings.worker_ttl, most)
             self._store_answers(True)

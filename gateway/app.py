@@ -96,21 +96,10 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     )
     kept = _pick(ConversationSettings, settings.conversations)
     engine = Engine(pool, attempts, metrics, clock, pictures.studio, Conversations(shared, kept, metrics))
-    batches = batches_of(
-        settings.batches,
-        url,
-        seal,
-        engine,
-        lambda: pool.last_status().capacity,
-        pictures.shelf,
-        metrics,
-        clock,
-        pool.replica,
-    )
+    batches = batches_of(settings.batches, url, seal, engine, pictures.shelf, metrics, clock, pool.replica)
 
     async def drain(grace: float) -> None:
-        batches.desk.interrupt()
-        await asyncio.gather(pool.drain(grace), batches.worker.drain(grace))
+        await asyncio.gather(pool.drain(grace), batches.drain(grace))
         pool.refuse()
         engine.interrupt()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.chat import Answer, Ask
-from core.errors import PoolBusy, PromptRefused, UpstreamFailed
+from core.errors import NoAccount, PoolBusy, PromptRefused, UpstreamFailed
 from tests.fakes.decided import pictures, words
 from tests.support.crew import Crew, Hand, ended, new, outcomes, pictures_wanted, until
 
@@ -136,13 +136,13 @@ async def test_a_task_without_an_account_waits(crew: Crew) -> None:
 
 
 @pytest.mark.parametrize(
-    ("capacity", "concurrency", "share", "most"), [(8, 100, 50, 4), (100, 3, 100, 3), (0, 100, 50, 1)]
+    ("capacity", "concurrency", "share", "most"), [(8, 100, 50, 4), (100, 3, 100, 3), (1, 100, 50, 1)]
 )
 async def test_all_workers_together_run_no_more_than_may(
     crew: Crew, capacity: int, concurrency: int, share: int, most: int
 ) -> None:
-    """The percentage of what all accounts can do at once, and the configured bound, hold over all replicas. Where no account can
-    serve, one is tried all the same."""
+    """The percentage of what all accounts can do at once, and the configured bound, hold over all replicas; one may always
+    run."""
     hands = [crew.hand(concurrency=concurrency, share=share) for _ in range(2)]
     for hand in hands:
         hand.capacity = capacity
@@ -160,6 +160,33 @@ async def test_all_workers_together_run_no_more_than_may(
             hand.chat.end_all()
     assert max(peaks) == most
     assert len(peaks) == 20
+
+
+async def test_a_replica_that_cannot_serve_holds_up_no_other(crew: Crew) -> None:
+    """It has no session, say, and would give every task back at once: those that can serve go first."""
+    sick, well = crew.hand(), crew.hand()
+    sick.capacity = 0
+    sick.chat.decide = lambda ask: NoAccount("No account has an open session.", retry_after=5)
+    batch = await new(well, 40, concurrency=1)
+    await asked(well)
+    well.chat.decide = echo
+    well.chat.end_all()
+    found = await ended(well, batch)
+    assert found.completed == 40
+    assert len(sick.chat.asks) <= 2
+
+
+async def test_where_no_replica_can_serve_the_batch_says_why(crew: Crew) -> None:
+    """One task is tried now and then, and goes on soon after an account is back."""
+    hand = crew.hand()
+    hand.capacity = 0
+    hand.chat.decide = lambda ask: NoAccount("All are quarantined.", retry_after=0.5)
+    batch = await new(hand, 3)
+    await until(lambda: hand.runs("returned") == 1)
+    assert (await hand.desk.find(batch.id, None)).why == "All are quarantined."
+    hand.capacity = 100
+    hand.chat.decide = echo
+    assert (await ended(hand, batch)).completed == 3
 
 
 async def test_batches_take_turns(crew: Crew) -> None:
