@@ -39,6 +39,9 @@ _PIECE = 256 * 1024
 """Bytes of prompts that are sent at a time, so that a large batch holds nothing else up."""
 _PAGE = 50
 """Outcomes that are read at a time."""
+_LOOK = 0.05
+_LOOKS = 60
+"""How often, and so many seconds apart, a store is asked whether it has written down what it was told."""
 _UNFINISHED_WAIT = 30.0
 """Seconds after which who has too many unfinished batches may look again."""
 
@@ -165,6 +168,7 @@ class Books:
             order.concurrency,
         )
         if verdict == 1:
+            await self._written_down()
             return await self.find(id, order.owner), True
         if verdict == 2:
             return await self.find(str(more[0]), order.owner), False
@@ -276,7 +280,8 @@ class Books:
         )
 
     async def finish(self, worker: str, task: Task, outcome: Outcome) -> bool:
-        """The task has ended. False where the claim was lost, and nothing was written. Harmless when repeated."""
+        """The task has ended. False, and nothing is written, where it is another worker's by now or will never run. Harmless
+        when repeated, and worth repeating where the store was lost a moment later: it may come back without its last words."""
         text = msgspec.json.encode(outcome).decode()
         sealed = self._seal.close(_outcome_name(task.batch, task.index), text)
         sign = "+" if outcome.ok else "-"
@@ -317,6 +322,18 @@ class Books:
         await self._wire.close()
 
     # how it is done
+
+    async def _written_down(self) -> None:
+        """Wait until a store that keeps an append-only file has handed it over to its system, so that a kill of the store
+        takes nothing back that a caller was told. It delays that for as long as it syncs the file, two seconds at most."""
+        for _ in range(_LOOKS):
+            try:
+                facts = str(await self._call("INFO", "persistence"))
+            except StoreUnavailable:
+                return  # it was told, and may be there; nobody knows
+            if "aof_enabled:1" not in facts or "aof_buffer_length:0\r" in facts:
+                return
+            await asyncio.sleep(_LOOK)
 
     def _pieces(self, id: str, prompts: Sequence[str]) -> Iterator[list[str | int]]:
         piece: list[str | int] = []

@@ -125,6 +125,18 @@ local function bring_back(b, index)
   end
 end
 
+-- Take a task that nobody runs out of its place; false where there is none.
+local function take(b, index)
+  if b.can == 1 or b.en > 0 then return false end
+  if call('ZREM', P .. 'back:' .. b.id, index) == 1 or call('ZREM', P .. 'later:' .. b.id, index) == 1 then return true end
+  local n = tonumber(index)
+  if n < b.next or n >= b.total then return false end
+  -- It is one of those that never ran, and those before it are not to be forgotten.
+  for other = b.next, n - 1 do call('ZADD', P .. 'back:' .. b.id, other, exact(other)) end
+  put(b, 'next', n + 1)
+  return true
+end
+
 -- Take tasks back from a worker: `most` at a time. True once it has none.
 local function strip(worker, counted, most, keep)
   local claims = P .. 'claims:' .. worker

@@ -5,7 +5,7 @@ import pytest
 import redis.asyncio
 from msgspec.structs import replace
 
-from batches.books import Books, Task
+from batches.books import Books, Tally, Task
 from core.chat import PictureWish
 from core.errors import Conflict, IdempotencyKeyReused, NotFound, StoreUnavailable, TooManyBatches
 from core.secret import Secret
@@ -180,6 +180,7 @@ async def test_tasks_of_a_silent_worker_come_back(books: Kept) -> None:
     again = await books.claim("alive")
     assert (again.batch, again.index, again.tries) == (batch.id, 0, 1)
     assert not await books.finish(lost, "dead")
+    assert not await books.finish(lost, "dead", ok=False)
     assert not await books.books.again("dead", lost, 0, counted=True)
     assert await books.finish(again, "alive")
     assert [outcome.tries for outcome in await books.results(await books.books.find(batch.id, None))] == [2]
@@ -209,6 +210,7 @@ async def test_nobody_is_dead_because_the_store_was_away(books: Kept) -> None:
         await books.books.beat("other", TTL)
     await books.pass_(0.001)
     await books.books.beat("other", TTL)
+    assert (await books.claim("other")).index == others.index
     assert not await books.finish(others, "dead")
 
 
@@ -235,6 +237,44 @@ async def test_an_end_is_written_once(books: Kept) -> None:
     assert not await books.books.again("w", task, 1.0, counted=True)
     found = await books.books.find(batch.id, None)
     assert (found.completed, found.failed, found.pending) == (1, 0, 1)
+
+
+async def test_a_late_end_counts_while_nobody_else_runs_the_task(books: Kept) -> None:
+    """A worker that was taken for dead, and is not, has not worked for nothing; once another has the task, it has."""
+    batch = await books.batch(3)
+    tasks = [await books.claim("late") for _ in range(3)]
+    await books.books.leave("late", died=True)
+    assert await books.finish(tasks[2], "late")
+    other = await books.claim("other")
+    assert other.index == 0
+    assert not await books.finish(tasks[0], "late")
+    await books.finish(other, "other")
+    await books.books.cancel(batch.id, "ann")
+    assert not await books.finish(tasks[1], "late")
+    found = await books.books.find(batch.id, None)
+    assert (found.completed, found.cancelled, found.state) == (2, 1, "cancelled")
+    assert await books.books.beat("", 0) == Tally(0, 0, 0)
+
+
+async def test_a_store_that_has_forgotten_claims_takes_their_ends(books: Kept) -> None:
+    """It was killed before it had written them down: what has run since need not run again, and nothing before it is
+    forgotten."""
+    batch = await books.batch(6)
+    saved = {key: await books.store.dump(PREFIX + key) for key in await books.keys()}
+    tasks = [await books.claim() for _ in range(5)]
+    await books.finish(tasks[0])
+    for key in await books.keys():
+        await books.store.delete(PREFIX + key)
+    for key, value in saved.items():
+        assert value is not None
+        await books.store.restore(PREFIX + key, 0, value)
+    assert await books.finish(tasks[3])
+    assert await books.finish(tasks[0])
+    assert await books.finish(tasks[0])
+    left = [(await books.claim()).index for _ in range(4)]
+    assert left == [1, 2, 4, 5]
+    found = await books.books.find(batch.id, None)
+    assert (found.completed, found.running, found.pending) == (2, 4, 4)
 
 
 async def test_what_waits_never_runs_once_its_batch_is_cancelled(books: Kept) -> None:

@@ -20,6 +20,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("create"), st.sampled_from(OWNERS), st.integers(1, 5), st.integers(1, 4)),
     *[st.tuples(st.just("claim"), st.sampled_from(WORKERS))] * 5,
     *[st.tuples(st.just("finish"), st.integers(0, 9), st.booleans())] * 2,
+    st.tuples(st.just("late"), st.integers(0, 9), st.booleans()),
     *[st.tuples(st.just("again"), st.integers(0, 9), st.sampled_from((0.0, 1.0, 4.0)), st.booleans())] * 2,
     *[st.tuples(st.just("beat"), st.sampled_from(WORKERS))] * 2,
     st.tuples(st.just("leave"), st.sampled_from(WORKERS), st.booleans()),
@@ -78,6 +79,20 @@ class ModelBatch:
             self.dead += 1
         else:
             self.back.add(index)
+
+    def anybodys(self, index: int) -> bool:
+        """It waits, so that an end of it counts, whoever's."""
+        return index in self.back or index in self.later or index in self.fresh
+
+    def end(self, index: int, *, ok: bool) -> None:
+        self.running.discard(index)
+        self.back.discard(index)
+        self.later.pop(index, None)
+        if index in self.fresh:
+            self.back |= {other for other in self.fresh if other < index}
+            self.fresh = [other for other in self.fresh if other > index]
+        (self.good if ok else self.bad).append(index)
+        self.order.append(index)
 
     @property
     def state(self) -> str:
@@ -172,10 +187,15 @@ async def _step(model: Model, books: Kept, event: tuple[Any, ...]) -> None:
                 worker, task = held
                 assert await books.finish(task, worker, ok=ok)
                 model.claims[worker].remove(task)
+                model.batches[task.batch].end(task.index, ok=ok)
+        case "late", [n, ok]:
+            if model.lost:
+                worker, task = model.lost.pop(n % len(model.lost))
                 batch = model.batches[task.batch]
-                batch.running.discard(task.index)
-                (batch.good if ok else batch.bad).append(task.index)
-                batch.order.append(task.index)
+                counts = batch.anybodys(task.index)
+                assert await books.finish(task, worker, ok=ok) is counts
+                if counts:
+                    batch.end(task.index, ok=ok)
         case "again", [n, seconds, counted]:
             if (held := model.held(n)) is not None:
                 worker, task = held
@@ -230,11 +250,12 @@ async def _agree(model: Model, books: Kept) -> None:
     assert (tally.open, tally.waiting, tally.running) == (
         len(unfinished), sum(batch.waiting for batch in unfinished), model.running,
     )  # fmt: skip
-    # What was lost stays lost, whoever says what.
+    # What was lost stays lost, whoever says what, once it is another's.
     for worker, task in model.lost[-3:]:
-        assert not await books.books.finish(worker, task, fault(task))
-        assert not await books.books.finish(worker, task, result(task))
         assert not await books.books.again(worker, task, 0.0, counted=True)
+        if not model.batches[task.batch].anybodys(task.index):
+            assert not await books.books.finish(worker, task, fault(task))
+            assert not await books.books.finish(worker, task, result(task))
 
 
 @given(st.lists(EVENTS, min_size=60, max_size=150))
