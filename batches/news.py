@@ -21,6 +21,9 @@ class News:
         self._clock = clock
         self._tasks = Tasks("batches")
         self._bells: dict[str, set[asyncio.Event]] = {}
+        self._lost = asyncio.Event()
+        self.losses = 0
+        """How often the store was lost."""
 
     def start(self) -> None:
         self._tasks.spawn(self._listen(), "news")
@@ -39,12 +42,21 @@ class News:
             if not self._bells[batch]:
                 del self._bells[batch]
 
+    async def lost(self, losses: int) -> int:
+        """Wait until the store was lost more often than so; how often then."""
+        while self.losses == losses:
+            self._lost.clear()
+            await self._lost.wait()
+        return self.losses
+
     async def _listen(self) -> None:
         while True:
             with suppress(StoreUnavailable):
                 async with aclosing(self._books.news()) as changed:
                     async for batch in changed:
                         self.ring(batch)
+            self.losses += 1
+            self._lost.set()
             await self._clock.sleep(_RECONNECT)
 
     def ring(self, batch: str = "") -> None:

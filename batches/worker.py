@@ -33,8 +33,20 @@ _UNFIT = 0.5
 """Seconds for which a replica that cannot serve leaves tasks to those that may be able to."""
 _STORE_AWAY = 1.0
 """Seconds between tries to reach a store that does not answer."""
+_REMEMBERED = 5.0
+"""Seconds for which the end of a task is known here: a store that is killed may come back without what it was told in the last
+two of its life."""
 _LAST_WORDS = 3.0
 """Seconds that results have, at the end, to reach the store."""
+
+
+class _Run:
+    """A task that runs here, by its claim, which a store that has forgotten it gives anew."""
+
+    __slots__ = ("task",)
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
 
 
 class Worker:
@@ -71,6 +83,9 @@ class Worker:
         self._loops = Tasks("batches")
         self._runs = Tasks("batches")
         self._asking: set[asyncio.Task[None]] = set()
+        self._running: dict[tuple[str, int], _Run] = {}
+        self._ended: dict[tuple[str, int], tuple[float, Task, Outcome]] = {}
+        """The ends of late, oldest first, and when they were written."""
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._closing = False
@@ -87,6 +102,7 @@ class Worker:
         self._loops.spawn(self._keep_beating(), "beat")
         if self._settings.worker:
             self._loops.spawn(self._keep_claiming(), "claim")
+            self._loops.spawn(self._keep_reminding(), "remind")
 
     def stop_claiming(self) -> None:
         """From now on no task begins here; those that run go on."""
@@ -158,19 +174,43 @@ class Worker:
             self._store_answers(True)
             if isinstance(found, Idle):
                 return _LOOK if found.seconds is None else min(max(found.seconds, _SOONEST), _LOOK)
-            self._runs.spawn(self._run(found), name_of(found))
+            await self._begin(found)
         return _LOOK
+
+    async def _begin(self, task: Task) -> None:
+        key = (task.batch, task.index)
+        if (run := self._running.get(key)) is not None:
+            run.task = task
+        elif (known := self._ended.get(key)) is not None:
+            self._runs.spawn(self._written(_Run(task), known[2]), name_of(task))
+        else:
+            self._runs.spawn(self._run(task), name_of(task))
+
+    async def _keep_reminding(self) -> None:
+        """Say the latest ends once more whenever the store was lost: their tasks need not run again."""
+        losses = self._news.losses
+        while True:
+            losses = await self._news.lost(losses)
+            since = self._clock.monotonic() - _REMEMBERED
+            for key, (at, task, outcome) in list(self._ended.items()):
+                if at > since and not await self._written(_Run(task), outcome):
+                    log.info("the store has forgotten a task's end", batch=key[0], index=key[1])
 
     # one task
 
     async def _run(self, task: Task) -> None:
         began = self._clock.monotonic()
         trace = Trace()
+        run, key = _Run(task), (task.batch, task.index)
+        self._running[key] = run
         try:
             came_to = await self._tried(task, trace)
-            kept = await self._written(task, came_to)
+            kept = await self._written(run, came_to)
         finally:
+            del self._running[key]
             self._wake.set()
+        if kept and isinstance(came_to, Outcome):
+            self._remember(run.task, came_to)
         seconds = self._clock.monotonic() - began
         word = _word(came_to) if kept else "lost"
         self._metrics.batch_tasks.labels(task.kind, word).inc()
@@ -219,16 +259,24 @@ class Worker:
     def _failed(self, task: Task, tries: int, why: Fail) -> Outcome:
         return Outcome(task.index, tries, self._clock.now(), code=why.code, message=why.message)
 
-    async def _written(self, task: Task, came_to: Outcome | Again | Back) -> bool:
+    def _remember(self, task: Task, outcome: Outcome) -> None:
+        now = self._clock.monotonic()
+        self._ended[task.batch, task.index] = (now, task, outcome)
+        while self._ended and next(iter(self._ended.values()))[0] < now - _REMEMBERED:
+            del self._ended[next(iter(self._ended))]
+
+    async def _written(self, run: _Run, came_to: Outcome | Again | Back) -> bool:
         """Tell the store, however long it is away; False where the task was another's by then."""
         while True:
             try:
-                kept = await self._write(task, came_to)
+                kept = await self._write(run.task, came_to)
             except StoreUnavailable:
                 self._store_answers(False)
             except Exception:
                 # border: a task whose end is not written would count as running for as long as this worker lives
-                log.exception("the end of a batch task was not written", batch=task.batch, index=task.index)
+                log.exception(
+                    "the end of a batch task was not written", batch=run.task.batch, index=run.task.index
+                )
             else:
                 self._store_answers(True)
                 return kept

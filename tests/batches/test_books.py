@@ -11,7 +11,7 @@ from core.errors import Conflict, IdempotencyKeyReused, NotFound, StoreUnavailab
 from core.secret import Secret
 from engine.service import Batch, Outcome
 from supervisor.jars import Seal
-from tests.support.books import PREFIX, TTL, Kept, Plain, fault, kept, order, result
+from tests.support.books import PREFIX, TTL, Backup, Kept, Plain, fault, kept, order, result
 
 
 async def test_a_batch_is_taken_in_as_it_was_ordered(books: Kept) -> None:
@@ -260,14 +260,10 @@ async def test_a_store_that_has_forgotten_claims_takes_their_ends(books: Kept) -
     """It was killed before it had written them down: what has run since need not run again, and nothing before it is
     forgotten."""
     batch = await books.batch(6)
-    saved = {key: await books.store.dump(PREFIX + key) for key in await books.keys()}
+    before = await Backup.made(books.store)
     tasks = [await books.claim() for _ in range(5)]
     await books.finish(tasks[0])
-    for key in await books.keys():
-        await books.store.delete(PREFIX + key)
-    for key, value in saved.items():
-        assert value is not None
-        await books.store.restore(PREFIX + key, 0, value)
+    await before.restore(books.store)
     assert await books.finish(tasks[3])
     assert await books.finish(tasks[0])
     assert await books.finish(tasks[0])

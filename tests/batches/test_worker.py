@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import redis.asyncio
 
 from core.chat import Answer, Ask
 from core.errors import NoAccount, PoolBusy, PromptRefused, UpstreamFailed
+from engine.service import Batch
 from tests.fakes.decided import pictures, words
+from tests.support.books import Backup
 from tests.support.crew import Crew, Hand, ended, new, outcomes, pictures_wanted, until
 
 
@@ -296,6 +299,53 @@ async def test_an_answer_that_comes_too_late_changes_nothing(crew: Crew) -> None
     results = await outcomes(frozen, await frozen.desk.find(batch.id, None))
     assert [one.link for one in results] == [f"/files/{batch.id}-{index}.png" for index in range(2)]
     assert await frozen.desk.find(batch.id, None) == found
+
+
+async def test_a_killed_store_has_nothing_run_again(crew: Crew) -> None:
+    """It comes back without its last words: what ran then is still this worker's, and what had ended is told once more."""
+    hand = crew.hand()
+    batch = await new(hand, 3)
+    ended_one, *running = await asked(hand, 3)
+    store = redis.asyncio.Redis.from_url(crew.url)
+    before = await Backup.made(store)
+    hand.chat.end(ended_one, words("the first"))
+    await until(lambda: hand.runs("completed") == 1)
+    await before.restore(store)
+    await until(lambda: _counted(hand, batch, 1))
+    for request_id in running:
+        hand.chat.end(request_id, words())
+    found = await ended(hand, batch)
+    await store.aclose()
+    assert (found.completed, len(hand.chat.asks)) == (3, 3)
+    assert [one.tries for one in await outcomes(hand, found)] == [1, 1, 1]
+
+
+async def test_a_killed_store_that_has_forgotten_the_claims_too_has_nothing_run_again(crew: Crew) -> None:
+    """The tasks are claimed once more, by a worker that runs them still or has their results."""
+    hand = crew.hand(start=False)
+    batch = await new(hand, 3)
+    store = redis.asyncio.Redis.from_url(crew.url)
+    before = await Backup.made(store)
+    hand.worker.start()
+    ended_one, *running = await asked(hand, 3)
+    hand.chat.end(ended_one, words("the first"))
+    await until(lambda: hand.runs("completed") == 1)
+    await before.restore(store)
+    await until(lambda: _counted(hand, batch, 1))
+    await until(lambda: _running(hand, batch, 2))
+    for request_id in running:
+        hand.chat.end(request_id, words())
+    found = await ended(hand, batch)
+    await store.aclose()
+    assert (found.completed, len(hand.chat.asks)) == (3, 3)
+
+
+async def _counted(hand: Hand, batch: Batch, completed: int) -> bool:
+    return (await hand.desk.find(batch.id, None)).completed == completed
+
+
+async def _running(hand: Hand, batch: Batch, running: int) -> bool:
+    return (await hand.desk.find(batch.id, None)).running == running
 
 
 async def test_a_prompt_that_cannot_be_read_fails(crew: Crew) -> None:

@@ -113,3 +113,24 @@ def result(task: Task) -> Outcome:
 
 def fault(task: Task) -> Outcome:
     return Outcome(task.index, task.tries + 1, 1.0, code="content_filter", message="No.")
+
+
+class Backup:
+    """What the store held at one moment. To go back there, with all connections of listeners lost, is what a kill of the store
+    comes to that had not written down its last words."""
+
+    def __init__(self, values: dict[bytes, bytes]) -> None:
+        self._values = values
+
+    @classmethod
+    async def made(cls, store: "redis.asyncio.Redis") -> "Backup":
+        return cls({key: await store.dump(key) for key in await store.keys(f"{PREFIX}*")})
+
+    async def restore(self, store: "redis.asyncio.Redis") -> None:
+        async with store.pipeline(transaction=True) as pipe:
+            for key in await store.keys(f"{PREFIX}*"):
+                pipe.delete(key)
+            for key, value in self._values.items():
+                pipe.restore(key, 0, value)
+            await pipe.execute()
+        await store.client_kill_filter(_type="pubsub")
