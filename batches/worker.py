@@ -268,8 +268,9 @@ class Worker:
     async def _written(self, run: _Run, came_to: Outcome | Again | Back) -> bool:
         """Tell the store, however long it is away; False where the task was another's by then."""
         while True:
+            task = run.task
             try:
-                kept = await self._write(run.task, came_to)
+                kept = await self._write(task, came_to)
             except StoreUnavailable:
                 self._store_answers(False)
             except Exception:
@@ -279,7 +280,9 @@ class Worker:
                 )
             else:
                 self._store_answers(True)
-                return kept
+                if kept or run.task is task:
+                    return kept
+                continue  # it was claimed here once more meanwhile: that claim counts
             await self._clock.sleep(_STORE_AWAY)
 
     async def _write(self, task: Task, came_to: Outcome | Again | Back) -> bool:

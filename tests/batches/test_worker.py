@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis.asyncio
 
+from batches.books import Books, Task
 from core.chat import Answer, Ask
 from core.errors import NoAccount, PoolBusy, PromptRefused, UpstreamFailed
-from engine.service import Batch
+from engine.service import Batch, Outcome
 from tests.fakes.decided import pictures, words
 from tests.support.books import Backup
 from tests.support.crew import Crew, Hand, ended, new, outcomes, pictures_wanted, until
@@ -346,6 +348,37 @@ async def _counted(hand: Hand, batch: Batch, completed: int) -> bool:
 
 async def _running(hand: Hand, batch: Batch, running: int) -> bool:
     return (await hand.desk.find(batch.id, None)).running == running
+
+
+class SlowBooks(Books):
+    """The first end that is told takes until `go` to reach the store."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.told = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def finish(self, worker: str, task: Task, outcome: Outcome) -> bool:
+        self.told.set()
+        await self.go.wait()
+        return await super().finish(worker, task, outcome)
+
+
+async def test_a_task_that_is_claimed_anew_while_its_end_is_told_ends(crew: Crew) -> None:
+    """A worker that was frozen, wakes, and claims what it still runs: the new claim counts, and is not kept for ever."""
+    hand = crew.hand("waking", kind=SlowBooks)
+    assert isinstance(hand.books, SlowBooks)
+    batch = await new(hand)
+    [request_id] = await asked(hand)
+    hand.chat.end(request_id, words())
+    await hand.books.told.wait()
+    await hand.books.leave("waking", died=True)
+    await until(lambda: _running(hand, batch, 1))
+    await asyncio.sleep(0.1)  # the store has given the claim; its answer has to reach the worker
+    hand.books.go.set()
+    found = await ended(hand, batch)
+    assert (found.completed, hand.runs("completed"), hand.runs("lost")) == (1, 1, 0)
+    assert len(hand.chat.asks) == 1
 
 
 async def test_a_prompt_that_cannot_be_read_fails(crew: Crew) -> None:

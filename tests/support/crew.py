@@ -25,14 +25,21 @@ class Hand:
     """One replica's worker and desk. `discarded` are the pictures that it let go of."""
 
     def __init__(
-        self, url: str, name: str, directory: Path, settings: BatchSettings, key: str, **books: Any
+        self,
+        url: str,
+        name: str,
+        directory: Path,
+        settings: BatchSettings,
+        key: str,
+        kind: type[Books],
+        **books: Any,
     ) -> None:
         clock = SystemClock()
         self.chat = DecidedChat()
         self.metrics = Metrics()
         self.capacity = 100
         self.discarded: list[str] = []
-        self.books = Books(url, Seal(Secret(key)), **({"keep": 3600.0, "max_open": 1000} | books))
+        self.books = kind(url, Seal(Secret(key)), **({"keep": 3600.0, "max_open": 1000} | books))
         self.news = News(self.books, clock)
         self.local = Local(directory, clock)
         shelf = Shelf(self.local, self.local, self.metrics, clock)
@@ -80,12 +87,13 @@ class Crew:
         *,
         start: bool = True,
         key: str = "",
+        kind: type[Books] = Books,
         books: dict[str, Any] | None = None,
         **settings: Any,
     ) -> Hand:
-        """start: its worker runs. key: what the store is sealed with. books: changes to the books."""
+        """start: its worker runs. key: what the store is sealed with. kind, books: the books, and changes to them."""
         name = name or f"replica-{len(self._hands)}"
-        hand = Hand(self.url, name, self._directory, replace(QUICK, **settings), key, **(books or {}))
+        hand = Hand(self.url, name, self._directory, replace(QUICK, **settings), key, kind, **(books or {}))
         self._hands.append(hand)
         if start:
             hand.worker.start()
