@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from batches.rows import batch_of, fingerprint_of
 from core.chat import PictureWish
 from core.errors import Conflict, IdempotencyKeyReused, NotFound, StoreUnavailable, TooManyBatches
 from core.wire import Address, Script, ServerError, Wire, WireError, unavailable
@@ -79,33 +80,6 @@ class Tally(Struct, frozen=True):
     running: int
 
 
-class _Row(Struct, frozen=True, array_like=True):
-    """A batch as `read.lua` tells it."""
-
-    total: int
-    conc: int
-    done: int
-    bad: int
-    dead: int
-    run: int
-    next: int
-    cr: int
-    st: int
-    en: int
-    ex: int
-    hold: int
-    turn: int
-    can: int
-    kind: BatchKind
-    model: str
-    form: Any
-    wish: str
-    owner: str
-    caller: str
-    why: str
-    key: str
-
-
 class Books:
     """All methods raise `core.errors.StoreUnavailable` where the store does not answer.
 
@@ -147,7 +121,7 @@ class Books:
         Raises IdempotencyKeyReused, TooManyBatches.
         """
         id = f"batch_{secrets.token_hex(12)}"
-        fingerprint = await asyncio.to_thread(_fingerprint, order)
+        fingerprint = await asyncio.to_thread(fingerprint_of, order)
         pieces = self._pieces(id, order.prompts)
         while piece := await asyncio.to_thread(next, pieces, None):
             await self._run("fill", id, _ms(_FILLING), *piece)
@@ -380,56 +354,13 @@ class Books:
         if not ids:
             return []
         rows = await self._run("read", owner or "", *ids)
-        return [
-            _batch(id, msgspec.convert(row, _Row, strict=False)) if row else None
-            for id, row in zip(ids, rows, strict=True)
-        ]
+        return [batch_of(id, row) if row else None for id, row in zip(ids, rows, strict=True)]
 
     async def _run(self, script: str, *arguments: str | int) -> Any:
         return await _observed(script, self._scripts[script].run(self._wire, [self._prefix], *arguments))
 
     async def _call(self, *arguments: str | int) -> Any:
         return await _observed(str(arguments[0]), self._wire.call(*arguments))
-
-
-def _batch(id: str, row: _Row) -> Batch:
-    return Batch(
-        id=id,
-        kind=row.kind,
-        model=row.model,
-        form=row.form,
-        state=_state(row),
-        total=row.total,
-        completed=row.done,
-        failed=row.bad,
-        cancelled=row.dead,
-        running=row.run,
-        concurrency=row.conc,
-        created_at=row.cr / 1000,
-        started_at=row.st / 1000 if row.st else None,
-        ended_at=row.en / 1000 if row.en else None,
-        expires_at=row.ex / 1000 if row.ex else None,
-        why=row.why,
-    )
-
-
-def _state(row: _Row) -> BatchState:
-    if row.en:
-        if row.dead:
-            return "cancelled"
-        return "completed" if row.done else "failed"
-    if row.can:
-        return "cancelling"
-    return "running" if row.st else "queued"
-
-
-def _fingerprint(order: BatchOrder) -> str:
-    """The same for orders that want the same."""
-    facts = (order.kind, order.model, order.form, order.concurrency, order.wish)
-    digest = hashlib.sha256(msgspec.json.encode(facts))
-    for prompt in order.prompts:
-        digest.update(b"\n" + msgspec.json.encode(prompt))
-    return digest.hexdigest()
 
 
 def _prompt_name(id: str, index: int) -> str:

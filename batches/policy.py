@@ -17,7 +17,7 @@ from core.errors import (
     UpstreamFailed,
 )
 
-LONGEST_HOLD = 5.0
+LONGEST_HOLD = 2.0
 SHORTEST_HOLD = 0.5
 """Seconds for which a batch is let alone for which nothing was free: it is to go on soon after something is."""
 _DOUBLED = 4

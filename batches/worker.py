@@ -218,7 +218,9 @@ class Worker:
             self._metrics.batch_task_seconds.labels(task.kind).observe(seconds)
         if not kept and isinstance(came_to, Outcome) and came_to.link:
             await self._discard(came_to.link)
-        log.info(
+        # Where no account is free for long, tasks come back every few seconds; their batch says why.
+        tell = log.debug if word == "returned" else log.info
+        tell(
             "batch task",
             batch=task.batch,
             index=task.index,

@@ -124,7 +124,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Secret,
         Setting(
             SECRET,
-            "Encrypts cookies in the store; the same for all replicas.",
+            "Encrypts cookies, kept responses and batches in the store; the same for all replicas.",
             env="GEMPOOL_STATE_KEY",
         ),
     ] = Secret("")

@@ -145,11 +145,11 @@ def test_batches_take_their_share_and_one_always_may_run(capacity: int, concurre
 @pytest.mark.parametrize(
     ("error", "seconds", "why"),
     [
-        (PoolBusy("All accounts are busy. Please try again in 3 seconds.", retry_after=3), 3, "All accounts are busy."),
-        (NoAccount("No account is configured. Add accounts to the accounts file.", retry_after=30), 5,
+        (PoolBusy("All accounts are busy. Please try again in 3 seconds.", retry_after=1.5), 1.5, "All accounts are busy."),
+        (NoAccount("No account is configured. Add accounts to the accounts file.", retry_after=30), 2,
          "No account is configured. Add accounts to the accounts file."),
         (PoolBusy("Busy.", retry_after=0.0), 0.5, "Busy."),
-        (StoreUnavailable("The gateway cannot reach its store. Please try again in a moment."), 5,
+        (StoreUnavailable("The gateway cannot reach its store. Please try again in a moment."), 2,
          "The gateway cannot reach its store."),
         (ShuttingDown("The gateway is shutting down.", retry_after=5), 0, ""),
     ],
