@@ -127,87 +127,87 @@ if only ~= '' then
   return { 0, 'wait', math.max(1, free_at - NOW), 'spacing' }
 end
 
--- How many accounts stand in a lane's set, and how many of them this request may still ask.
-local function count(set, lane, blind_too)
-  local key = P .. set .. lane
-  local all = call('ZCARD', key)
-  local own = all
-  for other, why in pairs(all > 0 and tried or {}) do
-    if not (blind_too and why == 'blind') and call('ZSCORE', key, other) then own = own - 1 end
-  end
-  return all, own
-end
-
--- What live requests find ready when `a` is taken as well: 2 an account for each of the lanes that it is ready for, 1 the
--- same but for lanes that nobody else serves, 0 too little. An account that this request has tried may still serve
--- others, but perhaps none of its kind (pictures rest by themselves): there must be one of either sort. One without a
--- session here is no help to the live requests of this replica.
-local function leaves(a)
-  if a.inf + 1 < cap_of(a) and next_pick_of(a) <= NOW then return 2 end
-  local i, rank = 0, 2
-  for lane in string.gmatch(a.lanes, '[^\n]+') do
-    i = i + 1
-    local at = string.sub(a.at, i, i)
-    if at == 'r' or at == 'l' then
-      local ready, own = count('ready:', lane)
-      if own < 2 then
-        promote(P .. 'busy:' .. lane)
-        promote(P .. 'cool:' .. lane)
-        ready, own = count('ready:', lane)
-      end
-      if at == 'l' then
-        local last, own_last = count('last:', lane)
-        ready, own = ready + last, own + own_last
-      end
-      if own < 2 then
-        local serving, own_serving = 0, 0
-        for _, set in pairs(SET) do
-          local all, mine = count(set, lane, true)
-          serving, own_serving = serving + all, own_serving + mine
-        end
-        if own_serving > 1 or (ready < 2 and serving > 1) then return 0 end
-        rank = 1
-      end
-    end
-  end
-  return rank
-end
-
--- Lease the least recently used account of `set` that live requests can spare. Returns the lease or nil, and whether there
--- is an account that they cannot spare.
-local function spare(set)
-  local heads, seen = {}, {}
-  for i = 1, n do
-    local some = call('ZRANGE', P .. set .. lanes[i], 0, tries + PROMOTE - 1, 'WITHSCORES')
-    for k = 1, #some, 2 do
-      if not tried[some[k]] and not seen[some[k]] then
-        seen[some[k]] = true
-        heads[#heads + 1] = { id = some[k], score = tonumber(some[k + 1]), lane = lanes[i] }
-      end
-    end
-  end
-  table.sort(heads, function(x, y) return x.score < y.score end)
-  local sole, sole_lane
-  for _, head in ipairs(heads) do
-    local a = load(head.id)
-    place(a)
-    local rank = leaves(a)
-    if rank == 2 then return take(a, head.lane) end
-    if rank == 1 and not sole then sole, sole_lane = a, head.lane end
-  end
-  if sole then return take(sole, sole_lane) end
-  return nil, #heads > 0
-end
-
 local id, lane, kept, _
-if background then
+if not background then
+  id, _, lane = first('ready:')
+  if id then return take(load(id), lane) end
+else
+  -- How many accounts stand in a lane's set, and how many of them this request may still ask.
+  local function count(set, lane, blind_too)
+    local key = P .. set .. lane
+    local all = call('ZCARD', key)
+    local own = all
+    for other, why in pairs(all > 0 and tried or {}) do
+      if not (blind_too and why == 'blind') and call('ZSCORE', key, other) then own = own - 1 end
+    end
+    return all, own
+  end
+
+  -- What live requests find ready when `a` is taken as well: 2 an account for each of the lanes that it is ready for, 1 the
+  -- same but for lanes that nobody else serves, 0 too little. An account that this request has tried may still serve
+  -- others, but perhaps none of its kind (pictures rest by themselves): there must be one of either sort. One without a
+  -- session here is no help to the live requests of this replica.
+  local function leaves(a)
+    if a.inf + 1 < cap_of(a) and next_pick_of(a) <= NOW then return 2 end
+    local i, rank = 0, 2
+    for lane in string.gmatch(a.lanes, '[^\n]+') do
+      i = i + 1
+      local at = string.sub(a.at, i, i)
+      if at == 'r' or at == 'l' then
+        local ready, own = count('ready:', lane)
+        if own < 2 then
+          promote(P .. 'busy:' .. lane)
+          promote(P .. 'cool:' .. lane)
+          ready, own = count('ready:', lane)
+        end
+        if at == 'l' then
+          local last, own_last = count('last:', lane)
+          ready, own = ready + last, own + own_last
+        end
+        if own < 2 then
+          local serving, own_serving = 0, 0
+          for _, set in pairs(SET) do
+            local all, mine = count(set, lane, true)
+            serving, own_serving = serving + all, own_serving + mine
+          end
+          if own_serving > 1 or (ready < 2 and serving > 1) then return 0 end
+          rank = 1
+        end
+      end
+    end
+    return rank
+  end
+
+  -- Lease the least recently used account of `set` that live requests can spare. Returns the lease or nil, and whether there
+  -- is an account that they cannot spare.
+  local function spare(set)
+    local heads, seen = {}, {}
+    for i = 1, n do
+      local some = call('ZRANGE', P .. set .. lanes[i], 0, tries + PROMOTE - 1, 'WITHSCORES')
+      for k = 1, #some, 2 do
+        if not tried[some[k]] and not seen[some[k]] then
+          seen[some[k]] = true
+          heads[#heads + 1] = { id = some[k], score = tonumber(some[k + 1]), lane = lanes[i] }
+        end
+      end
+    end
+    table.sort(heads, function(x, y) return x.score < y.score end)
+    local sole, sole_lane
+    for _, head in ipairs(heads) do
+      local a = load(head.id)
+      place(a)
+      local rank = leaves(a)
+      if rank == 2 then return take(a, head.lane) end
+      if rank == 1 and not sole then sole, sole_lane = a, head.lane end
+    end
+    if sole then return take(sole, sole_lane) end
+    return nil, #heads > 0
+  end
+
   local given
   given, kept = spare('ready:')
   if not given and not kept and not first('busy:') and not first('cool:') then given, kept = spare('last:') end
   if given then return given end
-else
-  id, _, lane = first('ready:')
-  if id then return take(load(id), lane) end
 end
 
 local busy, busy_until = first('busy:')
