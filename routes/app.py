@@ -103,7 +103,8 @@ class EdgeApp(Litestar):
         except CallerLeft:
             exchange.outcome = "cancelled"
             exchange.status = exchange.status or CLIENT_CLOSED_REQUEST
-            self._services.metrics.cancelled.inc()
+            if not exchange.watches:
+                self._services.metrics.cancelled.inc()
         except asyncio.CancelledError:
             exchange.outcome = "cancelled"
             raise
@@ -184,7 +185,8 @@ class EdgeApp(Litestar):
             self._outcomes.count(exchange.outcome)
         model = await self._models.label(exchange.model) if exchange.model else "none"
         metrics.requests.labels(exchange.route, model, exchange.outcome).inc()
-        metrics.request_seconds.labels(exchange.route).observe(now - exchange.started)
+        if not exchange.watches:
+            metrics.request_seconds.labels(exchange.route).observe(now - exchange.started)
         if exchange.first_content_at is not None:
             metrics.first_content_seconds.labels(exchange.route).observe(
                 exchange.first_content_at - exchange.started

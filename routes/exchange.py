@@ -69,6 +69,7 @@ class Exchange:
         "status",
         "traces",
         "upstream_model",
+        "watches",
     )
 
     def __init__(
@@ -110,6 +111,8 @@ class Exchange:
         self.head_at: float | None = None
         self.first_content_at: float | None = None
         self.read_seconds = 0.0
+        self.watches = False
+        """It lasts for as long as the caller likes, so that its time tells nothing, nor does its end."""
         self._body_read = False
 
     def speak(self, dialect: Dialect, render: Callable[[GatewayError], bytes]) -> None:

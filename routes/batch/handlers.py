@@ -68,6 +68,7 @@ class BatchHandlers:
             await exchange.start(200, [(b"content-type", EVENT_STREAM), (b"cache-control", b"no-cache")])
             await exchange.send(b"", more=False)
             return
+        exchange.watches = True
         changes = self._batches.watch(orders.id_of(exchange), orders.owner_of(exchange), after)
         await events.watch(exchange, changes, Teller(exchange, self._batches))
 

@@ -34,9 +34,9 @@ def summary(batch: Batch) -> wire.Summary:
 
 
 def page(batch: Batch, part: Part) -> wire.Page:
-    """The status without the results and errors that `part` wants."""
+    """The status without the results and errors that `part` wants. Who wants none is not told where they go on."""
     end = None if part.limit is None else part.offset + part.limit
-    more = end is not None and end < max(batch.completed, batch.failed)
+    more = end is not None and part.limit != 0 and end < max(batch.completed, batch.failed)
     return wire.Page(
         **msgspec.structs.asdict(summary(batch)), next_offset=end if more and end is not None else UNSET
     )

@@ -226,7 +226,7 @@ def test_a_status_is_told_in_parts(gate: Edge, batches: FakeBatches) -> None:
     assert part("limit=2&offset=2") == ([2, 3], [9], 4)
     assert part("limit=3&offset=4") == ([4, 5, 6], [], None)
     assert part("offset=6") == ([6], [], None)
-    assert part("limit=0") == ([], [], 0)
+    assert part("limit=0") == ([], [], None)
     assert part("offset=100&limit=5") == ([], [], None)
 
 
