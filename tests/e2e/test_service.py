@@ -280,7 +280,7 @@ def test_a_broken_accounts_file_stops_the_start(upstream: Web, gateways: Gateway
         "accounts:\n  - id: one\n    secure_1psid: g.a000/../../secret\n    max_concurrency: 99\n"
     )
     gateway = gateways.start(broken)
-    assert gateway.process.wait(10) == 1
+    assert gateway.process.wait(60) == 1
     assert "broken.yaml" in gateway.log
     assert "secure_1psid" in gateway.log
     assert "3" in gateway.log

@@ -105,7 +105,7 @@ def test_a_guest_in_mid_life_counts_as_expired(upstream: Web, gateways: Gateways
     """A session that silently fell back to a guest's is found by a probe."""
     gateway = ready(gateways, 5)
     upstream.fault("account-4", "guest")
-    wait_for(lambda: is_(gateway, 4, "quarantined"), seconds=1.5)
+    wait_for(lambda: is_(gateway, 4, "quarantined"))
     assert status(gateway, 4)["reason"] == "expired"
     upstream.fault("account-4", "ok")
     wait_for(lambda: is_(gateway, 4, "active"))
@@ -122,22 +122,20 @@ def test_a_dead_way_out_is_no_dead_account(upstream: Web, gateways: Gateways) ->
     wait_for(lambda: status(gateway, 1)["last_probe_outcome"] == "well")
 
 
-def test_a_killed_leader_is_followed_within_its_lease(
-    upstream: Web, gateways: Gateways, empty_valkey: str
-) -> None:
-    """kill -9: the other replica probes on within the lease, and finds what happened meanwhile."""
+def test_a_killed_leader_is_followed(upstream: Web, gateways: Gateways, empty_valkey: str) -> None:
+    """kill -9: the other replica probes on once the lease is over, and finds what happened meanwhile."""
     first = ready(gateways, 5, REDIS_URL=empty_valkey)
     wait_for(lambda: first.lines("leads"))
     other = ready(gateways, 5, REDIS_URL=empty_valkey)
     assert not other.lines("leads")
     first.kill()
     upstream.fault("account-1", "expired")
-    wait_for(lambda: other.lines("leads"), seconds=1.0 + 0.6)
+    wait_for(lambda: other.lines("leads"), seconds=8)
     wait_for(lambda: is_(other, 1, "quarantined"))
 
 
 def test_rotated_cookies_live_on(upstream: Web, gateways: Gateways, empty_valkey: str) -> None:
-    """One replica rotates; the other sends the new value within a second, also when the old one dies soon; a
+    """One replica rotates; the other sends the new value before the next rotation, also when the old one dies soon; a
     restart goes on with it though the file still holds the first; and the store holds nothing readable."""
     upstream.defaults(rotation_grace=1.0)
     settings = {
@@ -146,12 +144,12 @@ def test_rotated_cookies_live_on(upstream: Web, gateways: Gateways, empty_valkey
         "GEMPOOL_STATE_KEY": "k" * 20,
     }
     pair = [ready(gateways, 5, **settings) for _ in range(2)]
-    wait_for(lambda: sum(len(g.lines("cookies rotated")) for g in pair) >= 5, seconds=8)
+    wait_for(lambda: sum(len(g.lines("cookies rotated")) for g in pair) >= 5)
     wait_for(
         lambda: all(
             len(g.lines("newer cookies adopted")) + len(g.lines("cookies rotated")) >= 5 for g in pair
         ),
-        1,
+        seconds=3,
     )
     time.sleep(1.2)  # the old values are dead now
     answers = [pair[n % 2].ask(f"n{n}").status_code for n in range(10)]

@@ -456,7 +456,7 @@ def test_a_gateway_that_restarts(gateway: Gateway, tmp_path: Path) -> None:
         assert running.stdout is not None
         running.stdin.write('"a"\n"b"\n')
         running.stdin.close()
-        assert gateway.reached.wait(20)
+        assert gateway.reached.wait(60)
         gateway.stop()
         heard = []
         for line in running.stderr:
@@ -470,7 +470,7 @@ def test_a_gateway_that_restarts(gateway: Gateway, tmp_path: Path) -> None:
         ]
         rest = running.stderr.read()
         out = running.stdout.read()
-        assert running.wait(20) == 0
+        assert running.wait(60) == 0
         again.stop()
     assert [row["index"] for row in rows(out)] == [0, 1]
     assert again.resumed == ["1", "1"]
@@ -502,7 +502,7 @@ def test_an_interrupt_leaves_the_batch_running(gateway: Gateway, tmp_path: Path)
         running.stdin = None
         assert running.stdout.readline()
         running.send_signal(signal.SIGINT)
-        _, told = running.communicate(timeout=20)
+        _, told = running.communicate(timeout=60)
     assert running.returncode == 130
     assert f"gempool batch watch {ID} --url {gateway.url}" in told
     assert f"gempool batch cancel {ID} --url {gateway.url}" in told
@@ -755,7 +755,7 @@ def test_at_a_terminal(gateway: Gateway, tmp_path: Path) -> None:
         [GEMPOOL, "batch", "run", "-", "--chat", "--out", "out.jsonl", "--url", gateway.url],
         env=environment(COLUMNS="100"), cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=theirs,
     ) as running:  # fmt: skip
-        running.communicate(b'"a"\n"b"\n"c"\n"d"\n', timeout=20)
+        running.communicate(b'"a"\n"b"\n"c"\n"d"\n', timeout=60)
     os.close(theirs)
     seen = b""
     with contextlib.suppress(OSError):  # what a terminal says at its end
@@ -799,7 +799,7 @@ def test_a_reader_that_leaves(gateway: Gateway, tmp_path: Path) -> None:
         assert running.stdout is not None
         running.stdout.close()
         running.stdout = None
-        _, told = running.communicate(b'"a"\n"b"\n', timeout=20)
+        _, told = running.communicate(b'"a"\n"b"\n', timeout=60)
     assert b"Traceback" not in told
     assert b"Exception" not in told
     assert running.returncode == 1

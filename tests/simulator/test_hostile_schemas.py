@@ -13,8 +13,8 @@ from simulator.instances import MOST_CHARACTERS, MOST_ITEMS, MOST_VALUES, instan
 from simulator.keywords import LONGEST, Unsatisfiable
 from simulator.words import Words
 
-LONG = 0.05
-"""Seconds of CPU."""
+LONG = 0.2
+"""Seconds of CPU, a few times what it takes: neighbours slow that down, too."""
 HUGE = 10**400
 MANY = 10**12
 BINARY = {"type": "object", "properties": {c: {"$ref": "#"} for c in "ab"}, "required": ["a", "b"]}

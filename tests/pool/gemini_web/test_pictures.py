@@ -129,7 +129,7 @@ async def test_without_the_full_size_the_preview_is_taken(
     web.set_defaults(full_pixels=4096, picture_format="jpeg")
     session = await open_session()
     web.set_fault(ID, bad)  # type: ignore[arg-type]
-    bounds = Bounds(connect=5, first_content=5, silence=1.5, total=20)
+    bounds = Bounds(connect=5, first_content=5, silence=5, total=30)
     with capture_logs() as lines:
         events = await draw(session, bounds=bounds)
     assert sizes(events) == [(2048, 2048)]
@@ -176,8 +176,8 @@ async def test_a_picture_that_cannot_be_had_is_a_failure(
 async def test_a_slow_picture_is_waited_for(web: Simulator, open_session: Open) -> None:
     """As long as bytes come it is alive, though the whole takes longer than the silence that is borne."""
     session = await open_session()
-    web.set_fault(ID, fault("slow_body", seconds=0.9, on=("image:full-3",)))
-    bounds = Bounds(connect=5, first_content=5, silence=0.4, total=20)
+    web.set_fault(ID, fault("slow_body", seconds=3, on=("image:full-3",)))
+    bounds = Bounds(connect=5, first_content=5, silence=1.4, total=20)
     assert sizes(await draw(session, bounds=bounds)) == [(2048, 2048)]
 
 
