@@ -16,6 +16,7 @@
 -- would miss (reason `kept` where nothing else is in its way): see `spare`. It uses no cooling account.
 local replica, lease, life = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local soft, jitter, be_woken, only = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1', ARGV[7]
+local SOON = 30000
 local background, blind, n = ARGV[8] ~= '', tonumber(ARGV[8]) or 0, tonumber(ARGV[9])
 local leases = P .. 'leases:' .. replica
 
@@ -132,13 +133,16 @@ if not background then
   id, _, lane = first('ready:')
   if id then return take(load(id), lane) end
 else
-  -- How many accounts stand in a lane's set, and how many of them this request may still ask.
+  -- How many accounts stand in a lane's set, and how many of them this request may still ask. Of those that cool only such
+  -- as are back soon: for one that has used up its day nothing is kept.
   local function count(set, lane, blind_too)
     local key = P .. set .. lane
-    local all = call('ZCARD', key)
+    local most = set == SET.c and NOW + SOON or math.huge
+    local all = most < math.huge and call('ZCOUNT', key, '-inf', most) or call('ZCARD', key)
     local own = all
     for other, why in pairs(all > 0 and tried or {}) do
-      if not (blind_too and why == 'blind') and call('ZSCORE', key, other) then own = own - 1 end
+      local score = not (blind_too and why == 'blind') and call('ZSCORE', key, other)
+      if score and (tonumber(score) or math.huge) <= most then own = own - 1 end
     end
     return all, own
   end

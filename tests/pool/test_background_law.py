@@ -78,7 +78,8 @@ class Standing:
                 continue
             others = {n for n in NAMES if n != name}
             ready = {n for n in others if self.where(n, lane) in free}
-            serving = {n for n in others if self.where(n, lane)}
+            # Those that cool are back too late here to count.
+            serving = {n for n in others if self.where(n, lane) in {"ready", "last", "busy"}}
             if ready - tried - blind:
                 continue
             if serving - tried or (serving and not ready):
