@@ -13,6 +13,7 @@ import structlog
 
 from batches.asks import ask_of, name_of, outcome_of, superfluous
 from batches.books import Books, Idle, Tally, Task
+from batches.ends import Ends
 from batches.news import News, rung
 from batches.policy import UNREADABLE, WORKER_LOST, Again, Back, Fail, places, verdict
 from batches.settings import BatchSettings
@@ -33,9 +34,6 @@ _UNFIT = 0.5
 """Seconds for which a replica that cannot serve leaves tasks to those that may be able to."""
 _STORE_AWAY = 1.0
 """Seconds between tries to reach a store that does not answer."""
-_REMEMBERED = 5.0
-"""Seconds for which the end of a task is known here: a store that is killed may come back without what it was told in the last
-two of its life."""
 _LAST_WORDS = 3.0
 """Seconds that results have, at the end, to reach the store."""
 
@@ -53,8 +51,7 @@ class Worker:
     """One in every replica.
 
     name: this replica's, unique among the living. capacity: what all accounts that can serve do at once, 0 where this
-    replica cannot serve. discard: removes a
-    stored picture that no result names. jitter: 0 to 1, anew with each call.
+    replica cannot serve. discard: removes a stored picture that no result names. jitter: 0 to 1, anew with each call.
     """
 
     def __init__(
@@ -84,8 +81,7 @@ class Worker:
         self._runs = Tasks("batches")
         self._asking: set[asyncio.Task[None]] = set()
         self._running: dict[tuple[str, int], _Run] = {}
-        self._ended: dict[tuple[str, int], tuple[float, Task, Outcome]] = {}
-        """The ends of late, oldest first, and when they were written."""
+        self._ends = Ends(clock.monotonic)
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._closing = False
@@ -181,8 +177,8 @@ class Worker:
         key = (task.batch, task.index)
         if (run := self._running.get(key)) is not None:
             run.task = task
-        elif (known := self._ended.get(key)) is not None:
-            self._runs.spawn(self._written(_Run(task), known[2]), name_of(task))
+        elif (known := self._ends.of(task)) is not None:
+            self._runs.spawn(self._written(_Run(task), known), name_of(task))
         else:
             self._runs.spawn(self._run(task), name_of(task))
 
@@ -191,10 +187,10 @@ class Worker:
         losses = self._news.losses
         while True:
             losses = await self._news.lost(losses)
-            since = self._clock.monotonic() - _REMEMBERED
-            for key, (at, task, outcome) in list(self._ended.items()):
-                if at > since and not await self._written(_Run(task), outcome):
-                    log.info("the store has forgotten a task's end", batch=key[0], index=key[1])
+            for end in self._ends.of_late():
+                if not await self._written(_Run(end.task), end.outcome):
+                    task = end.task
+                    log.info("a task's end is another's or not wanted", batch=task.batch, index=task.index)
 
     # one task
 
@@ -210,7 +206,7 @@ class Worker:
             del self._running[key]
             self._wake.set()
         if kept and isinstance(came_to, Outcome):
-            self._remember(run.task, came_to)
+            self._ends.add(run.task, came_to)
         seconds = self._clock.monotonic() - began
         word = _word(came_to) if kept else "lost"
         self._metrics.batch_tasks.labels(task.kind, word).inc()
@@ -260,12 +256,6 @@ class Worker:
 
     def _failed(self, task: Task, tries: int, why: Fail) -> Outcome:
         return Outcome(task.index, tries, self._clock.now(), code=why.code, message=why.message)
-
-    def _remember(self, task: Task, outcome: Outcome) -> None:
-        now = self._clock.monotonic()
-        self._ended[task.batch, task.index] = (now, task, outcome)
-        while self._ended and next(iter(self._ended.values()))[0] < now - _REMEMBERED:
-            del self._ended[next(iter(self._ended))]
 
     async def _written(self, run: _Run, came_to: Outcome | Again | Back) -> bool:
         """Tell the store, however long it is away; False where the task was another's by then."""
