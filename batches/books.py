@@ -40,6 +40,8 @@ _PIECE = 256 * 1024
 """Bytes of prompts that are sent at a time, so that a large batch holds nothing else up."""
 _PAGE = 50
 """Outcomes that are read at a time."""
+_TAKEN_IN, _LOST = 1, 5
+"""What `create.lua` says of a batch that is new."""
 _LOOK = 0.05
 _LOOKS = 60
 """How often, and so many seconds apart, a store is asked whether it has written down what it was told."""
@@ -107,7 +109,19 @@ class Books:
         self._unanswered: dict[str, str] = {}
         """By worker, the token of a claim whose answer was lost. The store may have given a task for it, so the next claim asks
         for that one: the worker lives, and nobody would take the task from it."""
-        names = ("fill", "create", "claim", "finish", "again", "beat", "leave", "cancel", "read", "list")
+        names = (
+            "fill",
+            "known",
+            "create",
+            "claim",
+            "finish",
+            "again",
+            "beat",
+            "leave",
+            "cancel",
+            "read",
+            "list",
+        )
         common = f"{clock}\n{(_LUA / 'common.lua').read_text()}"
         self._scripts = {
             name: Script(name, f"{common}\n{(_LUA / f'{name}.lua').read_text()}") for name in names
@@ -125,11 +139,11 @@ class Books:
         pieces = self._pieces(id, order.prompts)
         while piece := await asyncio.to_thread(next, pieces, None):
             await self._run("fill", id, _ms(_FILLING), *piece)
-        verdict, *more = await self._run(
+        answer = await self._run(
             "create",
             id,
             order.owner,
-            hashlib.sha256(order.key.encode()).hexdigest() if order.key else "",
+            _digest(order.key),
             fingerprint,
             self._max_open,
             self._keep,
@@ -141,24 +155,36 @@ class Books:
             len(order.prompts),
             order.concurrency,
         )
-        if verdict == 1:
-            await self._written_down()
-            return await self.find(id, order.owner), True
-        if verdict == 2:
-            return await self.find(str(more[0]), order.owner), False
-        if verdict == 3:
-            raise IdempotencyKeyReused(
-                "This 'Idempotency-Key' was sent before with another request. Take a new key for a new batch.",
-                param="Idempotency-Key",
-            )
-        if verdict == 4:
-            raise TooManyBatches(
-                f"You have {more[0]} unfinished batches, and there may be {self._max_open}. Wait until one has ended, or"
-                " cancel one.",
-                retry_after=_UNFINISHED_WAIT,
-            )
-        log.warning("a batch was not taken in: the store has lost its prompts", batch=id)
-        raise unavailable()
+        if answer == [_LOST]:
+            log.warning("a batch was not taken in: the store has lost its prompts", batch=id)
+            raise unavailable()
+        if answer != [_TAKEN_IN] and (known := await self._obstacle(order, answer)) is not None:
+            return known, False
+        await self._written_down()
+        return await self.find(id, order.owner), True
+
+    async def known(self, order: BatchOrder) -> Batch | None:
+        """The batch that the order's key stands for already; None where it would be taken in. Raises what `create` does."""
+        fingerprint = await asyncio.to_thread(fingerprint_of, order) if order.key else ""
+        answer = await self._run("known", order.owner, _digest(order.key), fingerprint, self._max_open)
+        return await self._obstacle(order, answer)
+
+    async def _obstacle(self, order: BatchOrder, answer: Sequence[Any]) -> Batch | None:
+        match answer:
+            case [2, id]:
+                return await self.find(str(id), order.owner)
+            case [3]:
+                raise IdempotencyKeyReused(
+                    "This 'Idempotency-Key' was sent before with another request. Take a new key for a new batch.",
+                    param="Idempotency-Key",
+                )
+            case [4, unfinished]:
+                raise TooManyBatches(
+                    f"You have {unfinished} unfinished batches, and there may be {self._max_open}. Wait until one has"
+                    " ended, or cancel one.",
+                    retry_after=_UNFINISHED_WAIT,
+                )
+        return None
 
     async def find(self, id: str, owner: str | None) -> Batch:
         """How the batch stands. owner: None for anybody's. Raises NotFound."""
@@ -361,6 +387,10 @@ class Books:
 
     async def _call(self, *arguments: str | int) -> Any:
         return await _observed(str(arguments[0]), self._wire.call(*arguments))
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest() if key else ""
 
 
 def _prompt_name(id: str, index: int) -> str:

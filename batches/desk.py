@@ -56,6 +56,9 @@ class Desk:
             )
         return batch, new
 
+    async def known(self, order: BatchOrder) -> Batch | None:
+        return await self._books.known(order)
+
     async def find(self, id: str, owner: str | None) -> Batch:
         return await self._books.find(id, owner)
 

@@ -59,12 +59,10 @@ def batch_of(id: str, fields: Sequence[str]) -> Batch:
 
 
 def _state(row: _Row) -> BatchState:
-    if row.en:
-        if row.dead:
-            return "cancelled"
-        return "completed" if row.done else "failed"
     if row.can:
-        return "cancelling"
+        return "cancelled" if row.en else "cancelling"
+    if row.en:
+        return "completed" if row.done else "failed"
     return "running" if row.st else "queued"
 
 

@@ -139,7 +139,8 @@ BatchForm: TypeAlias = Literal["url", "base64", "text"]
 """How results are told: pictures as links or as data, chat as text."""
 BatchState: TypeAlias = Literal["queued", "running", "completed", "failed", "cancelling", "cancelled"]
 """`queued`: no task has begun. `running`: some have, or wait for accounts. `completed`: every task has ended and one at least
-went well; `failed`: every task has ended and none went well. `cancelling`: those that were running when it was cancelled run still."""
+went well; `failed`: every task has ended and none went well. `cancelling`: those that were running when it was cancelled run still;
+`cancelled`: it was cancelled, and nothing of it runs."""
 
 ENDED: frozenset[BatchState] = frozenset({"completed", "failed", "cancelled"})
 
@@ -251,6 +252,10 @@ class BatchService(Protocol):
 
         Raises IdempotencyKeyReused, TooManyBatches, StoreUnavailable.
         """
+
+    async def known(self, order: BatchOrder) -> Batch | None:
+        """The batch that the order's key stands for already; None where the order is new. Raises what `create` does, of which it
+        is the cheap part: it takes nothing in."""
 
     async def find(self, id: str, owner: str | None) -> Batch: ...
 

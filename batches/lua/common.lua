@@ -186,6 +186,22 @@ local function promote(keep)
   end
 end
 
+-- Why this owner gets no new batch: {2, the id of the one that the key stands for}, {3: it stands for another order},
+-- {4, unfinished ones}; {0} for no reason.
+local function obstacle(owner, key, fingerprint, most)
+  local found = key ~= '' and call('GET', P .. 'key:' .. owner .. ':' .. key)
+  if found then
+    local same, print = string.match(found, '^([^\n]+)\n(.*)$')
+    if call('EXISTS', P .. 'b:' .. same) == 1 then
+      if print == fingerprint then return { 2, same } end
+      return { 3 }
+    end
+  end
+  local unfinished = call('SCARD', P .. 'mine:' .. owner)
+  if unfinished >= most then return { 4, unfinished } end
+  return { 0 }
+end
+
 -- Whether the batch is this owner's; '' owns all.
 local function owned(b, owner)
   return b and (owner == '' or b.owner == owner)

@@ -378,6 +378,32 @@ async def test_one_key_stands_for_one_batch(books: Kept) -> None:
     assert len([key for key in await books.keys() if key.startswith("prompts:")]) == 2
 
 
+async def test_a_batch_that_would_be_none_is_known_before(empty_valkey: str) -> None:
+    """Of a key that is used, and of too many, one can ask without ordering anything."""
+    async with kept(empty_valkey, max_open=2) as books:
+        assert await books.books.known(order(2, key="k")) is None
+        batch = await books.batch(2, key="k")
+        assert await books.books.known(order(2, key="k")) == batch
+        with pytest.raises(IdempotencyKeyReused):
+            await books.books.known(order(3, key="k"))
+        assert await books.books.known(order(3)) is None
+        await books.batch(1)
+        with pytest.raises(TooManyBatches):
+            await books.books.known(order(3))
+        assert await books.books.known(order(2, key="k")) == batch
+        assert await books.books.known(order(3, owner="bob")) is None
+
+
+async def test_a_batch_that_was_cancelled_says_so(books: Kept) -> None:
+    """Also where all that ran has ended well: nothing else would tell that it was cancelled."""
+    batch = await books.batch(1)
+    task = await books.claim()
+    await books.books.cancel(batch.id, "ann")
+    await books.finish(task)
+    found, now = await books.books.cancel(batch.id, "ann")
+    assert (found.state, found.completed, found.cancelled, now) == ("cancelled", 1, 0, False)
+
+
 async def test_many_at_once_under_one_key_are_one_batch(books: Kept) -> None:
     """Whoever comes first takes it in, and the others are told which it is."""
     found = await asyncio.gather(*(books.books.create(order(3, key="k")) for _ in range(20)))

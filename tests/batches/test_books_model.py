@@ -96,10 +96,10 @@ class ModelBatch:
 
     @property
     def state(self) -> str:
-        if self.ended:
-            return "cancelled" if self.dead else "completed" if self.good else "failed"
         if self.cancelled:
-            return "cancelling"
+            return "cancelled" if self.ended else "cancelling"
+        if self.ended:
+            return "completed" if self.good else "failed"
         return "running" if self.begun else "queued"
 
 
