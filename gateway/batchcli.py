@@ -32,6 +32,7 @@ _RESULTS = (
     click.option(
         "--out", default="", metavar="FILE", help="Where results go, a line each (- and by default: here)."
     ),
+    click.option("--overwrite", is_flag=True, help="Let --out name a file that holds something already."),
     click.option("--save", default="", metavar="DIR", help="Download the pictures into this folder."),
 )
 
@@ -50,8 +51,8 @@ def _keeping(command: click.decorators.FC) -> click.decorators.FC:
 
 @batch.command()
 @click.argument("file", metavar="FILE.jsonl|-")
-@click.option("--images", "kind", flag_value="images", help="A picture of each prompt.")
-@click.option("--chat", "kind", flag_value="chat", help="An answer to each prompt.")
+@click.option("--images", is_flag=True, help="A picture of each prompt.")
+@click.option("--chat", is_flag=True, help="An answer to each prompt.")
 @click.option(
     "--model", default="", help="The model; otherwise the one of the lines, or the gateway's default."
 )
@@ -68,7 +69,8 @@ def _keeping(command: click.decorators.FC) -> click.decorators.FC:
 @_asking
 def run(
     file: str,
-    kind: str | None,
+    images: bool,
+    chat: bool,
     model: str,
     concurrency: int | None,
     response_type: str | None,
@@ -78,6 +80,7 @@ def run(
     watermark: str | None,
     upscale: bool,
     out: str,
+    overwrite: bool,
     save: str,
     idempotency_key: str,
     detach: bool,
@@ -92,6 +95,8 @@ def run(
     """
     from gateway import batching  # noqa: PLC0415  # help is instant
 
+    if images and chat:
+        raise click.UsageError("--images and --chat: a batch is of one kind. Say one of them.")
     pictures = {
         "response_type": response_type,
         "size": size,
@@ -101,24 +106,33 @@ def run(
         "upscale": upscale or None,
     }
     wanted = batching.Wanted(
-        kind or "",
+        "images" if images else "chat" if chat else "",
         model,
         {} if concurrency is None else {"concurrency": concurrency},
         {name: value for name, value in pictures.items() if value is not None},
+        saved=bool(save),
     )
-    kept = batching.Kept(out, save)
+    kept = batching.Kept(out, save, overwrite)
     sys.exit(batching.run(file, wanted, _where(url, key), kept, idempotency_key, detach, as_json))
 
 
 @batch.command()
 @click.argument("id")
+@click.option(
+    "--file",
+    default="",
+    metavar="FILE.jsonl",
+    help="The file that it was made of; results come with its lines and ids.",
+)
 @_keeping
 @_asking
-def watch(id: str, out: str, save: str, url: str, key: str, as_json: bool) -> None:
+def watch(
+    id: str, file: str, out: str, overwrite: bool, save: str, url: str, key: str, as_json: bool
+) -> None:
     """Show how a batch goes on until it has ended, with all of its results from the first on."""
     from gateway import batching  # noqa: PLC0415  # help is instant
 
-    sys.exit(batching.watch(id, _where(url, key), batching.Kept(out, save), as_json))
+    sys.exit(batching.watch(id, file, _where(url, key), batching.Kept(out, save, overwrite), as_json))
 
 
 @batch.command("list")

@@ -1,6 +1,7 @@
 """`gempool batch`: a file of prompts made into a batch, looked at until it has ended, its results kept."""
 
 from gateway.batching.ordering import Wanted
-from gateway.batching.verbs import Kept, Where, cancel, list_, run, watch
+from gateway.batching.places import Kept
+from gateway.batching.verbs import Where, cancel, list_, run, watch
 
 __all__ = ["Kept", "Wanted", "Where", "cancel", "list_", "run", "watch"]

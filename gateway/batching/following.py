@@ -25,7 +25,7 @@ _LONGEST_PAUSE = 30.0
 
 
 class Standing(Struct, frozen=True):
-    """How a batch stands, as the gateway tells it."""
+    """How a batch stands, as far as this command looks at it."""
 
     batch_id: str
     status: str
@@ -50,6 +50,13 @@ class Standing(Struct, frozen=True):
         return self.completed + self.failed + self.cancelled
 
 
+class Told(Struct, frozen=True):
+    """How a batch stands. text: the JSON of the gateway, with all of its fields."""
+
+    standing: Standing
+    text: str
+
+
 class Task(Struct, frozen=True):
     """One task that has ended, with the fields that the gateway tells of it."""
 
@@ -67,7 +74,7 @@ class Back(Struct, frozen=True):
     """It answers again."""
 
 
-Event: TypeAlias = Standing | Task | Lost | Back
+Event: TypeAlias = Told | Task | Lost | Back
 
 
 class _Frame(Struct):
@@ -77,7 +84,7 @@ class _Frame(Struct):
 
 
 def follow(api: Api, batch: str, pause: Callable[[float], None] = time.sleep) -> Iterator[Event]:
-    """Every task that ends, in that order and each once, and how the batch stands; the last is the `Standing` of its end.
+    """Every task that ends, in that order and each once, and how the batch stands; the last is what is `Told` of its end.
 
     A gateway that does not answer is waited for. Raises BatchError where it has no such batch, or not for this key.
     """
@@ -97,12 +104,12 @@ def follow(api: Api, batch: str, pause: Callable[[float], None] = time.sleep) ->
                     if frame.event == "failure":
                         problem = message_of(frame.data.encode()) or "it has failed"
                         break
-                    if frame.event in ("result", "error"):
+                    if frame.event in ("result", "problem"):
                         fields = decoded(api, frame.data, dict[str, Any])
                         yield Task(frame.event == "result", fields)
                         after = int(frame.id)
                     elif frame.event in ("progress", "done"):
-                        yield decoded(api, frame.data, Standing)
+                        yield Told(decoded(api, frame.data, Standing), frame.data)
                         if frame.event == "done":
                             return
                 else:

@@ -18,12 +18,13 @@ _PAUSE = 2.0
 
 class Wanted(Struct, frozen=True):
     """What a batch is to be. kind: `images`, `chat`, or '' for what the model is. fields: of the request's body.
-    for_pictures: fields that only pictures have."""
+    for_pictures: fields that only pictures have. saved: whether the pictures are to be saved here."""
 
     kind: str
     model: str
     fields: Mapping[str, Any]
     for_pictures: Mapping[str, Any]
+    saved: bool = False
 
 
 class Order(Struct, frozen=True):
@@ -58,14 +59,19 @@ def order_of(api: Api, wanted: Wanted, lines: Sequence[Line], name: str) -> Orde
                 f"Say --images or --chat: the gateway's list of models has no {model!r} to tell it by."
             )
         kind = "images" if model in models.image else "chat"
-    if kind == "chat" and wanted.for_pictures:
-        option = next(iter(wanted.for_pictures)).replace("_", "-")
-        raise BatchError(
-            f"--{option} is for pictures, and this is a batch of chats. Leave it out, or say --images."
-        )
+    check(kind, wanted)
     fields = {**wanted.fields, **wanted.for_pictures, **({"model": model} if model else {})}
     body = {"prompts": [line.prompt for line in lines], **fields}
     return Order(f"/v1/batch/{kind}", body, lines, name)
+
+
+def check(kind: str, wanted: Wanted) -> None:
+    """Whether such a batch can be wanted so. Raises BatchError."""
+    options = (*wanted.for_pictures, *(["save"] if wanted.saved else []))
+    if kind == "chat" and options:
+        raise BatchError(
+            f"--{options[0].replace('_', '-')} is for pictures, and this is a batch of chats. Leave it out, or say --images."
+        )
 
 
 def created(

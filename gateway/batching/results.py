@@ -6,9 +6,9 @@ import re
 import time
 import urllib.error
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 from urllib.parse import quote, urljoin
 
 import msgspec
@@ -17,6 +17,7 @@ from msgspec import Struct
 from core.pictures import EXTENSIONS, sniff
 from gateway import client
 from gateway.batching.following import Task
+from gateway.batching.places import Out, Unwritable
 from gateway.batching.prompts import Line
 from gateway.batching.refusals import BatchError, decoded, told
 from gateway.client import DROPPED, Api
@@ -41,15 +42,16 @@ class _Page(Struct):
 class Results:
     """Takes one batch's tasks as they end.
 
-    out: gets a line of JSON for each, None for none. folder: gets the pictures, None for none. lines: of the file that the batch
-    was made of, in its order, as far as it is at hand. Raises BatchError where something cannot be written.
+    out: gets a line of JSON for each, None for none. folder: gets the pictures, None for none; those of this batch that are there
+    are not downloaded again. lines: of the file that the batch was made of, in its order, as far as it is at hand.
+    Raises Unwritable where something cannot be written.
     """
 
     def __init__(
         self,
         api: Api,
         batch: str,
-        out: TextIO | None,
+        out: Out | None,
         folder: Path | None,
         lines: Sequence[Line] = (),
         pause: Callable[[float], None] = time.sleep,
@@ -61,6 +63,10 @@ class Results:
         self._lines = lines
         self._pause = pause
         self._inline: bool | None = None
+        self._mark = _UNSAFE.sub("-", batch[-6:])
+        """Of this batch's pictures, so that one folder can hold those of several."""
+        self._saved: dict[int, Path] | None = None
+        """By index; None until somebody asks."""
         self.unsaved = 0
         """Pictures that could not be downloaded."""
 
@@ -84,6 +90,8 @@ class Results:
                 if said := self._kept(Task(True, fields)):
                     yield said
             offset = page.next_offset
+        if self._out is not None:
+            self._out.close()
 
     def _kept(self, task: Task) -> str:
         index = task.fields["index"]
@@ -109,15 +117,22 @@ class Results:
     def _write(self, record: Mapping[str, Any]) -> None:
         if self._out is not None:
             try:
-                self._out.write(msgspec.json.encode(record).decode() + "\n")
-                self._out.flush()
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                raise BatchError(f"The results cannot be written: {error.strerror}.") from None
+                self._out.write(msgspec.json.encode(record).decode())
+            except Unwritable as error:
+                raise Unwritable(f"{error} What is missing begins with task {record['index']}.") from None
 
     def _save(self, folder: Path, record: Mapping[str, Any], fields: Mapping[str, Any]) -> Path:
-        stem = f"{record['index']:05d}"
+        if self._saved is None:
+            self._saved = _pictures(folder, self._mark)
+        if (found := self._saved.get(record["index"])) is None:
+            try:
+                found = self._saved[record["index"]] = self._fetched(folder, record, fields)
+            except Unwritable as error:
+                raise Unwritable(f"{error} The picture of task {record['index']} is not saved.") from None
+        return found
+
+    def _fetched(self, folder: Path, record: Mapping[str, Any], fields: Mapping[str, Any]) -> Path:
+        stem = f"{self._mark}-{record['index']:05d}"
         if name := _UNSAFE.sub("-", str(record.get("id", "")))[:60].strip("-."):
             stem += f"_{name}"
         if (data := fields.get("image")) is not None:
@@ -178,8 +193,20 @@ def _written(folder: Path, stem: str, pieces: Iterator[bytes]) -> Path:
         with _writing(folder):
             part.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # told already where the folder is at fault
+            part.unlink(missing_ok=True)
     return path
+
+
+def _pictures(folder: Path, mark: str) -> dict[int, Path]:
+    """Those of a batch that were saved before, by the index of their tasks."""
+    name = re.compile(rf"{re.escape(mark)}-(\d{{5,}})(?:_.*)?\.(?:{'|'.join(EXTENSIONS.values())})")
+    with _writing(folder):
+        return {
+            int(match[1]): path
+            for path in folder.iterdir()
+            if (match := name.fullmatch(path.name)) and path.stat().st_size
+        }
 
 
 @contextmanager
@@ -188,4 +215,4 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BatchError(f"{folder} cannot be written: {error.strerror}.") from None
+        raise Unwritable(f"{folder} cannot be written: {error.strerror}.") from None

@@ -3,12 +3,11 @@
 Results, and what a verb was asked to print, go to standard output; everything else to standard error.
 """
 
+import shlex
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TextIO
 from urllib.parse import quote, urlencode, urlsplit
 
 import click
@@ -17,8 +16,9 @@ from msgspec import Struct
 
 from access import is_digest
 from core.secret import Secret
-from gateway.batching import following, ordering, prompts
-from gateway.batching.following import Back, Lost, Standing, Task
+from gateway.batching import following, ordering, places, prompts
+from gateway.batching.following import Back, Lost, Standing, Task, Told
+from gateway.batching.places import Kept, Unwritable, say
 from gateway.batching.progress import Progress, printable
 from gateway.batching.refusals import BatchError, asked, decoded
 from gateway.batching.results import Results
@@ -37,15 +37,29 @@ class Where(Struct, frozen=True):
     key: Secret = Secret("")
 
 
-class Kept(Struct, frozen=True):
-    """Where results go. out: a file, `-` or '' for standard output. folder: of the pictures, '' for none."""
+class Ways(Struct, frozen=True):
+    """How a batch is taken up by another command with the same options. source: the file that it was made of, as far as there is
+    one to be read again."""
 
-    out: str = ""
-    folder: str = ""
+    id: str
+    source: str
+    where: Where
+    kept: Kept
 
-    @property
-    def in_file(self) -> bool:
-        return self.out not in ("", "-")
+    def on(self, ended: bool = False) -> str:
+        """Lines for whoever is left without a watcher. ended: whether the batch is known to have ended."""
+        url = ["--url", self.where.url] if self.where.url else []
+        watch = ["gempool", "batch", "watch", self.id]
+        watch += ["--file", self.source] if self.source not in ("", "-") else []
+        watch += ["--out", self.kept.out, "--overwrite"] if self.kept.in_file else []
+        watch += ["--save", self.kept.folder] if self.kept.folder else []
+        if ended:
+            return f"The batch has ended, and the gateway keeps its results:\n  {shlex.join(watch + url)}"
+        return (
+            "The batch goes on without this command.\n"
+            f"  {shlex.join(watch + url)}    shows it and all its results\n"
+            f"  {shlex.join(['gempool', 'batch', 'cancel', self.id, *url])}    cancels what has not begun"
+        )
 
 
 class _Listed(Struct):
@@ -60,14 +74,13 @@ def run(
     """source: a file, `-` for standard input. key: the idempotency key, '' makes one."""
 
     def verb() -> int:
-        if kept.in_file and source != "-" and _same(kept.out, source):
-            raise BatchError(f"--out: {source} holds the prompts. Name another file for the results.")
-        name = "standard input" if source == "-" else source
-        lines = prompts.lines_of(_read(source), name)
+        ordering.check(wanted.kind, wanted)
+        places.check(kept, source)
+        name, lines = _lines(source)
         api, progress = _api(where), Progress(sys.stderr)
-        order = ordering.order_of(api, wanted, lines, name)
         ours = key or str(uuid.uuid4())
-        with _sink(kept, as_json or detach) as (out, folder):
+        with places.sink(kept, as_json or detach) as (out, folder):
+            order = ordering.order_of(api, wanted, lines, name)
             try:
                 reply = ordering.created(api, order, ours, progress.say)
             except KeyboardInterrupt:
@@ -76,24 +89,39 @@ def run(
                 )
                 return INTERRUPTED
             batch = decoded(api, reply.body, Standing)
+            ways = Ways(batch.batch_id, source, where, kept)
             if detach:
-                click.echo(reply.body if as_json else batch.batch_id)
+                progress.say(ways.on())
+                say(reply.body if as_json else batch.batch_id)
                 return ALL_WELL
             progress.say(f"Batch {batch.batch_id}: {batch.total} tasks. Ctrl-C leaves it running.")
-            results = Results(api, batch.batch_id, _emptied(out), folder, lines)
-            return _watched(api, batch.batch_id, results, progress, where, kept, as_json)
+            if out is not None:
+                out.empty()
+            results = Results(api, batch.batch_id, out, folder, lines)
+            return _watched(api, ways, results, progress, as_json)
 
     return _run(verb)
 
 
-def watch(id: str, where: Where, kept: Kept, as_json: bool) -> int:
+def watch(id: str, source: str, where: Where, kept: Kept, as_json: bool) -> int:
+    """source: the file that the batch was made of, '' where it is not at hand."""
+
     def verb() -> int:
+        places.check(kept, source)
+        name, lines = _lines(source) if source else ("", [])
         api = _api(where)
-        # Before anything is written over.
-        decoded(api, asked(api, api.ask(f"{_path(id)}/status?limit=0")), Standing)
-        with _sink(kept, as_json) as (out, folder):
-            results = Results(api, id, _emptied(out), folder)
-            return _watched(api, id, results, Progress(sys.stderr), where, kept, as_json)
+        standing = decoded(api, asked(api, api.ask(f"{_path(id)}/status?limit=0")), Standing)
+        if source and len(lines) != standing.total:
+            raise BatchError(
+                f"--file: {name} has {len(lines)} prompts and the batch {standing.total}, so it was made of another file."
+            )
+        if kept.folder and standing.kind == "chat":
+            raise BatchError("--save is for pictures, and this is a batch of chats. Leave it out.")
+        with places.sink(kept, as_json) as (out, folder):
+            if out is not None:
+                out.empty()
+            ways = Ways(id, source, where, kept)
+            return _watched(api, ways, Results(api, id, out, folder, lines), Progress(sys.stderr), as_json)
 
     return _run(verb)
 
@@ -105,9 +133,9 @@ def list_(where: Where, limit: int, after: str, status: str, as_json: bool) -> i
         body = asked(api, api.ask(f"/v1/batch?{urlencode({k: v for k, v in query.items() if v})}"))
         listed = decoded(api, body, _Listed)
         if as_json:
-            click.echo(msgspec.json.format(body))
+            say(msgspec.json.format(body))
             return ALL_WELL
-        click.echo(_table(listed.batches))
+        say(_table(listed.batches))
         if listed.has_more:
             click.echo(f"There are older ones: --after {listed.next}", err=True)
         return ALL_WELL
@@ -120,9 +148,7 @@ def cancel(id: str, where: Where, as_json: bool) -> int:
         api = _api(where)
         body = asked(api, api.ask(_path(id), method="DELETE"))
         standing = decoded(api, body, Standing)
-        click.echo(
-            msgspec.json.format(body) if as_json else f"{_counts(standing)} {standing.message or ''}".strip()
-        )
+        say(msgspec.json.format(body) if as_json else f"{_counts(standing)} {standing.message or ''}".strip())
         return ALL_WELL
 
     return _run(verb)
@@ -134,6 +160,8 @@ def _run(verb: Callable[[], int]) -> int:
     except (BatchError, prompts.BadLines, SettingsError) as problem:
         click.echo(str(problem), err=True)
         return CANNOT
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _api(where: Where) -> Api:
@@ -157,22 +185,14 @@ def _api(where: Where) -> Api:
     return Api(url, key)
 
 
-def _watched(
-    api: Api,
-    id: str,
-    results: Results,
-    progress: Progress,
-    where: Where,
-    kept: Kept,
-    as_json: bool,
-) -> int:
-    standing: Standing | None = None
+def _watched(api: Api, ways: Ways, results: Results, progress: Progress, as_json: bool) -> int:
+    last: Told | None = None
     try:
-        for event in following.follow(api, id):
+        for event in following.follow(api, ways.id):
             match event:
-                case Standing():
-                    standing = event
-                    progress.show(event)
+                case Told(standing):
+                    last = event
+                    progress.show(standing)
                 case Task():
                     with progress.aside():
                         said = results.take(event)
@@ -189,19 +209,18 @@ def _watched(
             progress.say(said)
     except KeyboardInterrupt:
         progress.clear()
-        to = f"{id} --url {where.url}" if where.url else id
-        progress.say(
-            "The batch goes on without this command.\n"
-            f"  gempool batch watch {to}    shows it and its results\n"
-            f"  gempool batch cancel {to}   cancels what has not begun"
-        )
+        progress.say(ways.on())
         return INTERRUPTED
+    except Unwritable as problem:
+        ended = last is not None and last.standing.ended == last.standing.total
+        raise BatchError(f"{problem}\n{ways.on(ended)}") from None
     finally:
         progress.clear()
-    assert standing is not None  # noqa: S101  # `follow` ends with one
-    progress.say(_counts(standing) + _places(kept, results))
+    assert last is not None  # noqa: S101  # `follow` ends with one
+    standing = last.standing
+    progress.say(_counts(standing) + _places(ways.kept, results))
     if as_json:
-        click.echo(msgspec.json.encode(standing))
+        say(last.text)
     return ALL_WELL if standing.completed == standing.total and not results.unsaved else NOT_ALL
 
 
@@ -236,6 +255,12 @@ def _table(batches: Sequence[Standing]) -> str:
     )
 
 
+def _lines(source: str) -> tuple[str, list[prompts.Line]]:
+    """What messages call the file, and its prompts. Raises BatchError and BadLines."""
+    name = "standard input" if source == "-" else source
+    return name, prompts.lines_of(_read(source), name)
+
+
 def _read(source: str) -> bytes:
     try:
         if source == "-":
@@ -250,43 +275,3 @@ def _read(source: str) -> bytes:
             f"{source} is longer than {LONGEST_FILE // 1024**2} MB. Split it into several batches."
         )
     return data
-
-
-def _same(one: str, other: str) -> bool:
-    with suppress(OSError):
-        return Path(one).samefile(other)
-    return False
-
-
-@contextmanager
-def _sink(kept: Kept, silent: bool) -> Iterator[tuple[TextIO | None, Path | None]]:
-    """What takes the results, and the folder of pictures. silent: standard output is wanted for something else.
-
-    A file keeps what it holds until `_emptied`, so that a batch which cannot be made costs no results of another.
-    """
-    folder = Path(kept.folder) if kept.folder else None
-    with _writable("--save", kept.folder):
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-    if not kept.in_file:
-        yield (None if silent and kept.out != "-" else sys.stdout), folder
-        return
-    with _writable("--out", kept.out):
-        file = Path(kept.out).open("a", encoding="utf-8")  # noqa: SIM115  # what is raised inside is another's
-    with file:
-        yield file, folder
-
-
-@contextmanager
-def _writable(option: str, name: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise BatchError(f"{option}: {name} cannot be written: {error.strerror}.") from None
-
-
-def _emptied(out: TextIO | None) -> TextIO | None:
-    if out is not None and out is not sys.stdout:
-        with suppress(OSError):  # a pipe or a device holds nothing
-            out.truncate(0)
-    return out

@@ -1,14 +1,19 @@
 """`gempool batch` against a small real server that speaks the gateway's wire forms."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
 import re
+import shlex
+import shutil
 import signal
 import ssl
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -81,7 +86,7 @@ def error(number: int, index: int) -> Frame:
         "code": "content_filter",
         "tries": 1,
     }
-    return ("error", told, number)
+    return ("problem", told, number)
 
 
 def refusal(status: int, message: str, headers: dict[str, str] | None = None, **more: Any) -> Answer:
@@ -368,6 +373,9 @@ def test_a_batch_is_of_one_kind_and_one_model(gateway: Gateway, tmp_path: Path) 
         ('"a"\n{"prompt": "b", "model": "flash"}', ["--model", "painter"], "Line 2 names the model flash"),
         ('"a"', ["--chat", "--size", "1K"], "--size is for pictures"),
         ('"a"', ["--chat", "--upscale"], "--upscale is for pictures"),
+        ('"a"', ["--chat", "--save", "folder"], "--save is for pictures"),
+        ('"a"', ["--model", "flash", "--save", "folder"], "--save is for pictures"),
+        ('"a"', ["--images", "--chat"], "--images and --chat"),
         ('"a"', ["--chat", "--concurrency", "0"], "--concurrency"),
     ):
         ran = batch(tmp_path, "run", "-", *options, "--url", gateway.url, told=lines)
@@ -400,7 +408,7 @@ def test_what_the_gateway_refuses(gateway: Gateway, prompts: Path, tmp_path: Pat
     ):
         gateway.creation = [answer]
         gateway.bodies.clear()
-        ran = batch(tmp_path, "run", prompts, "--chat", "--out", out, "--url", gateway.url)
+        ran = batch(tmp_path, "run", prompts, "--chat", "--out", out, "--overwrite", "--url", gateway.url)
         assert ran.returncode == 2, ran.stderr
         assert words in ran.stderr
         assert len(gateway.bodies) == 1
@@ -511,16 +519,17 @@ def test_an_interrupt_leaves_the_batch_running(gateway: Gateway, tmp_path: Path)
 
 
 def test_watching_shows_all_from_the_first_on(gateway: Gateway, tmp_path: Path) -> None:
-    """Into a file, in the place of what it held; --json prints the last status and nothing else."""
+    """Into a file, in the place of what it held; --json prints the last status as the gateway told it, and nothing else."""
     gateway.gets[f"/v1/batch/{ID}/status?limit=0"] = (200, {}, standing(2, 2))
-    gateway.streams = [[text(1, 0), error(2, 1), done(2, failed=1)]]
+    last = done(2, failed=1, a_field_of_later=[1])
+    gateway.streams = [[text(1, 0), error(2, 1), last]]
     out = tmp_path / "results.jsonl"
     out.write_text("of before\n" * 100)
-    ran = batch(tmp_path, "watch", ID, "--out", out, "--json", "--url", gateway.url)
+    ran = batch(tmp_path, "watch", ID, "--out", out, "--overwrite", "--json", "--url", gateway.url)
     assert ran.returncode == 1
     assert [row["index"] for row in rows(out.read_text())] == [0, 1]
-    assert [(row["completed"], row["failed"]) for row in rows(ran.stdout)] == [(1, 1)]
-    ran = batch(tmp_path, "watch", "batch_2", "--out", out, "--url", gateway.url)
+    assert rows(ran.stdout) == [last[1]]
+    ran = batch(tmp_path, "watch", "batch_2", "--out", out, "--overwrite", "--url", gateway.url)
     assert (ran.returncode, ran.stderr) == (2, "There is no batch of this id.\n")
     assert len(rows(out.read_text())) == 2
 
@@ -529,13 +538,14 @@ def test_detached(gateway: Gateway, tmp_path: Path) -> None:
     """The id alone on standard output, and no watching."""
     ran = batch(tmp_path, "run", "-", "--chat", "--detach", "--url", gateway.url, told='"a"')
     assert (ran.returncode, ran.stdout) == (0, f"{ID}\n")
+    assert f"gempool batch watch {ID} --url {gateway.url}  " in ran.stderr
     assert len(gateway.asked) == 1
     ran = batch(tmp_path, "run", "-", "--chat", "--detach", "--json", "--url", gateway.url, told='"a"')
     assert json.loads(ran.stdout)["batch_id"] == ID
 
 
 def test_pictures_are_saved(gateway: Gateway, prompts: Path, tmp_path: Path) -> None:
-    """Under the task's number and the caller's id with the ending that they are; the key does not go along. One that is gone is
+    """Under the batch's mark, the task's number and the caller's id with the ending that they are; the key does not go along. One that is gone is
     told, costs the others nothing, and makes the exit code 1."""
     broken = iter([(200, {"content-length": str(len(PNG) + 9)}, PNG), (503, {}, b""), (200, {}, PNG)])
     gateway.gets |= {
@@ -556,10 +566,10 @@ def test_pictures_are_saved(gateway: Gateway, prompts: Path, tmp_path: Path) -> 
         "--url", gateway.url, API_KEY=KEY,
     )  # fmt: skip
     assert ran.returncode == 1, ran.stderr
-    assert sorted(path.name for path in folder.iterdir()) == ["00000.png", "00001_hare-1.png"]
+    assert sorted(path.name for path in folder.iterdir()) == ["atch_1-00000.png", "atch_1-00001_hare-1.png"]
     assert all(path.read_bytes() == PNG for path in folder.iterdir())
     assert [row.get("file") for row in rows(out.read_text())] == [
-        str(folder / "00000.png"), str(folder / "00001_hare-1.png"), None,
+        str(folder / "atch_1-00000.png"), str(folder / "atch_1-00001_hare-1.png"), None,
     ]  # fmt: skip
     assert "The picture of task 2 is not saved: its link answers HTTP 404." in ran.stderr
     assert gateway.bodies[0]["size"] == "1024x1024"
@@ -612,7 +622,7 @@ def test_pictures_as_data(gateway: Gateway, prompts: Path, tmp_path: Path) -> No
     )
     assert gateway.bodies[0]["response_type"] == "base64"
     assert [row["image"] for row in rows(ran.stdout)] == [data, data, None]
-    assert sorted(path.name for path in folder.iterdir()) == ["00000.png", "00001_hare-1.png"]
+    assert sorted(path.name for path in folder.iterdir()) == ["atch_1-00000.png", "atch_1-00001_hare-1.png"]
     assert ran.returncode == 1
     assert "The picture of task 2 is not saved" in ran.stderr
 
