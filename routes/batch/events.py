@@ -31,7 +31,7 @@ class EventStream:
 async def watch(exchange: Exchange, changes: AsyncGenerator[Batch | Numbered, None], teller: Teller) -> None:
     """Answer the exchange with what `changes` tell, until the batch has ended.
 
-    `progress` and `done` hold the status without results, `result` and `error` one task and its number as the event's id.
+    `progress` and `done` hold the status without results, `result` and `problem` one task and its number as the event's id.
     What fails before the first bytes is raised, for a plain error response. Afterwards the stream ends with a `failure`.
     Raises `CallerLeft` once the caller has hung up and the changes are closed.
     """
@@ -83,8 +83,9 @@ async def _told(
             else:
                 data += _event(b"progress", shown.summary(batch))
         elif batch is not None:
-            task = await teller.task(batch, change.outcome, inline=False)
-            data += _event(b"result" if change.outcome.ok else b"error", task, change.number)
+            task = await teller.task(batch, change.outcome)
+            # Not `error`: `EventSource` calls a lost connection so.
+            data += _event(b"result" if change.outcome.ok else b"problem", task, change.number)
         if data:
             await writer.write(data)
     if end is None:

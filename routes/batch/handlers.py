@@ -1,16 +1,18 @@
 """Handlers of batches: taken in, told of, listed, cancelled."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
+from core.chat import ModelInfo
 from core.errors import InvalidRequest
 from engine.service import Batch, BatchOrder, BatchService
 from routes import asking, body
-from routes.batch import events, orders, shown, wire
+from routes.batch import events, foreign, orders, shown, wire
 from routes.batch.telling import PIECE, Teller
 from routes.drawing import sized
 from routes.exchange import JSON_TYPE, Exchange, Headers
@@ -18,7 +20,7 @@ from routes.models import KnownModels
 from routes.presence import Presence
 from routes.sse import EVENT_STREAM, reads_chunks
 
-HELD = 32 * 1024 * 1024
+HELD = 8 * 1024 * 1024
 """The longest status, in bytes, for a caller who must be told its length beforehand."""
 NO_STORE = (b"cache-control", b"no-store")
 
@@ -33,23 +35,27 @@ class BatchHandlers:
         self._models = models
 
     async def images(self, exchange: Exchange) -> None:
-        order = await _ordered(exchange, wire.ImagesRequest, orders.of_images)
-        await self._take(exchange, order)
+        order = await _ordered(exchange, wire.ImagesRequest, orders.of_images, foreign.OF_IMAGES)
+        await self._take(exchange, order, await asking.wanted(exchange, self._models, order.model))
 
     async def chat(self, exchange: Exchange) -> None:
-        order = await _ordered(exchange, wire.ChatRequest, orders.of_chat)
+        order = await _ordered(exchange, wire.ChatRequest, orders.of_chat, foreign.OF_CHAT)
         model = await asking.wanted(exchange, self._models, order.model)
         if model.category == "image":
             raise InvalidRequest(
                 f"The model '{model.id}' makes pictures. Name a model for text, or use POST /v1/batch/images.",
                 param="model",
             )
-        await self._take(exchange, order)
+        await self._take(exchange, order, model)
 
-    async def _take(self, exchange: Exchange, order: BatchOrder) -> None:
-        model = await asking.admitted(exchange, self._models, order.model)
+    async def _take(self, exchange: Exchange, order: BatchOrder, model: ModelInfo) -> None:
+        """What takes no batch in is not counted: a repeat, another request under its key, one unfinished batch too many."""
         wish = sized(order.wish, model) if order.wish is not None else None
-        batch, new = await self._batches.create(replace(order, model=model.id, wish=wish))
+        order = replace(order, model=model.id, wish=wish)
+        batch, new = await self._batches.known(order), False
+        if batch is None:
+            await asking.admitted(exchange, self._models, exchange.model)
+            batch, new = await self._batches.create(order)
         headers: Headers = [(b"location", f"/v1/batch/{batch.id}/status".encode())]
         if not new:
             headers.append((b"idempotent-replayed", b"true"))
@@ -79,9 +85,9 @@ class BatchHandlers:
         )
         listed = wire.BatchList(
             batches=[shown.summary(batch) for batch in found.batches],
-            total=found.total,
             has_more=found.more,
             next=found.batches[-1].id if found.more and found.batches else None,
+            total=found.total if page.state is None else UNSET,
         )
         await exchange.reply(msgspec.json.encode(listed), headers=[NO_STORE])
 
@@ -94,9 +100,13 @@ class BatchHandlers:
 
 
 async def _ordered(
-    exchange: Exchange, request: type[R], order: Callable[[R, Exchange], BatchOrder]
+    exchange: Exchange,
+    request: type[R],
+    order: Callable[[R, Exchange], BatchOrder],
+    remedies: Mapping[str, str],
 ) -> BatchOrder:
     def understood(value: dict[str, Any]) -> BatchOrder:
+        foreign.refuse(value, remedies)
         return order(body.convert(value, request), exchange)
 
     return await exchange.json(understood)

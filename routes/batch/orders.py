@@ -16,6 +16,7 @@ from routes.exchange import Exchange
 from routes.models import name_of
 
 RESPONSE_TYPES: Final = {"url": True, "base64": False}
+RESPONSE_FORMATS: Final = {"url": True, "b64_json": False}
 STATES: Final[tuple[BatchState, ...]] = get_args(BatchState)
 INLINE = 20
 """Pictures that a status holds as data where no other number is asked for."""
@@ -51,14 +52,11 @@ def of_images(request: wire.ImagesRequest, exchange: Exchange) -> BatchOrder:
     prompts = _prompts(request.prompts, exchange)
     for index, prompt in enumerate(prompts):
         checked_prompt(prompt, f"prompts[{index}]")
-    said = request.response_type
-    link = said is None or not said.strip() or wishes.wants_link(said, "response_type", RESPONSE_TYPES)
-    form: BatchForm = "url" if link else "base64"
     return BatchOrder(
         kind="images",
         model=name_of(request.model, exchange.settings.default_image_model),
         prompts=prompts,
-        form=form,
+        form=_form(request),
         concurrency=_concurrency(request.concurrency, exchange),
         owner=_digest(exchange),
         caller=exchange.caller_name,
@@ -150,6 +148,19 @@ def _prompts(prompts: list[str], exchange: Exchange) -> tuple[str, ...]:
     return tuple(prompts)
 
 
+def _form(request: wire.ImagesRequest) -> BatchForm:
+    """Links where nothing is said; our own word goes before OpenAI's."""
+    said = [
+        wishes.wants_link(word, field, words)
+        for word, field, words in (
+            (request.response_type, "response_type", RESPONSE_TYPES),
+            (request.response_format, "response_format", RESPONSE_FORMATS),
+        )
+        if word is not None and word.strip()
+    ]
+    return "url" if not said or said[0] else "base64"
+
+
 def _concurrency(given: int | None, exchange: Exchange) -> int:
     most = exchange.settings.batch_concurrency
     if given is None:
@@ -173,8 +184,9 @@ def _key(exchange: Exchange) -> str:
 
 
 def _digest(exchange: Exchange) -> str:
-    """Whose the request is, the same for each of the caller's and telling nobody who they are."""
-    return hashlib.sha256(exchange.counted_as.encode()).hexdigest()[:32]
+    """Whose the request is, the same for each of the caller's and telling nobody who they are. Callers that only share their
+    limits, as those of one IPv6 network do, are several."""
+    return hashlib.sha256(exchange.caller_name.encode()).hexdigest()[:32]
 
 
 def _number(exchange: Exchange, name: str, least: int, most: int) -> int | None:

@@ -24,11 +24,17 @@ class Teller:
         self._exchange = exchange
         self._batches = batches
 
-    async def task(self, batch: Batch, outcome: Outcome, *, inline: bool) -> wire.Result | wire.TaskError:
-        """inline: pictures as data where the batch was ordered so; otherwise they are links."""
-        if not outcome.ok:
-            return shown.error(batch, outcome)
+    async def task(self, batch: Batch, outcome: Outcome) -> wire.Result | wire.TaskError:
+        """Pictures are links."""
+        return await self._result(batch, outcome) if outcome.ok else shown.error(batch, outcome)
+
+    async def _result(self, batch: Batch, outcome: Outcome, *, inline: bool = False) -> wire.Result:
+        """inline: pictures as data where the batch was ordered so."""
         result = wire.Result(shown.task_id(batch, outcome), outcome.index, outcome.tries)
+        if not outcome.ok:
+            # It went well, which the books know, and cannot be read.
+            result.message = outcome.message
+            return result
         if batch.kind == "chat":
             result.text = outcome.text
             return result
@@ -71,4 +77,7 @@ class Teller:
         async with aclosing(found) as lists:
             async for outcomes in lists:
                 for outcome in outcomes:
-                    yield encoded(await self.task(batch, outcome, inline=True))
+                    if ok:
+                        yield encoded(await self._result(batch, outcome, inline=True))
+                    else:
+                        yield encoded(shown.error(batch, outcome))

@@ -15,6 +15,7 @@ class ImagesRequest(PictureFields):
     prompts: list[str]
     concurrency: int | None = None
     response_type: str | None = None
+    response_format: str | None = None
 
 
 class ChatRequest(Struct):
@@ -67,7 +68,8 @@ class Page(Summary):
 class Result(Struct):
     """A task that went well: `url` or `image` of a picture, or `text`. size: as measured. tries: how often it was tried.
 
-    image: a data URL; null, beside a `message`, for a picture that cannot be read any more.
+    image: a data URL; null, beside a `message`, for a picture that cannot be read any more. A `message` alone, with none of these:
+    all that was kept of the task was sealed with another key.
     """
 
     task_id: str
@@ -105,9 +107,9 @@ class Cancelled(Summary):
 
 
 class BatchList(Struct):
-    """Newest first. total: of all that may be seen. next: `after` of the next page."""
+    """Newest first. total: of all that may be seen; not told of those of one status. next: `after` of the next page."""
 
     batches: list[Summary]
-    total: int
     has_more: bool
     next: str | None
+    total: int | UnsetType = UNSET

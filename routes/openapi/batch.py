@@ -15,7 +15,7 @@ _STATUS = (
     " results cost neither side any patience."
 )
 _EVENTS = (
-    "`progress` tells how the batch stands, now and whenever that changes. `result` and `error` tell of one task each, all of"
+    "`progress` tells how the batch stands, now and whenever that changes. `result` and `problem` tell of one task each, all of"
     " them from the first on; their ids number them, and a client that comes back goes on behind the one that it names as"
     " `Last-Event-ID`. Pictures are links. `done` is the last event; `failure` is the last where the stream broke, and then it"
     " is worth connecting again. Browsers' `EventSource` shows its key as `?key=`; close it on `done`."
@@ -35,8 +35,9 @@ def _creation() -> list[Operation]:
             family=BATCH,
             tag=BATCH.name,
             summary=summary,
-            description="The same request again with the same `Idempotency-Key` is answered 200, with the same batch. It is"
-            " one request of the caller's limits.",
+            description="The same request again with the same `Idempotency-Key` is answered 200, with the same batch, and is"
+            " not counted; a new batch is one request of the caller's limits. Fields of other routes that would change what is made"
+            " (messages, tools, input pictures, several results of a prompt) are refused by name.",
             bodies=(body,),
             examples=examples,
             says=wire.Accepted,

@@ -200,6 +200,10 @@ FACTS: Mapping[str, Mapping[str, Fact]] = {
         "response_type": Fact(
             "How the pictures are given back: `url` (the default) or `base64`.", _any_case(RESPONSE_TYPES)
         ),
+        "response_format": Fact(
+            "`url` or `b64_json`, as OpenAI says it; read where there is no `response_type`.",
+            _any_case(RESPONSE_FORMATS),
+        ),
     },
     "BatchChatRequest": {
         "prompts": Fact(

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 
 from msgspec.structs import replace
 
-from core.errors import Conflict, IdempotencyKeyReused, NotFound
+from core.errors import Conflict, IdempotencyKeyReused, NotFound, TooManyBatches
 from engine.service import (
     Batch,
     BatchForm,
@@ -56,8 +56,8 @@ class FakeBatches:
     """Implements `engine.service.BatchService`; a test speaks to it from its own thread.
 
     orders: what was ordered. pictures: by link, what `picture` reads. renewed: links that have changed. error: every call
-    raises it. watching: watches that are open. taken: outcomes that were handed out. A batch that callers find from the
-    start, cancelled after one result and one error, is `batch_1`, everybody's.
+    raises it. full: no caller may have one more. watching: watches that are open. taken: outcomes that were handed out. unreadable:
+    indexes of tasks whose outcomes were sealed with another key. A batch that callers find from the start, cancelled after one result and one error, is `batch_1`, everybody's.
     """
 
     def __init__(self) -> None:
@@ -75,6 +75,8 @@ class FakeBatches:
         self.pictures: dict[str, bytes] = {}
         self.renewed: dict[str, str] = {}
         self.error: Exception | None = None
+        self.full = False
+        self.unreadable: set[int] = set()
         self.watching = 0
         self.taken = 0
         id = self.add(3, owner="")
@@ -136,14 +138,8 @@ class FakeBatches:
             waker()
 
     async def create(self, order: BatchOrder) -> tuple[Batch, bool]:
-        self._check()
-        if order.key and (order.owner, order.key) in self._keys:
-            before, id = self._keys[order.owner, order.key]
-            if before != order:
-                raise IdempotencyKeyReused(
-                    "This Idempotency-Key stands for another request. Use a new one.", param="Idempotency-Key"
-                )
-            return self._batches[id], False
+        if (batch := await self.known(order)) is not None:
+            return batch, False
         self.orders.append(order)
         id = self.add(
             len(order.prompts),
@@ -155,6 +151,21 @@ class FakeBatches:
         )
         self._keys[order.owner, order.key] = order, id
         return self._batches[id], True
+
+    async def known(self, order: BatchOrder) -> Batch | None:
+        self._check()
+        if order.key and (order.owner, order.key) in self._keys:
+            before, id = self._keys[order.owner, order.key]
+            if before != order:
+                raise IdempotencyKeyReused(
+                    "This Idempotency-Key stands for another request. Use a new one.", param="Idempotency-Key"
+                )
+            return self._batches[id]
+        if self.full:
+            raise TooManyBatches(
+                "You have 20 unfinished batches. Wait for one, or cancel it.", retry_after=30
+            )
+        return None
 
     async def find(self, id: str, owner: str | None) -> Batch:
         self._check()
@@ -172,7 +183,7 @@ class FakeBatches:
         for at in range(0, len(wanted), LIST):
             self._check()
             self.taken += LIST
-            yield wanted[at : at + LIST]
+            yield [self._read(outcome) for outcome in wanted[at : at + LIST]]
 
     async def watch(
         self, id: str, owner: str | None, after: int = 0
@@ -197,7 +208,7 @@ class FakeBatches:
                     fresh = self._ended[id][after : batch.outcomes]
                 for outcome in fresh:
                     after += 1
-                    yield Numbered(after, outcome)
+                    yield Numbered(after, self._read(outcome))
                 if batch.ended or batch != told:
                     yield batch
                     told = batch
@@ -241,6 +252,11 @@ class FakeBatches:
     async def link(self, outcome: Outcome) -> str:
         self._check()
         return self.renewed.get(outcome.link, outcome.link)
+
+    def _read(self, outcome: Outcome) -> Outcome:
+        if outcome.index not in self.unreadable:
+            return outcome
+        return Outcome(outcome.index, 0, 0.0, code="unreadable", message="It cannot be read any more.")
 
     def _check(self) -> None:
         if self.error is not None:

@@ -9,7 +9,7 @@ import pytest
 
 from access import Rate
 from core.chat import PictureWish
-from core.errors import StoreUnavailable, TooManyBatches
+from core.errors import StoreUnavailable
 from engine.service import BatchOrder
 from routes import EdgeSettings
 from tests.fakes.batches import HERE, FakeBatches, failed, well
@@ -176,6 +176,84 @@ def test_what_a_kind_of_batch_cannot_do_is_said(
     assert remedy in response.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("path", "field", "value", "remedy"),
+    [
+        (IMAGES, "image", "https://pictures.example/a.png", "POST /v1/images/edits"),
+        (IMAGES, "images", [{"url": "https://pictures.example/a.png"}], "POST /v1/images/edits"),
+        (IMAGES, "mask", "iVBORw0KGgo=", "POST /v1/images/edits"),
+        (IMAGES, "n", 4, "repeat the prompt"),
+        (IMAGES, "n", 0, "repeat the prompt"),
+        (IMAGES, "n", "1", "repeat the prompt"),
+        (IMAGES, "count", 2, "repeat the prompt"),
+        (IMAGES, "prompt", "in the style of a woodcut", "'prompts'"),
+        (IMAGES, "messages", [{"role": "user", "content": "a fox"}], "'prompts'"),
+        (IMAGES, "stream", True, "GET /v1/batch/{id}/events"),
+        (IMAGES, "response_format", "base64", "url or b64_json"),
+        (CHAT, "prompt", "Answer in Latin.", "'prompts'"),
+        (CHAT, "messages", [{"role": "user", "content": "hi"}], "'prompts'"),
+        (CHAT, "contents", [{"parts": [{"text": "hi"}]}], "'prompts'"),
+        (CHAT, "input", "hi", "'prompts'"),
+        (CHAT, "system", "Be brief.", "each of 'prompts'"),
+        (CHAT, "instructions", "Be brief.", "each of 'prompts'"),
+        (CHAT, "n", 2, "repeat the prompt"),
+        (CHAT, "stream", True, "GET /v1/batch/{id}/events"),
+        (CHAT, "tools", [{"type": "function", "function": {"name": "f"}}], "POST /v1/chat/completions"),
+        (CHAT, "functions", [{"name": "f"}], "POST /v1/chat/completions"),
+        (CHAT, "response_format", {"type": "json_object"}, "POST /v1/chat/completions"),
+        (CHAT, "reasoning_effort", "high", "POST /v1/chat/completions"),
+        (CHAT, "image", "https://pictures.example/a.png", "POST /v1/chat/completions"),
+        (CHAT, "conversation", "sticky", "of its own"),
+        (CHAT, "previous_response_id", "resp_1", "of its own"),
+        (CHAT, "response_type", "url", "POST /v1/batch/images"),
+        (CHAT, "size", "2K", "POST /v1/batch/images"),
+    ],
+)
+def test_what_would_change_the_results_is_not_passed_over(
+    gate: Edge, batches: FakeBatches, path: str, field: str, value: Any, remedy: str
+) -> None:
+    """Fields of other routes that batches cannot grant are refused by name, with what to do instead; other unknown fields are
+    as if they were not there."""
+    response = post(gate, path, **{field: value})
+    assert (response.status_code, response.json()["error"]["param"]) == (400, field)
+    assert remedy in response.json()["error"]["message"]
+    assert batches.orders == []
+
+
+@pytest.mark.parametrize("path", [IMAGES, CHAT])
+def test_what_asks_for_nothing_else_is_taken(gate: Edge, path: str) -> None:
+    """One of each prompt, no stream, and fields that are there and empty."""
+    fields: dict[str, Any] = {
+        "n": 1,
+        "count": 1,
+        "stream": False,
+        "messages": [],
+        "image": None,
+        "system": "",
+    }
+    assert post(gate, path, **fields, quality="high", user="someone").status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("fields", "form"),
+    [
+        ({"response_format": "b64_json"}, "base64"),
+        ({"response_format": " B64_JSON "}, "base64"),
+        ({"response_format": "url"}, "url"),
+        ({"response_format": ""}, "url"),
+        ({"response_type": "url", "response_format": "b64_json"}, "url"),
+        ({"response_type": "base64", "response_format": "url"}, "base64"),
+        ({"response_type": " ", "response_format": "b64_json"}, "base64"),
+    ],
+)
+def test_how_pictures_are_told_may_be_said_in_openais_words(
+    gate: Edge, batches: FakeBatches, fields: dict[str, Any], form: str
+) -> None:
+    """`response_format` is read where `response_type` says nothing."""
+    assert post(gate, IMAGES, **fields).status_code == 202
+    assert batches.orders[0].form == form
+
+
 def test_all_prompts_together_are_bounded_as_those_of_one_request(batches: FakeBatches) -> None:
     """By `server.prompt_limit`; the prompt is named that goes beyond it."""
     with edge(settings=EdgeSettings(prompt_limit=1000), batches=batches) as found:
@@ -219,9 +297,7 @@ def test_a_key_that_is_none_is_refused(gate: Edge, batches: FakeBatches, key: by
 
 def test_too_many_unfinished_batches_and_a_store_that_is_away(gate: Edge, batches: FakeBatches) -> None:
     """429 and 503, each with the wait."""
-    batches.error = TooManyBatches(
-        "You have 20 unfinished batches. Wait for one, or cancel it.", retry_after=30
-    )
+    batches.full = True
     response = post(gate, CHAT)
     assert (response.status_code, response.headers["retry-after"]) == (429, "30")
     assert "20 unfinished batches" in response.json()["error"]["message"]
@@ -252,6 +328,43 @@ def test_taking_a_batch_in_is_one_request_of_the_callers_limits(
         assert len(batches.orders) == 2
 
 
+def test_what_takes_no_batch_in_is_none_of_the_callers_requests(
+    empty_valkey: str, batches: FakeBatches
+) -> None:
+    """A repeat under its key, another request under that key, and one batch too many: neither are they counted, nor does a
+    caller who has nothing left get another answer to them."""
+    batches.reset()
+    key = {"idempotency-key": "k"}
+    limits = (empty_valkey, Rate(2, 3600.0), Rate(2, 3600.0))
+    with edge(limits=limits, batches=batches) as found:
+
+        def uncounted() -> None:
+            for _ in range(3):
+                again = post(found, CHAT, key)
+                assert (again.status_code, again.json()["batch_id"]) == (200, "batch_2")
+                assert again.headers["idempotent-replayed"] == "true"
+                assert post(found, CHAT, key, prompts=["another"]).status_code == 422
+            batches.full = True
+            assert "20 unfinished batches" in post(found, CHAT).json()["error"]["message"]
+            assert post(found, CHAT, key).status_code == 200
+            batches.full = False
+
+        assert post(found, CHAT, key).status_code == 202
+        uncounted()
+        last = post(found, CHAT)
+        assert (last.status_code, last.headers["x-ratelimit-remaining-requests"]) == (202, "0")
+        assert post(found, CHAT).status_code == 429
+        uncounted()
+        assert len(batches.orders) == 2
+
+
+def test_a_model_that_is_not_there_is_told_before_all_else(gate: Edge, batches: FakeBatches) -> None:
+    """Also where the store could not say what the key stands for."""
+    batches.error = StoreUnavailable("The store does not answer.")
+    for path in (IMAGES, CHAT):
+        assert post(gate, path, {"idempotency-key": "k"}, model="gpt-9").status_code == 404
+
+
 def test_batches_are_listed_newest_first_in_pages(gate: Edge, batches: FakeBatches) -> None:
     """`next` leads from page to page, and the last has none."""
     for _ in range(5):
@@ -268,13 +381,14 @@ def test_batches_are_listed_newest_first_in_pages(gate: Edge, batches: FakeBatch
 
 
 def test_batches_are_listed_by_how_they_stand(gate: Edge, batches: FakeBatches) -> None:
-    """The states' own words, in any case."""
+    """The states' own words, in any case. How many there are so is not known, so that no `total` is told."""
     batches.add(1, owner=HERE)
     batches.end(batches.add(1, owner=HERE), well(0))
     batches.end(batches.add(1, owner=HERE), failed(0))
     for state, id in (("queued", "batch_2"), ("Completed", "batch_3"), ("failed", "batch_4")):
-        [found] = gate.http.get("/v1/batch", params={"status": state}).json()["batches"]
-        assert found["batch_id"] == id
+        listed = gate.http.get("/v1/batch", params={"status": state}).json()
+        assert [found["batch_id"] for found in listed["batches"]] == [id]
+        assert "total" not in listed
     assert gate.http.get("/v1/batch?status=cancelling").json()["batches"] == []
 
 
@@ -353,6 +467,21 @@ def test_batches_of_another_key_are_as_if_there_were_none(keyed: Edge, batches: 
     assert id in keyed.http.get("/v1/batch", headers=ADMIN).text
     assert keyed.http.get(f"/v1/batch/{id}", headers=ADMIN).status_code == 200
     assert keyed.http.delete(f"/v1/batch/{id}", headers=ADMIN).json()["status"] == "cancelled"
+
+
+def test_without_keys_each_address_is_a_caller(batches: FakeBatches) -> None:
+    """Also within one IPv6 network, which shares its limits: neither batches nor idempotency keys are common to it."""
+    batches.reset()
+    settings = EdgeSettings(trusted_proxies=("127.0.0.1",), allow_anonymous=True)
+    one, two = ({"x-forwarded-for": f"2001:db8:1:2::{each}"} for each in ("1", "9"))
+    with edge(settings=settings, batches=batches) as found:
+        id = post(found, CHAT, {**one, "idempotency-key": "k"}).json()["batch_id"]
+        assert found.http.get(f"/v1/batch/{id}", headers=one).status_code == 200
+        for method, tail in (("GET", ""), ("GET", "/status"), ("GET", "/events"), ("DELETE", "")):
+            assert found.http.request(method, f"/v1/batch/{id}{tail}", headers=two).status_code == 404
+        assert found.http.get("/v1/batch", headers=one).json()["total"] == 1
+        assert found.http.get("/v1/batch", headers=two).json()["total"] == 0
+        assert post(found, CHAT, {**two, "idempotency-key": "k"}).status_code == 202
 
 
 @pytest.mark.parametrize("id", ["no.id", "no id\x00", "batch_1:tasks", "\u00e9", "x" * 65])

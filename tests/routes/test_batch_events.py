@@ -113,7 +113,7 @@ def test_a_batch_is_watched_from_its_beginning_to_its_end(gate: Edge, batches: F
         assert next(events).data["progress"] == "1/3"
         batches.end(id, failed(0))
         error = next(events)
-        assert (error.name, error.id, error.data["code"]) == ("error", "2", "upstream_failed")
+        assert (error.name, error.id, error.data["code"]) == ("problem", "2", "upstream_failed")
         assert next(events).data["failed"] == 1
         batches.change(id, why="Every account rests until 12:00.")
         assert next(events).data["why"] == "Every account rests until 12:00."
@@ -129,13 +129,15 @@ def test_a_batch_is_watched_from_its_beginning_to_its_end(gate: Edge, batches: F
 
 
 def test_the_stream_is_as_browsers_want_it(gate: Edge, batches: FakeBatches) -> None:
-    """Not buffered, with the wait before a new connection at its head, tasks numbered, and no other end than `done`."""
+    """Not buffered, with the wait before a new connection at its head, tasks numbered, no other end than `done`, and no event
+    called `error`, which is what `EventSource` calls a broken connection."""
     id = batches.add(2, owner=HERE, outcomes=[well(0), failed(1)])
     batches.change(id, state="completed")
     response = gate.http.get(f"/v1/batch/{id}/events")
     assert response.text.startswith("retry: 2000\n\nevent: progress\ndata: {")
     assert "\n\nevent: result\nid: 1\ndata: {" in response.text
-    assert "\n\nevent: error\nid: 2\ndata: {" in response.text
+    assert "\n\nevent: problem\nid: 2\ndata: {" in response.text
+    assert "event: error" not in response.text
     assert response.text.count("event: done\n") == 1
     assert response.text.endswith("\n\n")
     assert "[DONE]" not in response.text
@@ -149,7 +151,7 @@ def test_an_ended_batch_tells_all_of_its_tasks_before_its_end(gate: Edge, batche
     batches.change(id, state="completed")
     with watching(gate, id) as events:
         names = [(event.name, event.data.get("index")) for event in events]
-    assert names == [("progress", None), ("result", 1), ("result", 0), ("error", 2), ("done", None)]
+    assert names == [("progress", None), ("result", 1), ("result", 0), ("problem", 2), ("done", None)]
 
 
 @pytest.mark.parametrize(

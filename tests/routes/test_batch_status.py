@@ -18,13 +18,14 @@ from access import Keys
 from core.clock import SystemClock
 from core.errors import StoreUnavailable
 from core.metrics import Metrics
-from engine.service import Batch, Outcome
+from engine.service import Batch, BatchForm, BatchKind, Outcome
 from routes import EdgeSettings, RouteServices, create_app
 from tests.fakes.batches import HERE, FakeBatches, failed, said, well
 from tests.fakes.edge import Edge, edge
 from tests.fakes.server import until
 from tests.fakes.service import FakeChat
 from tests.support.files import PNG
+from tests.support.openapi import contract
 
 DATA_URL = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
 MEGABYTE = 1024 * 1024
@@ -211,6 +212,28 @@ def test_pictures_are_told_as_data_where_that_was_asked_for(gate: Edge, batches:
     assert "cannot be read any more" in lost["message"]
 
 
+@pytest.mark.parametrize("form", ["url", "base64", "text"])
+def test_a_result_that_cannot_be_read_any_more_stays_a_result(
+    gate: Edge, batches: FakeBatches, form: BatchForm
+) -> None:
+    """With a sentence where its picture or text would be: the counts say that it went well. The document has all of its
+    fields."""
+    kind: BatchKind = "chat" if form == "text" else "images"
+    id = batches.add(3, owner=HERE, kind=kind, form=form, outcomes=[said(0, "x"), well(1), failed(2)])
+    batches.unreadable = {1, 2}
+    found = gate.http.get(f"/v1/batch/{id}").json()
+    assert found["results"][1] == {
+        "task_id": f"{id}-1",
+        "index": 1,
+        "tries": 0,
+        "message": "It cannot be read any more.",
+    }
+    [error] = found["errors"]
+    assert (error["index"], error["code"]) == (2, "unreadable")
+    described = contract().document["components"]["schemas"]["BatchResult"]["properties"]
+    assert all(result.keys() <= described.keys() for result in found["results"])
+
+
 def test_a_status_is_told_in_parts(gate: Edge, batches: FakeBatches) -> None:
     """`offset` and `limit` count results and errors alike, and `next_offset` leads on while there are more."""
     id = batches.add(10, owner=HERE, outcomes=[*map(well, range(7)), *map(failed, range(7, 10))])
@@ -358,9 +381,10 @@ def test_http_1_0_is_told_a_length_or_to_ask_for_less(vast: Edge, many: Many) ->
         head, _, body = whole(connection).partition(b"\r\n\r\n")
         assert b"transfer-encoding" not in head.lower()
         assert len(json.loads(body)["results"]) == 100
-    with asking(vast, f"GET /v1/batch/{id} HTTP/1.0") as connection:
+    with asking(vast, f"GET /v1/batch/{id}?limit=1000 HTTP/1.0") as connection:
         answer = whole(connection)
         assert answer.startswith(b"HTTP/1.1 400")
+        assert b"8388608 bytes" in answer
         assert b"?offset= and ?limit=" in answer
     with asking(vast, f"GET /v1/batch/{id}?limit=100 HTTP/1.0", "x-real-ip: 127.0.0.1") as connection:
         assert b"transfer-encoding: chunked" in whole(connection).lower()

@@ -147,6 +147,12 @@ CASES: dict[tuple[str, str], Any] = {
         ["url", "Base64", "", None],
         ["b64_json", "link"],
     ),
+    ("BatchImagesRequest", "response_format"): (
+        BATCH_IMAGES,
+        lambda v: batch(response_format=v),
+        ["url", "B64_json", "", None],
+        ["base64", "link"],
+    ),
     ("BatchChatRequest", "prompts"): (BATCH_CHAT, lambda v: {"prompts": v}, *TASKS),
     ("BatchChatRequest", "concurrency"): (BATCH_CHAT, lambda v: batch(concurrency=v), *SIDE_BY_SIDE),
     ("OpenAIChatRequest", "messages"): (CHAT, lambda v: {"messages": v}, [[SAID], [SAID] * 3], [[]]),
