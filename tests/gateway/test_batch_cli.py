@@ -6,214 +6,36 @@ import json
 import os
 import pty
 import re
-import shlex
-import shutil
 import signal
 import ssl
 import struct
 import subprocess
-import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
-from threading import Event, Thread
-from typing import Any
 
 import pytest
 import trustme
 
-GEMPOOL = Path(sys.executable).with_name("gempool")
-ID = "batch_1"
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 2000
-KEY = "sk-a-key-that-nobody-may-see"
-HANG, DROP = "hang", "drop"
-
-Frame = tuple[str, Any, int | None]
-Answer = tuple[int, dict[str, str], Any]
-
-
-def standing(done: int, total: int, **more: Any) -> dict[str, Any]:
-    status = "completed" if done == total else "running"
-    told = {
-        "batch_id": ID,
-        "object": "batch",
-        "kind": "chat",
-        "model": "m",
-        "total": total,
-        "completed": done,
-    }
-    told |= {
-        "failed": 0,
-        "cancelled": 0,
-        "pending": total - done,
-        "running": 0,
-        "progress": f"{done}/{total}",
-    }
-    return told | {"status": status, "concurrency": 2, "created_at": "2026-01-01T00:00:00.000Z"} | more
-
-
-def progress(done: int, total: int, **more: Any) -> Frame:
-    return ("progress", standing(done, total, **more), None)
-
-
-def done(total: int, failed: int = 0, **more: Any) -> Frame:
-    return ("done", standing(total, total, completed=total - failed, failed=failed, **more), None)
-
-
-def text(number: int, index: int) -> Frame:
-    return (
-        "result",
-        {"task_id": f"{ID}-{index}", "index": index, "tries": 1, "text": f"answer {index}"},
-        number,
-    )
-
-
-def link(number: int, index: int, url: str) -> Frame:
-    return (
-        "result",
-        {"task_id": f"{ID}-{index}", "index": index, "tries": 1, "url": url, "size": "1x1"},
-        number,
-    )
-
-
-def error(number: int, index: int) -> Frame:
-    told = {
-        "task_id": f"{ID}-{index}",
-        "index": index,
-        "message": "Not this.",
-        "code": "content_filter",
-        "tries": 1,
-    }
-    return ("problem", told, number)
-
-
-def refusal(status: int, message: str, headers: dict[str, str] | None = None, **more: Any) -> Answer:
-    return (
-        status,
-        headers or {},
-        {"error": {"message": message, "type": "t", "param": None, "code": "c"} | more},
-    )
-
-
-class Gateway:
-    """What it answers is in its fields; what it was asked is in `asked`, `bodies` and `resumed`."""
-
-    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
-        self.asked: list[str] = []
-        self.bodies: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.resumed: list[str] = []
-        self.creation: list[Answer | str] = []
-        """Answers to POST, the last of them for ever; none takes the batch in. DROP hangs up."""
-        self.streams: list[list[Frame | str]] = []
-        """One for each connection to the events, the last of them for ever."""
-        self.gets: dict[str, Answer | Callable[[], Answer] | bytes] = {}
-        self.reached = Event()
-        """Set once a stream hangs."""
-        self.closing = Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
-        self._server.daemon_threads = True
-        if tls is not None:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self.port = self._server.server_address[1]
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
-        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def posted(self, total: int) -> Answer | str:
-        told = {"batch_id": ID, "total": total, "status": "queued", "message": "The batch is taken in."}
-        if not self.creation:
-            return 202, {}, told
-        return self.creation.pop(0) if len(self.creation) > 1 else self.creation[0]
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        gateway = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-            def _reply(self, answer: Answer | str) -> None:
-                if isinstance(answer, str):
-                    self.close_connection = True
-                    return
-                status, headers, body = answer
-                data = body if isinstance(body, bytes) else json.dumps(body).encode()
-                self.send_response(status)
-                for name, value in {"content-length": str(len(data)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(data)
-
-            def _note(self) -> None:
-                gateway.asked.append(f"{self.command} {self.path}")
-                gateway.headers.append({name.lower(): value for name, value in self.headers.items()})
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                self._note()
-                gateway.bodies.append(body)
-                self._reply(gateway.posted(len(body["prompts"])))
-
-            def do_DELETE(self) -> None:
-                self._note()
-                self._reply(self._found())
-
-            def do_GET(self) -> None:
-                self._note()
-                if self.path.endswith("/events"):
-                    self._stream()
-                else:
-                    self._reply(self._found())
-
-            def _found(self) -> Answer:
-                found = gateway.gets.get(f"{self.command} {self.path}", gateway.gets.get(self.path))
-                if callable(found):
-                    return found()
-                if isinstance(found, bytes):
-                    return 200, {"content-type": "image/png"}, found
-                return found or refusal(404, "There is no batch of this id.")
-
-            def _stream(self) -> None:
-                gateway.resumed.append(self.headers["last-event-id"])
-                frames = gateway.streams.pop(0) if len(gateway.streams) > 1 else gateway.streams[0]
-                if frames and isinstance(frames[0], tuple) and isinstance(frames[0][0], int):
-                    self._reply(frames[0])  # an answer that is no stream
-                    return
-                self.send_response(200)
-                self.send_header("content-type", "text/event-stream; charset=utf-8")
-                self.send_header("transfer-encoding", "chunked")
-                self.end_headers()
-                self._chunk(b"retry: 2000\n\n: keep-alive\n\n")
-                for frame in frames:
-                    if frame == HANG:
-                        gateway.reached.set()
-                        gateway.closing.wait()
-                    if isinstance(frame, str):  # in the middle of an event
-                        self._chunk(b"event: result\ndata: {")
-                        self.close_connection = True
-                        return
-                    name, value, number = frame
-                    id = "" if number is None else f"id: {number}\n"
-                    self._chunk(f"event: {name}\n{id}data: {json.dumps(value)}\n\n".encode())
-                self._chunk(b"")
-
-            def _chunk(self, data: bytes) -> None:
-                with contextlib.suppress(OSError):
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-                    self.wfile.flush()
-
-        return Handler
+from tests.fakes.batchcalls import (
+    DROP,
+    GEMPOOL,
+    HANG,
+    ID,
+    KEY,
+    Frame,
+    Gateway,
+    batch,
+    done,
+    environment,
+    error,
+    progress,
+    refusal,
+    rows,
+    standing,
+    text,
+)
 
 
 @pytest.fixture
@@ -231,40 +53,6 @@ def prompts(tmp_path: Path) -> Path:
         '"a fox"\n\n{"prompt": "a hare", "id": "hare/1"}\n{"prompt": "雪地", "id": 7}\n', encoding="utf-8"
     )
     return path
-
-
-def environment(**more: str) -> dict[str, str]:
-    # Whoever asks loopback through this proxy gets nothing.
-    return {
-        "PATH": "/usr/bin:/bin",
-        "http_proxy": "http://127.0.0.1:9",
-        "https_proxy": "http://127.0.0.1:9",
-        **more,
-    }
-
-
-def batch(
-    cwd: Path, *arguments: str | Path, told: str | bytes = "", **environ: str
-) -> subprocess.CompletedProcess[str]:
-    finished = subprocess.run(
-        [GEMPOOL, "batch", *arguments],
-        env=environment(**environ),
-        cwd=cwd,
-        input=told.encode() if isinstance(told, str) else told,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    shown = subprocess.CompletedProcess(
-        finished.args, finished.returncode, finished.stdout.decode(), finished.stderr.decode()
-    )
-    assert "Traceback" not in shown.stderr, shown.stderr
-    assert KEY not in shown.stdout + shown.stderr
-    return shown
-
-
-def rows(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines()]
 
 
 def test_a_file_of_chats(gateway: Gateway, prompts: Path, tmp_path: Path) -> None:
@@ -518,6 +306,30 @@ def test_an_interrupt_leaves_the_batch_running(gateway: Gateway, tmp_path: Path)
     assert not [asked for asked in gateway.asked if asked.startswith("DELETE")]
 
 
+def test_an_interrupt_while_prompts_are_read(gateway: Gateway, tmp_path: Path) -> None:
+    """Ctrl-C at standard input: exit code 130, and nothing has been sent."""
+    with subprocess.Popen(
+        [GEMPOOL, "batch", "run", "-", "--chat", "--url", gateway.url],
+        env=environment(), cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as running:  # fmt: skip
+        assert running.stdin is not None
+        running.stdin.write(b'"a"\n')
+        running.stdin.flush()
+        deadline = time.monotonic() + 60
+        while unread(running.stdin.fileno()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 130
+        out, told = running.communicate()
+    assert (out, told) == (b"", b"")
+    assert gateway.asked == []
+
+
+def unread(pipe: int) -> int:
+    """Bytes that nobody has taken out of the pipe yet."""
+    return int(struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0])
+
+
 def test_watching_shows_all_from_the_first_on(gateway: Gateway, tmp_path: Path) -> None:
     """Into a file, in the place of what it held; --json prints the last status as the gateway told it, and nothing else."""
     gateway.gets[f"/v1/batch/{ID}/status?limit=0"] = (200, {}, standing(2, 2))
@@ -542,124 +354,6 @@ def test_detached(gateway: Gateway, tmp_path: Path) -> None:
     assert len(gateway.asked) == 1
     ran = batch(tmp_path, "run", "-", "--chat", "--detach", "--json", "--url", gateway.url, told='"a"')
     assert json.loads(ran.stdout)["batch_id"] == ID
-
-
-def test_pictures_are_saved(gateway: Gateway, prompts: Path, tmp_path: Path) -> None:
-    """Under the batch's mark, the task's number and the caller's id with the ending that they are; the key does not go along. One that is gone is
-    told, costs the others nothing, and makes the exit code 1."""
-    broken = iter([(200, {"content-length": str(len(PNG) + 9)}, PNG), (503, {}, b""), (200, {}, PNG)])
-    gateway.gets |= {
-        f"/v1/batch/{ID}/status?offset=0&limit=1": (
-            200,
-            {},
-            standing(3, 3, results=[{"url": "x"}], errors=[]),
-        ),
-        "/files/a.png": PNG,
-        "/files/b.png": lambda: next(broken),
-    }
-    urls = [f"{gateway.url}/files/{name}.png" for name in "abc"]
-    gateway.streams = [[link(n + 1, n, url) for n, url in enumerate(urls)] + [done(3)]]
-    folder = tmp_path / "new" / "pictures"
-    out = tmp_path / "out.jsonl"
-    ran = batch(
-        tmp_path, "run", prompts, "--images", "--size", "1024x1024", "--upscale", "--save", folder, "--out", out,
-        "--url", gateway.url, API_KEY=KEY,
-    )  # fmt: skip
-    assert ran.returncode == 1, ran.stderr
-    assert sorted(path.name for path in folder.iterdir()) == ["atch_1-00000.png", "atch_1-00001_hare-1.png"]
-    assert all(path.read_bytes() == PNG for path in folder.iterdir())
-    assert [row.get("file") for row in rows(out.read_text())] == [
-        str(folder / "atch_1-00000.png"), str(folder / "atch_1-00001_hare-1.png"), None,
-    ]  # fmt: skip
-    assert "The picture of task 2 is not saved: its link answers HTTP 404." in ran.stderr
-    assert gateway.bodies[0]["size"] == "1024x1024"
-    assert gateway.bodies[0]["upscale"] is True
-    assert all(
-        "authorization" not in headers
-        for asked, headers in zip(gateway.asked, gateway.headers, strict=True)
-        if "/files/" in asked
-    )
-
-
-def test_pictures_as_data(gateway: Gateway, prompts: Path, tmp_path: Path) -> None:
-    """Events tell links of them; the data are read in small pages once all is done, one line each, and can be saved."""
-    import base64
-
-    data = "data:image/png;base64," + base64.b64encode(PNG).decode()
-    results = [{"task_id": f"{ID}-{n}", "index": n, "tries": 1, "image": data} for n in range(2)] + [
-        {
-            "task_id": f"{ID}-2",
-            "index": 2,
-            "tries": 1,
-            "image": None,
-            "url": "/gone",
-            "message": "It is gone.",
-        }
-    ]
-    status = f"/v1/batch/{ID}/status"
-    gateway.gets |= {
-        f"{status}?offset=0&limit=1": (200, {}, standing(1, 3, results=results[:1], errors=[])),
-        f"{status}?offset=0&limit=2": (
-            200,
-            {},
-            standing(3, 3, results=results[:2], errors=[], next_offset=2),
-        ),
-        f"{status}?offset=2&limit=2": (200, {}, standing(3, 3, results=results[2:], errors=[])),
-    }
-    gateway.streams = [[link(n + 1, n, f"{gateway.url}/files/{n}.png") for n in range(3)] + [done(3)]]
-    folder = tmp_path / "pictures"
-    ran = batch(
-        tmp_path,
-        "run",
-        prompts,
-        "--images",
-        "--response-type",
-        "base64",
-        "--save",
-        folder,
-        "--url",
-        gateway.url,
-    )
-    assert gateway.bodies[0]["response_type"] == "base64"
-    assert [row["image"] for row in rows(ran.stdout)] == [data, data, None]
-    assert sorted(path.name for path in folder.iterdir()) == ["atch_1-00000.png", "atch_1-00001_hare-1.png"]
-    assert ran.returncode == 1
-    assert "The picture of task 2 is not saved" in ran.stderr
-
-
-def test_what_is_no_picture_is_not_saved(gateway: Gateway, tmp_path: Path) -> None:
-    """A page that a proxy puts in a picture's place leaves no file."""
-    gateway.gets |= {
-        f"/v1/batch/{ID}/status?offset=0&limit=1": (
-            200,
-            {},
-            standing(1, 1, results=[{"url": "x"}], errors=[]),
-        ),
-        "/files/a.png": b"<html>sign in</html>",
-    }
-    gateway.streams = [[link(1, 0, f"{gateway.url}/files/a.png"), done(1)]]
-    ran = batch(tmp_path, "run", "-", "--images", "--save", "here", "--url", gateway.url, told='"a"')
-    assert ran.returncode == 1
-    assert "no picture" in ran.stderr
-    assert list((tmp_path / "here").iterdir()) == []
-
-
-def test_places_that_cannot_be_written(gateway: Gateway, prompts: Path, tmp_path: Path) -> None:
-    """Told with the option before anything is sent; the file of prompts is never written over."""
-    before = prompts.read_text()
-    (tmp_path / "file").write_text("in the way")
-    for options, words in (
-        (["--out", prompts], "holds the prompts"),
-        (["--out", tmp_path / "nowhere" / "out.jsonl"], "--out: "),
-        (["--save", tmp_path / "file"], "--save: "),
-    ):
-        ran = batch(tmp_path, "run", prompts, "--images", *options, "--url", gateway.url)
-        assert ran.returncode == 2
-        assert words in ran.stderr
-    ran = batch(tmp_path, "run", tmp_path / "missing.jsonl", "--chat", "--url", gateway.url)
-    assert (ran.returncode, "cannot be read" in ran.stderr) == (2, True)
-    assert prompts.read_text() == before
-    assert gateway.asked == []
 
 
 def test_list_and_cancel(gateway: Gateway, tmp_path: Path) -> None:
