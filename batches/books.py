@@ -75,11 +75,13 @@ class Idle(Struct, frozen=True):
 
 
 class Tally(Struct, frozen=True):
-    """How much there is to do over all replicas: unfinished batches, tasks that wait, tasks that run."""
+    """How much there is to do over all replicas: unfinished batches, tasks that wait, tasks that run. demand: the live requests
+    that are reckoned with."""
 
     open: int
     waiting: int
     running: int
+    demand: int = 0
 
 
 class Books:
@@ -309,10 +311,14 @@ class Books:
             )
         )
 
-    async def beat(self, worker: str, ttl: float) -> Tally:
-        """A sign of life; '' only reads. Tasks of workers that were silent for their ttl come back, and their runs count."""
-        unfinished, pending, running = await self._run("beat", worker, _ms(ttl), self._keep)
-        return Tally(unfinished, pending - running, running)
+    async def beat(self, worker: str, ttl: float, *, replica: str = "", demand: int = 0) -> Tally:
+        """A sign of life; '' only reads. Tasks of workers that were silent for their ttl come back, and their runs count.
+
+        demand: how many live requests `replica` reckons with, until it was not heard of for the ttl; '' reckons with none.
+        """
+        answer = await self._run("beat", worker, _ms(ttl), self._keep, replica, demand)
+        unfinished, pending, running, demands = answer
+        return Tally(unfinished, pending - running, running, demands)
 
     async def leave(self, worker: str, *, died: bool = False) -> int:
         """All its tasks come back; how many. died: their runs count as tries, since one of them may be what it died of."""

@@ -29,6 +29,26 @@ _UNEXPECTED = (
 )
 
 
+UNREACHABLE = "The gateway does not reach the upstream: the accounts' network or proxy fails."
+_WHY = {
+    "throttled": "The upstream throttles the accounts: they rest for a moment.",
+    "unstable": "The accounts rest after failures of the upstream.",
+    "suspect": "The accounts are being looked at after a failure.",
+    "ip_blocked": "The upstream blocks the accounts' address.",
+    "model_unavailable": "The accounts are not given this model at present.",
+    "starting": "The accounts are being opened.",
+}
+"""What a batch waits for, by the reason of the refusal where its own words are too general."""
+
+
+class Able(Struct, frozen=True):
+    """capacity: what all accounts that can serve do at once, 0 where this replica cannot serve. demand: the most live requests
+    that had an account in this replica at once, of late."""
+
+    capacity: int = 0
+    demand: int = 0
+
+
 class Fail(Struct, frozen=True):
     """No repeat helps, or all are used up. Both words are for the caller."""
 
@@ -64,20 +84,33 @@ class Back(Struct, frozen=True):
 Verdict: TypeAlias = Fail | Again | Back
 
 
-def verdict(error: Exception, tries: int, settings: BatchSettings, jitter: float) -> Verdict:
-    """What a run that raised `error` comes to. tries: the counted ones, this run included. jitter: 0 to 1."""
+def verdict(error: Exception, tries: int, failed: int, settings: BatchSettings, jitter: float) -> Verdict:
+    """What a run that raised `error` comes to. tries: the counted ones, this run included. failed: accounts that it was tried
+    on, and that failed though they are well. jitter: 0 to 1."""
     if isinstance(error, ShuttingDown):
         return Back(0.0, "")  # another replica may have it at once
-    if isinstance(error, (PoolBusy, NoAccount, StoreUnavailable)):
-        wait = LONGEST_HOLD if error.retry_after is None else error.retry_after
-        # Nobody is there who could try again.
-        why = error.message.partition(" Please try again")[0]
-        return Back(min(max(wait, SHORTEST_HOLD), LONGEST_HOLD), why)
+    if isinstance(error, StoreUnavailable):
+        return _back(error)
+    if isinstance(error, (PoolBusy, NoAccount)):
+        if not failed:
+            return _back(error)
+        # The accounts rest because of this very run.
+        error = UpstreamFailed()
+    elif isinstance(error, UpstreamFailed) and not failed:
+        return Back(LONGEST_HOLD, UNREACHABLE)
     # A model that only some accounts offer is unknown until one of them is open.
     heals = isinstance(error, UnknownModel) or not isinstance(error, CallerError)
     if heals and tries < settings.tries:
         return Again(pause(tries, settings.backoff, jitter))
     return Fail(*_told(error))
+
+
+def _back(error: GatewayError) -> Back:
+    wait = LONGEST_HOLD if error.retry_after is None else error.retry_after
+    reason = error.reason if isinstance(error, PoolBusy) else ""
+    # Nobody is there who could try again.
+    why = _WHY.get(reason) or error.message.partition(" Please try again")[0]
+    return Back(min(max(wait, SHORTEST_HOLD), LONGEST_HOLD), why)
 
 
 def pause(tries: int, backoff: float, jitter: float) -> float:
@@ -86,10 +119,12 @@ def pause(tries: int, backoff: float, jitter: float) -> float:
     return doubled * (0.8 + 0.4 * jitter)
 
 
-def places(capacity: int, settings: BatchSettings) -> int:
-    """Most tasks that may run over all replicas. capacity: what all accounts that can serve do at once. One may always run: it
-    finds out that nothing can."""
-    return min(settings.concurrency, max(1, capacity * settings.share // 100))
+def places(capacity: int, demand: int, settings: BatchSettings) -> int:
+    """Most tasks that may run over all replicas. capacity: what all accounts that can serve do at once. demand: the most of it
+    that live requests have used of late; so much is left to them, and one more. One task may always run: it finds out that
+    nothing can."""
+    share = min(capacity * settings.share // 100, capacity - demand - 1)
+    return min(settings.concurrency, max(1, share))
 
 
 def _told(error: Exception) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from batches.asks import ask_of, name_of, outcome_of, superfluous
 from batches.books import Books, Idle, Tally, Task
 from batches.ends import Ends
 from batches.news import News, rung
-from batches.policy import UNREADABLE, WORKER_LOST, Again, Back, Fail, places, verdict
+from batches.policy import UNREADABLE, WORKER_LOST, Able, Again, Back, Fail, places, verdict
 from batches.settings import BatchSettings
 from core.chat import Trace
 from core.clock import Clock
@@ -50,8 +50,7 @@ class _Run:
 class Worker:
     """One in every replica.
 
-    name: this replica's, unique among the living. capacity: what all accounts that can serve do at once, 0 where this
-    replica cannot serve. discard: removes a stored picture that no result names. jitter: 0 to 1, anew with each call.
+    name: this replica's, unique among the living. able: what the accounts can do, now. discard: removes a stored picture that no result names. jitter: 0 to 1, anew with each call.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class Worker:
         books: Books,
         news: News,
         chat: ChatService,
-        capacity: Callable[[], int],
+        able: Callable[[], Able],
         settings: BatchSettings,
         metrics: Metrics,
         clock: Clock,
@@ -70,7 +69,7 @@ class Worker:
         self._books = books
         self._news = news
         self._chat = chat
-        self._capacity = capacity
+        self._able = able
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
@@ -87,7 +86,7 @@ class Worker:
         self._closing = False
         self._away = False
         self._dead: list[str] = []
-        self.tally = Tally(0, 0, 0)
+        self.tally = Tally(0, 0, 0, 0)
         """What there is to do over all replicas, as the store told last."""
 
     # life
@@ -137,7 +136,7 @@ class Worker:
                     if tasks := await self._books.leave(self._dead[-1], died=True):
                         log.info("tasks of a dead replica handed back", replica=self._dead[-1], tasks=tasks)
                     self._dead.pop()
-                self._learn(await self._books.beat(self._beats_as, self._settings.worker_ttl))
+                self._learn(await self._beat())
             except StoreUnavailable:
                 self._store_answers(False)
             except Exception:
@@ -145,10 +144,17 @@ class Worker:
                 log.exception("the sign of life failed")
             await self._clock.sleep(every)
 
+    async def _beat(self) -> Tally:
+        # One that runs no tasks is not among the living: these are those who may.
+        name = self._name if self._settings.worker else ""
+        return await self._books.beat(
+            name, self._settings.worker_ttl, replica=self._name, demand=self._able().demand
+        )
+
     async def _keep_claiming(self) -> None:
         with self._news.ringing(self._wake):
             while not self._stop.is_set():
-                if not self._capacity():
+                if not self._able().capacity:
                     # Where none can serve, the task that this one gets all the same tells why.
                     await rung(self._stop, _UNFIT)
                 self._wake.clear()
@@ -165,7 +171,7 @@ class Worker:
     async def _claim_all(self) -> float:
         """Begin what may begin; seconds until there may be more though nothing tells of it."""
         while not self._stop.is_set():
-            most = places(self._capacity(), self._settings)
+            most = places(self._able().capacity, self.tally.demand, self._settings)
             found = await self._books.claim(self._name, self._settings.worker_ttl, most)
             self._store_answers(True)
             if isinstance(found, Idle):
@@ -249,7 +255,7 @@ class Worker:
             if not isinstance(error, GatewayError):
                 log.exception("a batch task failed", batch=task.batch, index=task.index)
             tries = task.tries + 1
-            found = verdict(error, tries, self._settings, self._jitter())
+            found = verdict(error, tries, trace.failed, self._settings, self._jitter())
             return self._failed(task, tries, found) if isinstance(found, Fail) else found
         finally:
             self._asking.discard(this)
@@ -288,11 +294,6 @@ class Worker:
                 return await books.again(name, task, seconds, counted=False, why=why)
 
     # what it learns
-
-    @property
-    def _beats_as(self) -> str:
-        """One that runs no tasks only looks: the living are those who may."""
-        return self._name if self._settings.worker else ""
 
     def _learn(self, tally: Tally) -> None:
         self._store_answers(True)

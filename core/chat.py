@@ -131,10 +131,12 @@ class Place(Struct, frozen=True):
 class Trace(Struct, gc=False):
     """What became of one ask so far. The engine writes it as it goes, so that it also outlives a failure.
 
-    attempts: accounts tried. waited: seconds spent waiting for an account or for the upstream.
+    attempts: accounts tried. failed: those of them that failed and were well otherwise, so that it may be the ask's own
+    fault. waited: seconds spent waiting for an account or for the upstream.
     """
 
     attempts: int = 0
+    failed: int = 0
     waited: float = 0.0
 
 

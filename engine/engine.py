@@ -177,6 +177,7 @@ class Engine:
                 if self._asking.cut_short(error, attempt, deadline):
                     self._accounting.settle(attempt, None, cancelled=True)
                     raise _out_of_time(self._settings.deadline, ask) from error
+                ask.trace.failed += _may_be_the_asks(error)
                 await asyncio.shield(self._accounting.settle(attempt, error))
                 if attempt.begun:
                     raise UpstreamFailed(_BROKEN_OFF) from error
@@ -257,6 +258,7 @@ class Engine:
             waiting=pool.waiting,
             capacity=pool.capacity,
             retry_after=pool.retry_after,
+            demand=pool.demand,
         )
 
     def interrupt(self) -> None:
@@ -331,6 +333,12 @@ def _leaves_rotation(error: UpstreamError) -> bool:
         "model_unavailable",
         "suspect",
     }
+
+
+def _may_be_the_asks(error: UpstreamError) -> bool:
+    """Not the state of the account, nor a fault of ours: the same ask may fail like this everywhere."""
+    passing = {"throttled", "usage_limit", "ip_blocked", "model_unavailable", "network"}
+    return not (error.hard or error.reason in passing)
 
 
 def _out_of_time(deadline: float, ask: Ask) -> DeadlineExceeded:

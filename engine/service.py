@@ -26,6 +26,8 @@ class Status(Struct, frozen=True):
     """Sum of the concurrency limits of the accounts that can serve."""
     retry_after: float | None = None
     """Seconds until the next account tries to come back, where it is not ready and that is known."""
+    demand: int = 0
+    """The most live requests that had an account in this replica at once, in the last seconds."""
 
 
 class ChatService(Protocol):

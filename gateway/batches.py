@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from batches import BatchSettings, Books, Desk, News, Worker
+from batches import Able, BatchSettings, Books, Desk, News, Worker
 from core.clock import Clock
 from core.errors import GatewayError
 from core.metrics import Metrics
@@ -59,19 +59,19 @@ class Batches:
 
 
 class Ability:
-    """What all accounts that can serve do at once, 0 where this replica cannot serve. Of itself the pool learns of changes
-    only every few seconds, and for so long a replica that has just started would run one task at a time."""
+    """What the accounts can do. Of itself the pool learns of changes only every few seconds, and for so long a replica that
+    has just started would run one task at a time."""
 
     def __init__(self, chat: ChatService) -> None:
         self._chat = chat
-        self.now = 0
+        self.now = Able()
 
     async def keep_looking(self, clock: Clock) -> None:
         while True:
             with suppress(GatewayError):
                 status = await self._chat.status()
-                self.now = status.capacity if status.ready else 0
-            await clock.sleep(_LOOK_EVERY if self.now else _LOOK_SOON)
+                self.now = Able(status.capacity if status.ready else 0, status.demand)
+            await clock.sleep(_LOOK_EVERY if self.now.capacity else _LOOK_SOON)
 
 
 def batches_of(

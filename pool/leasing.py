@@ -12,6 +12,7 @@ from core.errors import GatewayError, ModelUnavailable, StoreUnavailable, Upstre
 from core.metrics import Metrics
 from core.tasks import Tasks
 from pool.account import NO_EFFECT, OK, Effect, effect_of
+from pool.demand import Demand
 from pool.member import Held, Member
 from pool.members import Members
 from pool.models import DEFAULT_LANE
@@ -39,10 +40,28 @@ class Lease:
     """The right to send one generation to `account`. `model` is what to ask the session for, None for the
     account's default. Whoever holds it releases it, whatever happens."""
 
-    __slots__ = ("_held", "_id", "_leasing", "_member", "_since", "account", "lane", "model", "session")
+    __slots__ = (
+        "_background",
+        "_held",
+        "_id",
+        "_leasing",
+        "_member",
+        "_since",
+        "account",
+        "lane",
+        "model",
+        "session",
+    )
 
     def __init__(
-        self, leasing: "Leasing", id: str, member: Member, held: Held, lane: str, since: float
+        self,
+        leasing: "Leasing",
+        id: str,
+        member: Member,
+        held: Held,
+        lane: str,
+        since: float,
+        background: bool,
     ) -> None:
         self.account = member.config.id
         self.lane = lane
@@ -53,6 +72,7 @@ class Lease:
         self._member = member
         self._held: Held | None = held
         self._since = since
+        self._background = background
 
     async def release(self, outcome: GatewayError | None = None, *, cancelled: bool = False) -> None:
         """Give the account back with what came of it: None for a good answer, or the error. `cancelled`
@@ -62,7 +82,9 @@ class Lease:
         release is finished in the background."""
         held, self._held = self._held, None
         if held is not None:
-            await self._leasing.end(self._id, self._member, held, outcome, cancelled, self._since)
+            await self._leasing.end(
+                self._id, self._member, held, outcome, cancelled, self._since, self._background
+            )
 
 
 class Leasing:
@@ -91,6 +113,7 @@ class Leasing:
         self._settings = settings
         self._clock = clock
         self._settling = Settling(replica, store, tasks, self._ended)
+        self._demand = Demand(clock.monotonic)
         self._waiting = Waiting(queues, members, settings, metrics, clock)
         self._lost = lost
         self._idle = asyncio.Event()
@@ -108,6 +131,11 @@ class Leasing:
     @capacity.setter
     def capacity(self, capacity: int) -> None:
         self._waiting.capacity = capacity
+
+    @property
+    def demand(self) -> int:
+        """The most live requests that had an account here at once, in the last seconds."""
+        return self._demand.peak()
 
     def refuse(self) -> None:
         """From now on nobody gets a lease; who waits for one is told that we are shutting down."""
@@ -204,7 +232,9 @@ class Leasing:
             self._settling.granted(lease, answer.account, answer.lane)
             self.in_flight += 1
             self._idle.clear()
-            return Lease(self, lease, member, held, answer.lane, self._clock.monotonic())
+            if not wish.background:
+                self._demand.begin()
+            return Lease(self, lease, member, held, answer.lane, self._clock.monotonic(), wish.background)
 
     def _seen_from_here(self, refused: Refused, excluding: bool, blind: bool) -> Refused:
         """The store's verdict is about all replicas; this one may lack sessions."""
@@ -229,9 +259,12 @@ class Leasing:
         outcome: GatewayError | None,
         cancelled: bool,
         since: float,
+        background: bool = False,
     ) -> None:
         self._members.let_go(member, held)
         self.in_flight -= 1
+        if not background:
+            self._demand.end()
         if not self.in_flight:
             self._idle.set()
         self._waiting.held(self._clock.monotonic() - since)

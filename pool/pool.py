@@ -52,6 +52,8 @@ class PoolStatus(Struct, frozen=True):
     capacity: int
     retry_after: float | None = None
     """Seconds until the next account tries to come back, where it is not ready and one does."""
+    demand: int = 0
+    """The most live requests that had an account here at once, in the last seconds."""
 
 
 class AccountView(Struct, frozen=True):
@@ -350,6 +352,7 @@ class Pool:
             len(self._queues.live),
             counts.capacity,
             self._members.next_try() if why and store_ok else None,
+            self._leasing.demand,
         )
 
     async def snapshot(self, offset: int = 0, limit: int = 200) -> tuple[list[AccountView], int]:

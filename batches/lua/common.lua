@@ -16,6 +16,7 @@
 --   key:<owner>:<key> id and fingerprint of the batch that an idempotency key stands for
 --   expiring          zset by time: id and owner of ended batches
 --   workers           zset by expiry; claims:<worker> hash: token -> id and index
+--   demand            hash, replica -> live requests that it reckons with, and until when
 --   running, pending  numbers of tasks over all batches; pending counts the running ones too
 --   turns             a counter; heard: when any worker was heard last; `news` is the channel, a message an id
 --

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import pool
-from batches.policy import Again, Back, Fail, pause, places, verdict
+from batches.policy import UNREACHABLE, Again, Back, Fail, pause, places, verdict
 from batches.settings import BatchSettings
 from core import errors
 from core.errors import (
@@ -106,23 +106,33 @@ def test_every_error_is_decided() -> None:
     assert not undecided
 
 
-@given(kind=ours, tries=st.integers(1, 5), retry_after=waits, jitter=jitters)
+def course(kind: type[GatewayError], failed: int) -> Course:
+    """A run that found no account is no try, unless it had failed on some; one that failed on none but for our own network is
+    none either."""
+    if failed and issubclass(kind, (PoolBusy, NoAccount)):
+        return "again"
+    if not failed and issubclass(kind, UpstreamFailed):
+        return "back"
+    return OF_THE_TREE[kind]
+
+
+@given(kind=ours, tries=st.integers(1, 5), failed=st.integers(0, 9), retry_after=waits, jitter=jitters)
 def test_an_error_has_one_course(
-    kind: type[GatewayError], tries: int, retry_after: float | None, jitter: float
+    kind: type[GatewayError], tries: int, failed: int, retry_after: float | None, jitter: float
 ) -> None:
     """What the caller did fails at once, what may pass is tried again, what is nobody's fault counts as no try."""
-    found = verdict(one(kind, retry_after), tries, SETTINGS, jitter)
+    found = verdict(one(kind, retry_after), tries, failed, SETTINGS, jitter)
     courses: dict[type[object], Course] = {Fail: "fail", Again: "again", Back: "back"}
-    assert courses[type(found)] == OF_THE_TREE[kind]
+    assert courses[type(found)] == course(kind, failed)
     if isinstance(found, Back):
         assert found.seconds <= 5
 
 
-@given(kind=ours, tries=st.integers(1, 20), more=st.integers(0, 5), jitter=jitters)
-def test_tries_end(kind: type[GatewayError], tries: int, more: int, jitter: float) -> None:
+@given(kind=ours, tries=st.integers(1, 20), more=st.integers(0, 5), failed=st.integers(0, 9), jitter=jitters)
+def test_tries_end(kind: type[GatewayError], tries: int, more: int, failed: int, jitter: float) -> None:
     """With the last try whatever counts as one fails for good; what does not count goes on for ever."""
-    found = verdict(one(kind), tries + more, replace(SETTINGS, tries=tries), jitter)
-    assert isinstance(found, Back if OF_THE_TREE[kind] == "back" else Fail)
+    found = verdict(one(kind), tries + more, failed, replace(SETTINGS, tries=tries), jitter)
+    assert isinstance(found, Back if course(kind, failed) == "back" else Fail)
 
 
 @given(tries=st.integers(1, 30), jitter=jitters, backoff=st.floats(0.001, 100))
@@ -133,13 +143,20 @@ def test_the_wait_doubles_up_to_a_bound(tries: int, jitter: float, backoff: floa
     assert [pause(n, 2.0, 0.5) for n in range(1, 7)] == pytest.approx([2, 4, 8, 16, 32, 32])
 
 
-@given(capacity=st.integers(0, 100_000), concurrency=st.integers(1, 10_000), share=st.integers(1, 100))
-def test_batches_take_their_share_and_one_always_may_run(capacity: int, concurrency: int, share: int) -> None:
-    """Never more than configured, never more than their percentage, and never nothing."""
-    found = places(capacity, replace(SETTINGS, concurrency=concurrency, share=share))
+@given(
+    capacity=st.integers(0, 1000),
+    demand=st.integers(0, 1000),
+    concurrency=st.integers(1, 1000),
+    share=st.integers(1, 100),
+)
+def test_batches_take_what_is_left_and_one_always_may_run(
+    capacity: int, demand: int, concurrency: int, share: int
+) -> None:
+    """Never more than configured, than their percentage, or than live requests leave with one to spare; and never nothing."""
+    found = places(capacity, demand, replace(SETTINGS, concurrency=concurrency, share=share))
     assert 1 <= found <= concurrency
-    assert found == 1 or found * 100 <= capacity * share
-    assert found == concurrency or (found + 1) * 100 > capacity * share
+    assert found == 1 or (found * 100 <= capacity * share and found + demand < capacity)
+    assert found == concurrency or (found + 1) * 100 > capacity * share or found + 1 + demand >= capacity
 
 
 @pytest.mark.parametrize(
@@ -149,6 +166,9 @@ def test_batches_take_their_share_and_one_always_may_run(capacity: int, concurre
         (NoAccount("No account is configured. Add accounts to the accounts file.", retry_after=30), 2,
          "No account is configured. Add accounts to the accounts file."),
         (PoolBusy("Busy.", retry_after=0.0), 0.5, "Busy."),
+        (PoolBusy("All accounts are busy. Please try again in 9 seconds.", retry_after=9, reason="throttled"), 2,
+         "The upstream throttles the accounts: they rest for a moment."),
+        (UpstreamFailed(), 2, UNREACHABLE),
         (StoreUnavailable("The gateway cannot reach its store. Please try again in a moment."), 2,
          "The gateway cannot reach its store."),
         (ShuttingDown("The gateway is shutting down.", retry_after=5), 0, ""),
@@ -157,7 +177,7 @@ def test_batches_take_their_share_and_one_always_may_run(capacity: int, concurre
 def test_a_batch_that_waits_says_why(error: GatewayError, seconds: float, why: str) -> None:
     """In the error's own words, but for the advice to repeat the request, and not for long: whoever is free again is soon
     asked. What this replica's stop gives back is free for the others at once."""
-    assert verdict(error, 1, SETTINGS, 0.5) == Back(seconds, why)
+    assert verdict(error, 1, 0, SETTINGS, 0.5) == Back(seconds, why)
 
 
 @pytest.mark.parametrize(
@@ -172,14 +192,14 @@ def test_a_batch_that_waits_says_why(error: GatewayError, seconds: float, why: s
 )  # fmt: skip
 def test_a_failed_task_says_why(error: GatewayError, code: str, message: str) -> None:
     """With the error's code and sentence; the upstream's raw words are the log's."""
-    assert verdict(error, 6, SETTINGS, 0.5) == Fail(code, message)
+    assert verdict(error, 6, 1, SETTINGS, 0.5) == Fail(code, message)
 
 
 def test_a_fault_of_ours_shows_nothing_of_itself() -> None:
     """An exception that nobody thought of is tried again, and its text stays in the log."""
     error = ValueError("secret-cookie-value")
-    assert isinstance(verdict(error, 1, SETTINGS, 0.5), Again)
-    found = verdict(error, 6, SETTINGS, 0.5)
+    assert isinstance(verdict(error, 1, 1, SETTINGS, 0.5), Again)
+    found = verdict(error, 6, 1, SETTINGS, 0.5)
     assert isinstance(found, Fail)
     assert found.code == "internal_error"
     assert "secret" not in found.message

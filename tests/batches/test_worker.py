@@ -114,6 +114,39 @@ async def test_tries_are_bounded(crew: Crew) -> None:
     assert len(hand.chat.asks) == 3
 
 
+async def test_a_run_that_put_the_accounts_to_rest_is_a_try(crew: Crew) -> None:
+    """What fails on every account would otherwise be asked for ever, and hold up the tasks behind it."""
+    hand = crew.hand(tries=3)
+
+    def decide(ask: Ask) -> Answer | Exception:
+        if ask.messages[-1].text != "prompt 0":
+            return words()
+        ask.trace.failed = 2
+        return PoolBusy("All accounts are busy. Please try again in 30 seconds.", retry_after=30.0)
+
+    hand.chat.decide = decide
+    batch = await new(hand, 3)
+    found = await ended(hand, batch)
+    [error] = await outcomes(hand, found, ok=False)
+    assert (found.completed, error.index, error.code, error.tries) == (2, 0, "upstream_failed", 3)
+
+
+async def test_live_requests_are_left_what_they_use(crew: Crew) -> None:
+    """What they used at once of late in any replica is left to them, and one more."""
+    one, other = crew.hand(start=False), crew.hand(start=False)
+    for hand, demand in ((one, 2), (other, 3)):
+        hand.capacity, hand.demand = 10, demand
+        hand.worker.start()
+    await until(lambda: one.worker.tally.demand == other.worker.tally.demand == 5)
+    await new(one, 20)
+    await until(lambda: len(one.chat.open) + len(other.chat.open) == 4)
+    for hand in (one, other):
+        hand.demand = 0
+    await until(lambda: len(one.chat.open) + len(other.chat.open) == 9)
+    one.chat.end_all()
+    other.chat.end_all()
+
+
 async def test_what_cannot_heal_fails_at_once(crew: Crew) -> None:
     """A refused prompt is not sent a second time."""
     hand = crew.hand()

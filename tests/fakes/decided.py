@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from core.chat import Answer, Ask, Finish, Picture, Usage
+from core.errors import UpstreamFailed
 from tests.fakes.service import FakeChat
 from tests.support.files import PNG
 
@@ -41,6 +42,7 @@ class DecidedChat(FakeChat):
         try:
             decided = self.decide(ask)
             if isinstance(decided, Exception):
+                ask.trace.failed += isinstance(decided, UpstreamFailed)
                 raise decided
             return decided or await future
         except asyncio.CancelledError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from batches import BatchSettings, Books, Desk, News, Worker
+from batches import Able, BatchSettings, Books, Desk, News, Worker
 from core.chat import PictureWish
 from core.clock import SystemClock
 from core.metrics import Metrics
@@ -38,6 +38,7 @@ class Hand:
         self.chat = DecidedChat()
         self.metrics = Metrics()
         self.capacity = 100
+        self.demand = 0
         self.discarded: list[str] = []
         self.books = kind(url, Seal(Secret(key)), **({"keep": 3600.0, "max_open": 1000} | books))
         self.news = News(self.books, clock)
@@ -48,7 +49,7 @@ class Hand:
             self.books,
             self.news,
             self.chat,
-            lambda: self.capacity,
+            lambda: Able(self.capacity, self.demand),
             settings,
             self.metrics,
             clock,
