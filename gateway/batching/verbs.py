@@ -46,12 +46,14 @@ class Ways(Struct, frozen=True):
     where: Where
     kept: Kept
 
-    def on(self, ended: bool = False) -> str:
-        """Lines for whoever is left without a watcher. ended: whether the batch is known to have ended."""
+    def on(self, *, written: bool = True, ended: bool = False) -> str:
+        """Lines for whoever is left without a watcher. written: whether `--out` may hold some of its results.
+        ended: whether the batch is known to have ended."""
         url = ["--url", self.where.url] if self.where.url else []
         watch = ["gempool", "batch", "watch", self.id]
         watch += ["--file", self.source] if self.source not in ("", "-") else []
-        watch += ["--out", self.kept.out, "--overwrite"] if self.kept.in_file else []
+        if self.kept.in_file:
+            watch += ["--out", self.kept.out, *(["--overwrite"] if written or self.kept.overwrite else [])]
         watch += ["--save", self.kept.folder] if self.kept.folder else []
         if ended:
             return f"The batch has ended, and the gateway keeps its results:\n  {shlex.join(watch + url)}"
@@ -91,7 +93,7 @@ def run(
             batch = decoded(api, reply.body, Standing)
             ways = Ways(batch.batch_id, source, where, kept)
             if detach:
-                progress.say(ways.on())
+                progress.say(ways.on(written=False))
                 say(reply.body if as_json else batch.batch_id)
                 return ALL_WELL
             progress.say(f"Batch {batch.batch_id}: {batch.total} tasks. Ctrl-C leaves it running.")
@@ -113,7 +115,7 @@ def watch(id: str, source: str, where: Where, kept: Kept, as_json: bool) -> int:
         standing = decoded(api, asked(api, api.ask(f"{_path(id)}/status?limit=0")), Standing)
         if source and len(lines) != standing.total:
             raise BatchError(
-                f"--file: {name} has {len(lines)} prompts and the batch {standing.total}, so it was made of another file."
+                f"--file: {name} has prompts for {len(lines)} tasks and the batch has {standing.total}: it was made of another file."
             )
         if kept.folder and standing.kind == "chat":
             raise BatchError("--save is for pictures, and this is a batch of chats. Leave it out.")
@@ -213,7 +215,7 @@ def _watched(api: Api, ways: Ways, results: Results, progress: Progress, as_json
         return INTERRUPTED
     except Unwritable as problem:
         ended = last is not None and last.standing.ended == last.standing.total
-        raise BatchError(f"{problem}\n{ways.on(ended)}") from None
+        raise BatchError(f"{problem}\n{ways.on(ended=ended)}") from None
     finally:
         progress.clear()
     assert last is not None  # noqa: S101  # `follow` ends with one

@@ -333,7 +333,8 @@ def test_lines_and_ids_are_taken_from_the_file_again(gateway: Gateway, prompts: 
     assert (ran.returncode, ran.stdout) == (0, f"{ID}\n")
     (hint,) = [line for line in ran.stderr.splitlines() if "batch watch" in line]
     command = shlex.split(hint.rpartition("    ")[0])
-    assert command[:6] == ["gempool", "batch", "watch", ID, "--file", named]
+    assert command[:8] == ["gempool", "batch", "watch", ID, "--file", named, "--out", "out.jsonl"]
+    assert "--overwrite" not in command
     assert batch(tmp_path, *command[2:]).returncode == 0
     assert [(row["index"], row["line"], row.get("id")) for row in rows((tmp_path / "out.jsonl").read_text())] == [
         (1, 3, "hare/1"), (0, 1, None), (2, 4, 7),
@@ -347,7 +348,7 @@ def test_a_file_that_the_batch_was_not_made_of(gateway: Gateway, prompts: Path, 
     out.write_text("of before\n")
     (tmp_path / "bad.jsonl").write_text("fox\n")
     for file, words in (
-        (prompts, f"--file: {prompts} has 3 prompts and the batch 2"),
+        (prompts, f"--file: {prompts} has prompts for 3 tasks and the batch has 2"),
         ("bad.jsonl", "bad.jsonl:1: is no JSON"),
         ("missing.jsonl", "missing.jsonl cannot be read"),
     ):
