@@ -88,6 +88,9 @@ class Worker:
         self._dead: list[str] = []
         self.tally = Tally(0, 0, 0, 0)
         """What there is to do over all replicas, as the store told last."""
+        self.completed = 0
+        self.failed = 0
+        """Tasks that ended well and with an error in this replica."""
 
     # life
 
@@ -216,6 +219,8 @@ class Worker:
         seconds = self._clock.monotonic() - began
         word = _word(came_to) if kept else "lost"
         self._metrics.batch_tasks.labels(task.kind, word).inc()
+        self.completed += word == "completed"
+        self.failed += word == "failed"
         if word == "completed":
             self._metrics.batch_task_seconds.labels(task.kind).observe(seconds)
         if not kept and isinstance(came_to, Outcome) and came_to.link:

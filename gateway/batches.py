@@ -53,9 +53,16 @@ class Batches:
         await self._tasks.close()
 
     def facts(self) -> Mapping[str, int]:
-        """What `/health` says: unfinished batches and their tasks, over all replicas."""
-        tally = self._worker.tally
-        return {"open": tally.open, "waiting": tally.waiting, "running": tally.running}
+        """What `/health` says: unfinished batches and their tasks, over all replicas; tasks that ended in this one."""
+        worker = self._worker
+        tally = worker.tally
+        return {
+            "open": tally.open,
+            "waiting": tally.waiting,
+            "running": tally.running,
+            "completed": worker.completed,
+            "failed": worker.failed,
+        }
 
 
 class Ability:

@@ -112,4 +112,6 @@ def set_up(log_format: str = "auto", level: str = "info", stream: TextIO | None 
     root.handlers = [handler]
     # Libraries tell their housekeeping at INFO; what an operator needs of it we log ourselves.
     root.setLevel(number if level == "debug" else max(number, logging.WARNING))
+    # Its lines of what it tries again hold the names of pictures, which begin with prompts; what fails for good we log.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     logging.captureWarnings(True)

@@ -25,6 +25,12 @@ def name_of(prompt: str, content_type: str, now: float) -> str:
     return f"{stamp}_{keyword_of(prompt)}_{secrets.token_hex(16)}.{EXTENSIONS[content_type]}"
 
 
+def for_the_log(name: str) -> str:
+    """Enough of a name to find the picture, and too little to guess it or to tell what was asked for."""
+    stamp, _, rest = name.partition("_")
+    return f"{stamp}_*{rest[-10:]}"
+
+
 def keyword_of(prompt: str) -> str:
     """The prompt's first words in their own script: letters, digits and the marks on them, joined by hyphens, at
     most 60 bytes. `picture` where there are none."""

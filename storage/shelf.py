@@ -6,7 +6,7 @@ from msgspec import Struct
 from core.clock import Clock
 from core.metrics import Metrics
 from storage.local import Local
-from storage.names import name_of
+from storage.names import for_the_log, name_of
 from storage.objects import Objects, StorageError
 
 log = structlog.get_logger("gempool.storage")
@@ -50,7 +50,9 @@ class Shelf:
                 link = await store.put(name, data, content_type)
             except StorageError as error:
                 self._metrics.pictures_stored.labels(store.kind, "failed").inc()
-                log.error("a picture was not stored", store=store.kind, picture=name, why=str(error))
+                log.error(
+                    "a picture was not stored", store=store.kind, picture=for_the_log(name), why=str(error)
+                )
                 if store is self._fallback:
                     raise
                 if now() - started > SLOW:
@@ -59,7 +61,7 @@ class Shelf:
             fell_back = store is not self._store
             self._metrics.pictures_stored.labels(store.kind, "fallback" if fell_back else "ok").inc()
             if fell_back:
-                log.warning("a picture is kept in the local folder instead", picture=name, link=link)
+                log.warning("a picture is kept in the local folder instead", picture=for_the_log(name))
             return Stored(name, link, store.kind)
         raise AssertionError  # the fallback returns or raises
 
@@ -72,7 +74,9 @@ class Shelf:
         try:
             return await store.read(name)
         except StorageError as error:
-            log.error("a stored picture was not read", store=store.kind, picture=name, why=str(error))
+            log.error(
+                "a stored picture was not read", store=store.kind, picture=for_the_log(name), why=str(error)
+            )
             return None
 
     async def renewed(self, link: str) -> str:
@@ -90,7 +94,10 @@ class Shelf:
             await store.remove(name)
         except StorageError as error:
             log.warning(
-                "a picture that nobody wants was not removed", store=store.kind, picture=name, why=str(error)
+                "a picture that nobody wants was not removed",
+                store=store.kind,
+                picture=for_the_log(name),
+                why=str(error),
             )
 
     def _place(self, link: str) -> tuple[Objects | None, str]:

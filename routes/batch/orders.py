@@ -142,9 +142,8 @@ def _prompts(prompts: list[str], exchange: Exchange) -> tuple[str, ...]:
             f"'prompts' has {len(prompts)} items, and at most {limit} are taken. Send several batches.",
             param="prompts",
         )
-    tally = Tally(exchange.settings)
     for index, prompt in enumerate(prompts):
-        tally.text(prompt, f"prompts[{index}]")
+        Tally(exchange.settings).text(prompt, f"prompts[{index}]")
     return tuple(prompts)
 
 

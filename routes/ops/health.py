@@ -24,8 +24,8 @@ def report(
 ) -> dict[str, Any]:
     """The body of `/health`. Callers who are not known are told counts only.
 
-    `task_stats` counts generations since the start, `completed` and `failed`, and those of now: `running` on an
-    account, `pending` in the queue. `concurrency` says the same of now beside what is possible.
+    `task_stats` counts requests for answers since the start, `completed` and `failed`, and generations of now: `running` on an
+    account, tasks of batches too, `pending` in the queue. Tasks of batches that ended are counted among the facts. `concurrency` says the same of now beside what is possible.
     """
     found: dict[str, Any] = {
         "status": verdict(status),

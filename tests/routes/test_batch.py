@@ -254,10 +254,11 @@ def test_how_pictures_are_told_may_be_said_in_openais_words(
     assert batches.orders[0].form == form
 
 
-def test_all_prompts_together_are_bounded_as_those_of_one_request(batches: FakeBatches) -> None:
-    """By `server.prompt_limit`; the prompt is named that goes beyond it."""
+def test_each_prompt_is_bounded_as_that_of_one_request(batches: FakeBatches) -> None:
+    """By `server.prompt_limit`; the prompt is named that goes beyond it. Together they are bounded by the body alone."""
     with edge(settings=EdgeSettings(prompt_limit=1000), batches=batches) as found:
-        response = post(found, CHAT, prompts=["x" * 400] * 3)
+        assert post(found, CHAT, prompts=["x" * 900] * 3).status_code == 202
+        response = post(found, CHAT, prompts=["x" * 900, "y", "x" * 1001])
         assert response.status_code == 413
         assert response.json()["error"]["param"] == "prompts[2]"
         assert "1000 characters" in response.json()["error"]["message"]

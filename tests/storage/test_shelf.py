@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import structlog.testing
 
 from core.metrics import Metrics
 from storage import Local, Shelf, StorageError, name_of
@@ -108,6 +109,21 @@ async def test_what_fell_back_is_found_where_it_is(tmp_path: Path) -> None:
     shelf = Shelf(Away(clock, seconds=0), Local(tmp_path, clock), Metrics(), clock)
     kept = await shelf.keep(PNG, "image/png", "a fox")
     assert await shelf.read(kept.link) == PNG
+
+
+async def test_the_log_tells_no_picture(tmp_path: Path) -> None:
+    """Neither what was asked for nor the name that nobody is to guess, whatever fails; but enough to find the file."""
+    clock = HandClock()
+    shelf = Shelf(Away(clock, seconds=0), Local(tmp_path, clock), Metrics(), clock)
+    with structlog.testing.capture_logs() as lines:
+        kept = await shelf.keep(PNG, "image/png", "moonlit harbour")
+        link = f"https://away.example/{kept.name}"
+        assert await shelf.read(link) is None
+        await shelf.discard(link)
+    assert len(lines) == 4
+    assert kept.name not in str(lines)
+    assert "moonlit" not in str(lines)
+    assert all(line["picture"].endswith(kept.name[-10:]) for line in lines)
 
 
 async def test_a_store_that_is_away_is_no_error(tmp_path: Path) -> None:
