@@ -47,7 +47,7 @@ class Refused(Struct, frozen=True, gc=False):
     reason `lost` because the store knows none: it is new, or has lost its data. Where one account alone was wanted:
     wait, busy, or none with the reason `only`, because it cools, fails, or serves none of the lanes.
     A background request is also told `live` as the reason where live requests wait, and `kept` where what is free is
-    left to them.
+    left to them; `seconds` is then the time until it is served in spite of those still to come.
     seconds is None where no time is known.
     """
 
@@ -126,7 +126,9 @@ class Store:
         jitter: in [0, 1), lengthens the spacing by up to a tenth. be_woken: publish when one is free.
         only: this account or none, and only while it is well: it is not used while it cools, whatever `soft` says.
         background: nothing while a live request waits in any replica, and no account but one that leaves another ready
-        for live requests in each of its lanes (or that is the only one to serve them); never a cooling one.
+        for live requests in each of its lanes (or that is the only one to serve them); never a cooling one. As many
+        others must be ready as live requests will take, at the rate at which they came lately, until the account is
+        back (all others, if there are fewer), but for one background pick in 5 seconds, for which one is enough.
         """
         answer = await self._run(
             self._pick,

@@ -29,6 +29,7 @@ if verb == 'upsert' then
     call('HSET', P .. 'a:' .. id, 'mc', 1)
     a = load(id)
     put(a, 'seq', call('INCR', P .. 'uses'))
+    call('HINCRBY', P .. 'pace', 'behind', 1)
     put(a, 'inf', 0)
     put(a, 'gen', 1)
   end
@@ -74,6 +75,7 @@ elseif verb == 'reinstate' then
     put(a, 'gen', a.gen + 1)
     put(a, 'ho', 1)
     put(a, 'seq', call('INCR', P .. 'uses'))
+    call('HINCRBY', P .. 'pace', 'behind', 1)
     put(a, 'cu', 0)
     put(a, 'cf', 0)
     put(a, 'tl', 0)

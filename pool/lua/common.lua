@@ -18,6 +18,10 @@
 --   replicas          zset by expiry; leases:<replica> hash: lease -> account, lane, generation
 --   waiting           who waits for an account, in any replica: 'live', or 'background' where no live request does;
 --                     gone once they were told over the channel `wake`
+--   pace              hash: how fast live requests come, as background ones find out (`at`, then `slow` and `fast` in
+--                     picks per ms), from the count of all uses and of those that were no live picks (`behind`);
+--                     `taken`: when the last background pick was
+--   uses              how often an account came to the tail of the order
 --   called            exists for a moment after live requests were told: they come before any background one
 --
 -- An account that can serve a lane stands in exactly one of that lane's four sets; the field `at` remembers

@@ -12,11 +12,17 @@
 -- (reason `lost`: the store has no epoch, see beat). For one account alone: wait
 -- (spaced until ms), busy (full), none (reason `only`: it cools, fails, or serves none of the lanes); nobody is
 -- searched, and it takes its place at the tail of the order as after any other use.
--- A background request gets nothing while a live one waits (busy or wait, reason `live`), and no account that a live one
--- would miss (reason `kept` where nothing else is in its way): see `spare`. It uses no cooling account.
+-- A background request gets nothing while a live one waits (busy or wait, reason `live`), and no account that live ones
+-- would miss (reason `kept` where nothing else is in its way, or sooner out of it): see `spare`. It uses no cooling account.
 local replica, lease, life = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local soft, jitter, be_woken, only = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1', ARGV[7]
 local SOON = 30000
+-- Of background requests. All in ms.
+local ESTIMATE = 250 -- the rate of live picks is reckoned anew after so long,
+local SLOW, FAST = 5000, 1000 -- as exponential means over about so long; the larger counts
+local FULL = 4000 -- at least so long an account without a free slot is held to be gone,
+local GONE = 10000 -- and at most so long any that the pick takes away
+local TRICKLE = 5000 -- after so long one is served at the cost of live ones to come
 local background, blind, n = ARGV[8] ~= '', tonumber(ARGV[8]) or 0, tonumber(ARGV[9])
 local leases = P .. 'leases:' .. replica
 
@@ -39,8 +45,22 @@ local function wait_for_word()
   end
 end
 
+local rate, behind, taken -- live picks per ms; background picks so far, and when the last one was
 if background then
-  local waiting, called = unpack(call('MGET', P .. 'waiting', P .. 'called'))
+  local waiting, called, uses = unpack(call('MGET', P .. 'waiting', P .. 'called', P .. 'uses'))
+  local v = call('HMGET', P .. 'pace', 'behind', 'taken', 'at', 'live', 'slow', 'fast')
+  behind, taken = tonumber(v[1]) or 0, tonumber(v[2]) or 0
+  local picks, at, slow, fast = (tonumber(uses) or 0) - behind, tonumber(v[3]), tonumber(v[5]) or 0, tonumber(v[6]) or 0
+  if not at or NOW - at >= ESTIMATE then
+    if at then
+      local passed = NOW - at
+      local lately = (picks - tonumber(v[4])) / passed
+      slow = slow + (lately - slow) * (1 - math.exp(-passed / SLOW))
+      fast = fast + (lately - fast) * (1 - math.exp(-passed / FAST))
+    end
+    call('HSET', P .. 'pace', 'at', NOW, 'live', picks, 'slow', slow, 'fast', fast)
+  end
+  rate = math.max(slow, fast)
   local live = waiting and waiting ~= 'background'
   if live or called then
     wait_for_word()
@@ -98,6 +118,7 @@ end
 local function take(a, lane)
   local next_pick = next_pick_of(a)
   put(a, 'seq', call('INCR', P .. 'uses'))
+  if background then call('HSET', P .. 'pace', 'behind', behind + 1, 'taken', NOW) end
   put(a, 'inf', a.inf + 1)
   put(a, 'lp', NOW)
   a.used = true
@@ -128,7 +149,7 @@ if only ~= '' then
   return { 0, 'wait', math.max(1, free_at - NOW), 'spacing' }
 end
 
-local id, lane, kept, _
+local id, lane, kept, due, _
 if not background then
   id, _, lane = first('ready:')
   if id then return take(load(id), lane) end
@@ -147,39 +168,68 @@ else
     return all, own
   end
 
+  -- How many accounts of a lane stand ready (`last` too: or are the last resort), and how many serve it at all: each as all,
+  -- and those of them that this request has not tried. The same for each account that is looked at.
+  local standings = {}
+  local function standing(lane, last)
+    local key = (last and 'l' or 'r') .. lane
+    if standings[key] then return unpack(standings[key]) end
+    promote(P .. 'busy:' .. lane)
+    promote(P .. 'cool:' .. lane)
+    local ready, own = count('ready:', lane)
+    if last then
+      local more, own_more = count('last:', lane)
+      ready, own = ready + more, own + own_more
+    end
+    local serving, own_serving = 0, 0
+    for _, set in pairs(SET) do
+      local all, mine = count(set, lane, true)
+      serving, own_serving = serving + all, own_serving + mine
+    end
+    standings[key] = { ready, own, serving, own_serving }
+    return ready, own, serving, own_serving
+  end
+
+  -- How many accounts live requests will take before `a` is back, but for one time in fifty: their number is held to be
+  -- Poisson distributed. 1 or more.
+  local function need_without(a)
+    local gone = next_pick_of(a) - NOW
+    if a.inf + 1 >= cap_of(a) then gone = math.max(gone, FULL) end
+    local mean = rate * math.min(gone, GONE)
+    if mean > 50 then return math.ceil(mean + 2.054 * math.sqrt(mean)) end
+    local k, p = 0, math.exp(-mean)
+    local sum = p
+    while sum < 0.98 do
+      k = k + 1
+      p = p * mean / k
+      sum = sum + p
+    end
+    return math.max(1, k)
+  end
+
   -- What live requests find ready when `a` is taken as well: 2 an account for each of the lanes that it is ready for, 1 the
-  -- same but for lanes that nobody else serves, 0 too little. An account that this request has tried may still serve
-  -- others, but perhaps none of its kind (pictures rest by themselves): there must be one of either sort. One without a
-  -- session here is no help to the live requests of this replica.
+  -- same but for lanes that nobody else serves, 0 too little; and whether that is all that they will need until it is back,
+  -- or all other accounts. One that this request has tried may still serve others, but perhaps none of its kind (pictures
+  -- rest by themselves): there must be as many of either sort. One without a session here is no help to the live requests
+  -- of this replica.
   local function leaves(a)
-    if a.inf + 1 < cap_of(a) and next_pick_of(a) <= NOW then return 2 end
-    local i, rank = 0, 2
+    if a.inf + 1 < cap_of(a) and next_pick_of(a) <= NOW then return 2, true end
+    local need = need_without(a)
+    local i, rank, enough = 0, 2, true
     for lane in string.gmatch(a.lanes, '[^\n]+') do
       i = i + 1
       local at = string.sub(a.at, i, i)
       if at == 'r' or at == 'l' then
-        local ready, own = count('ready:', lane)
+        local ready, own, serving, own_serving = standing(lane, at == 'l')
         if own < 2 then
-          promote(P .. 'busy:' .. lane)
-          promote(P .. 'cool:' .. lane)
-          ready, own = count('ready:', lane)
-        end
-        if at == 'l' then
-          local last, own_last = count('last:', lane)
-          ready, own = ready + last, own + own_last
-        end
-        if own < 2 then
-          local serving, own_serving = 0, 0
-          for _, set in pairs(SET) do
-            local all, mine = count(set, lane, true)
-            serving, own_serving = serving + all, own_serving + mine
-          end
           if own_serving > 1 or (ready < 2 and serving > 1) then return 0 end
           rank = 1
+        elseif own <= math.min(need, own_serving - 1) or ready <= math.min(need, serving - 1) then
+          enough = false
         end
       end
     end
-    return rank
+    return rank, enough
   end
 
   -- Lease the least recently used account of `set` that live requests can spare. Returns the lease or nil, and whether there
@@ -196,15 +246,22 @@ else
       end
     end
     table.sort(heads, function(x, y) return x.score < y.score end)
-    local sole, sole_lane
+    local wait = taken + TRICKLE - NOW
+    local second = {}
     for _, head in ipairs(heads) do
       local a = load(head.id)
+      local stood = a.at
       place(a)
-      local rank = leaves(a)
-      if rank == 2 then return take(a, head.lane) end
-      if rank == 1 and not sole then sole, sole_lane = a, head.lane end
+      if a.at ~= stood then standings = {} end
+      local rank, enough = leaves(a)
+      if rank == 2 and enough then return take(a, head.lane) end
+      if rank > 0 and not enough then due = wait end
+      -- First what all can spare, then what live requests to come may miss.
+      local which = enough and 1 or 4 - rank
+      if rank > 0 and (enough or wait <= 0) and not second[which] then second[which] = { a, head.lane } end
     end
-    if sole then return take(sole, sole_lane) end
+    local best = second[1] or second[2] or second[3]
+    if best then return take(best[1], best[2]) end
     return nil, #heads > 0
   end
 
@@ -244,6 +301,7 @@ end
 if busy or cold then
   wait_for_word()
   local ends = math.min(busy_until or math.huge, cold_until or math.huge)
+  if due and NOW + due < ends then return { 0, 'busy', due, 'kept' } end
   if ends == math.huge then return { 0, 'busy', -1, 'full' } end
   -- A full account may be given back at any moment, before the first of those whose time is known.
   local verdict = 'wait'
@@ -272,7 +330,7 @@ end
 
 if kept then
   wait_for_word()
-  return { 0, 'busy', -1, 'kept' }
+  return { 0, 'busy', due or -1, 'kept' }
 end
 
 -- Nothing but accounts that were tried: when is the first of them free again?

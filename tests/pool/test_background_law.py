@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -33,16 +34,18 @@ LANES = {
 LIMITS = {"a0": 1, "a1": 2, "a2": 1, "a3": 2, "a4": 3}
 PER_MINUTE = {"a4": 3}
 NAMES = sorted(LANES)
+NEVER = 9 * 10**15
 WISHES = [("flash",), ("pro",), ("flash", "pro"), ("default", "flash"), ("own",), ("nobody", "pro")]
 
 
 class Standing:
     """The accounts as they stand in the store before a pick."""
 
-    def __init__(self, records: list[Record], now: float, uses: dict[str, int]) -> None:
+    def __init__(self, records: list[Record], now: float, uses: dict[str, int], rate: float) -> None:
         self.records = {record.id: record for record in records}
         self.now = now
         self.uses = uses
+        self.rate = rate
 
     def cap(self, name: str) -> int:
         record = self.records[name]
@@ -66,12 +69,19 @@ class Standing:
         more = self.uses[name] + 1 < PER_MINUTE.get(name, 1000)
         return self.records[name].in_flight + 1 < self.cap(name) and more
 
-    def spares(self, name: str, kind: str, tried: set[str], blind: set[str]) -> int:
+    def need(self, name: str) -> int:
+        """How many accounts live requests take until this one is back."""
+        mean = self.rate * (10 if self.uses[name] + 1 >= PER_MINUTE.get(name, 1000) else 4)
+        chances = (math.exp(-mean) * mean**k / math.factorial(k) for k in itertools.count())
+        return max(1, sum(total < 0.98 for total in itertools.islice(itertools.accumulate(chances), 50)))
+
+    def spares(self, name: str, kind: str, tried: set[str], blind: set[str]) -> tuple[bool, int]:
         """2: live requests keep an account in every lane that this one stands ready in. 1: the same but for lanes in
-        which there is no other that this request could ask. 0: they would miss it."""
+        which there is no other that this request could ask. 0: they would miss it. And whether they keep all that they
+        will need, as far as there are so many."""
         if self.stays(name):
-            return 2
-        enough = 2
+            return True, 2
+        enough, plenty = 2, True
         free = {"ready"} if kind == "ready" else {"ready", "last"}
         for lane in self.records[name].lanes:
             if self.where(name, lane) != kind:
@@ -81,13 +91,16 @@ class Standing:
             # Those that cool are back too late here to count.
             serving = {n for n in others if self.where(n, lane) in {"ready", "last", "busy"}}
             if ready - tried - blind:
+                need = self.need(name)
+                plenty &= len(ready - tried - blind) >= min(need, len(serving - tried))
+                plenty &= len(ready) >= min(need, len(serving))
                 continue
             if serving - tried or (serving and not ready):
-                return 0
+                return False, 0
             enough = 1
-        return enough
+        return plenty, enough
 
-    def choice(self, lanes: tuple[str, ...], tried: set[str], blind: set[str]) -> str:
+    def choice(self, lanes: tuple[str, ...], tried: set[str], blind: set[str], starved: bool) -> str:
         """The account that a background pick takes; '' for none."""
         mine = [n for n in NAMES if n not in tried | blind]
         at = {n: {self.where(n, lane) for lane in lanes} - {""} for n in mine}
@@ -95,10 +108,11 @@ class Standing:
         if not any(places - {"last"} for places in at.values()):
             kind = "last"
         able = sorted((n for n in mine if kind in at[n]), key=lambda n: self.records[n].use_order)
-        for enough in (2, 1):
-            for name in able:
-                if self.spares(name, kind, tried, blind) == enough:
-                    return name
+        for plenty in (True, False) if starved else (True,):
+            for enough in (2, 1):
+                for name in able:
+                    if self.spares(name, kind, tried, blind) == (plenty, enough):
+                        return name
         return ""
 
 
@@ -107,11 +121,14 @@ class BackgroundMachine(RuleBasedStateMachine):
 
     leases: Bundle[tuple[str, str]] = Bundle("leases")
     url = ""
+    rate = 0.0
+    """Live picks a second, as the store believes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.client = redis.Redis.from_url(self.url, decode_responses=True)
         self.client.flushall()
+        self.pace(at=NEVER, live=0, slow=self.rate / 1000, fast=0)
         self.runner = asyncio.Runner()
         self.store = Store(self.url, Metrics(), SLOW)
         self.numbers = itertools.count(1)
@@ -125,6 +142,10 @@ class BackgroundMachine(RuleBasedStateMachine):
     def do(self, call: Any) -> Any:
         return self.runner.run(call)
 
+    def pace(self, **fields: float) -> None:
+        for name, value in fields.items():
+            self.client.hset("{gempool}:pace", name, str(value))
+
     def teardown(self) -> None:
         self.do(self.store.close())
         self.runner.close()
@@ -135,7 +156,7 @@ class BackgroundMachine(RuleBasedStateMachine):
 
     def standing(self) -> Standing:
         now, _, records = self.do(self.store.page(0, 100))
-        return Standing(records, now, dict(self.uses))
+        return Standing(records, now, dict(self.uses), self.rate)
 
     def picked(self, got: Picked | Refused, lease: str, replica: str) -> Any:
         if isinstance(got, Refused):
@@ -157,9 +178,13 @@ class BackgroundMachine(RuleBasedStateMachine):
         tried=st.one_of(st.just(set()), st.sets(st.sampled_from(NAMES), max_size=3)),
         blind=st.one_of(st.just(set()), st.sets(st.sampled_from(NAMES), max_size=2)),
         be_woken=st.booleans(),
+        starved=st.booleans(),
     )
-    def background(self, lanes: tuple[str, ...], tried: set[str], blind: set[str], be_woken: bool) -> Any:
+    def background(
+        self, lanes: tuple[str, ...], tried: set[str], blind: set[str], be_woken: bool, starved: bool
+    ) -> Any:
         tried = tried - blind
+        self.pace(taken=0 if starved else NEVER)
         lease = f"B{next(self.numbers)}"
         before, called = self.standing(), self.called()
         got = self.do(
@@ -179,7 +204,7 @@ class BackgroundMachine(RuleBasedStateMachine):
             assert isinstance(got, Refused)
             assert got.reason == "live"
         elif not called:
-            wanted = before.choice(lanes, tried, blind)
+            wanted = before.choice(lanes, tried, blind, starved)
             assert (got.account if isinstance(got, Picked) else "") == wanted
             assert isinstance(got, Picked) or got.reason != "live"
         return self.picked(got, lease, "behind")
@@ -212,13 +237,18 @@ class BackgroundMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(300)
-def test_a_background_pick_leaves_live_requests_an_account(valkey_url: str) -> None:
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.3])
+def test_a_background_pick_leaves_live_requests_an_account(valkey_url: str, rate: float) -> None:
     """In any order of events a background pick takes the least recently used account that live requests can spare, and
-    nothing where they can spare none or where one of them waits."""
+    nothing where they can spare none or where one of them waits. At any rate of live requests."""
     BackgroundMachine.url = valkey_url
+    BackgroundMachine.rate = rate
     run_state_machine_as_test(
         BackgroundMachine,
         settings=settings(
-            max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=60 if rate == 0 else 40,
+            stateful_step_count=50,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )

@@ -480,6 +480,7 @@ async def test_a_removed_account_drains(store: Store) -> None:
     with redis.Redis.from_url(f"unix://{store._wire._address.path}", decode_responses=True) as client:
         assert {key.removeprefix("{gempool}:") for key in client.scan_iter()} == {
             "uses",
+            "pace",
             "counts",
             "replicas",
         }
