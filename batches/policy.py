@@ -10,6 +10,7 @@ from core.errors import (
     GatewayError,
     NoAccount,
     PoolBusy,
+    SessionSuspect,
     ShuttingDown,
     StoreUnavailable,
     UnknownModel,
@@ -89,10 +90,11 @@ def verdict(error: Exception, tries: int, failed: int, settings: BatchSettings, 
     on, and that failed though they are well. jitter: 0 to 1."""
     if isinstance(error, ShuttingDown):
         return Back(0.0, "")  # another replica may have it at once
-    if isinstance(error, StoreUnavailable):
+    if isinstance(error, (StoreUnavailable, NoAccount)):
         return _back(error)
-    if isinstance(error, (PoolBusy, NoAccount)):
-        if not failed:
+    if isinstance(error, PoolBusy):
+        # Of accounts that are being probed it is not known yet whose fault it was.
+        if not failed or error.reason == SessionSuspect.reason:
             return _back(error)
         # The accounts rest because of this very run.
         error = UpstreamFailed()

@@ -107,9 +107,9 @@ def test_every_error_is_decided() -> None:
 
 
 def course(kind: type[GatewayError], failed: int) -> Course:
-    """A run that found no account is no try, unless it had failed on some; one that failed on none but for our own network is
-    none either."""
-    if failed and issubclass(kind, (PoolBusy, NoAccount)):
+    """A run that found all accounts busy is no try, unless it had failed on some; one that failed on none but for our own
+    network is none either. Where no account is left at all these were the accounts' failures."""
+    if failed and issubclass(kind, PoolBusy):
         return "again"
     if not failed and issubclass(kind, UpstreamFailed):
         return "back"
@@ -178,6 +178,13 @@ def test_a_batch_that_waits_says_why(error: GatewayError, seconds: float, why: s
     """In the error's own words, but for the advice to repeat the request, and not for long: whoever is free again is soon
     asked. What this replica's stop gives back is free for the others at once."""
     assert verdict(error, 1, 0, SETTINGS, 0.5) == Back(seconds, why)
+
+
+def test_accounts_that_are_being_probed_are_waited_for() -> None:
+    """Whether their sessions have died, or the task makes them fail, the next run tells."""
+    error = PoolBusy("All accounts are busy.", retry_after=30.0, reason="suspect")
+    assert isinstance(verdict(error, 1, 2, SETTINGS, 0.5), Back)
+    assert isinstance(verdict(PoolBusy("All accounts are busy."), 1, 2, SETTINGS, 0.5), Again)
 
 
 @pytest.mark.parametrize(

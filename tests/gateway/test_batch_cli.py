@@ -10,6 +10,7 @@ import signal
 import ssl
 import struct
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Iterator
@@ -242,7 +243,7 @@ def test_events_go_on_where_they_broke_off(gateway: Gateway, tmp_path: Path) -> 
 def test_a_gateway_that_restarts(gateway: Gateway, tmp_path: Path) -> None:
     """It is gone for a while, then a proxy answers in its place, then it is back: told once each, and the end comes."""
     gateway.streams = [[progress(0, 2), text(1, 0), HANG]]
-    command = [GEMPOOL, "batch", "run", "-", "--chat", "--url", gateway.url]
+    command = [*HEEDING_INTERRUPTS, GEMPOOL, "batch", "run", "-", "--chat", "--url", gateway.url]
     with subprocess.Popen(
         command, env=environment(), cwd=tmp_path, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -283,10 +284,18 @@ def test_a_batch_that_is_gone_ends_the_watch(gateway: Gateway, tmp_path: Path) -
     assert "There is no batch of this id." in ran.stderr
 
 
+HEEDING_INTERRUPTS = [
+    sys.executable,
+    "-c",
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
+]
+"""In front of a command: a shell's background job, which the tests may be run in, ignores interrupts, and so would the command."""
+
+
 def test_an_interrupt_leaves_the_batch_running(gateway: Gateway, tmp_path: Path) -> None:
     """Ctrl-C: exit code 130, and the commands that watch and cancel it; nothing is cancelled."""
     gateway.streams = [[progress(0, 2), text(1, 0), HANG]]
-    command = [GEMPOOL, "batch", "run", "-", "--chat", "--url", gateway.url]
+    command = [*HEEDING_INTERRUPTS, GEMPOOL, "batch", "run", "-", "--chat", "--url", gateway.url]
     with subprocess.Popen(
         command, env=environment(), cwd=tmp_path, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -309,7 +318,7 @@ def test_an_interrupt_leaves_the_batch_running(gateway: Gateway, tmp_path: Path)
 def test_an_interrupt_while_prompts_are_read(gateway: Gateway, tmp_path: Path) -> None:
     """Ctrl-C at standard input: exit code 130, and nothing has been sent."""
     with subprocess.Popen(
-        [GEMPOOL, "batch", "run", "-", "--chat", "--url", gateway.url],
+        [*HEEDING_INTERRUPTS, GEMPOOL, "batch", "run", "-", "--chat", "--url", gateway.url],
         env=environment(), cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as running:  # fmt: skip
         assert running.stdin is not None
@@ -496,7 +505,7 @@ def test_a_reader_that_leaves(gateway: Gateway, tmp_path: Path) -> None:
     gateway.streams = [[text(1, 0), HANG]]
     began = time.monotonic()
     with subprocess.Popen(
-        [GEMPOOL, "batch", "run", "-", "--chat", "--url", gateway.url],
+        [*HEEDING_INTERRUPTS, GEMPOOL, "batch", "run", "-", "--chat", "--url", gateway.url],
         env=environment(), cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as running:  # fmt: skip
         assert running.stdin is not None
