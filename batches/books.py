@@ -220,6 +220,8 @@ class Books:
         verdict = await self._run("cancel", id, owner or "", self._keep)
         if verdict == 0:
             raise _unknown(id)
+        if verdict == 1:
+            await self._written_down()
         batch = await self.find(id, owner)
         if verdict == 3:
             raise Conflict(f"The batch '{id}' has ended ({batch.state}): there is nothing left to cancel.")
@@ -295,7 +297,7 @@ class Books:
         """The task did not end. False where the claim was lost, or this was said before.
 
         counted: the run was a try, and the task alone waits so long. Otherwise no task of its batch is claimed for so
-        long, and `why` is told of it until one of them has ended.
+        long. `why` is told of the batch until one of its tasks has ended.
         """
         return bool(
             await self._run(

@@ -31,6 +31,7 @@ _UNEXPECTED = (
 
 
 UNREACHABLE = "The gateway does not reach the upstream: the accounts' network or proxy fails."
+TRIED_AGAIN = "A task failed, and waits for its next try."
 _WHY = {
     "throttled": "The upstream throttles the accounts: they rest for a moment.",
     "unstable": "The accounts rest after failures of the upstream.",

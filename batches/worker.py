@@ -15,7 +15,7 @@ from batches.asks import ask_of, name_of, outcome_of, superfluous
 from batches.books import Books, Idle, Tally, Task
 from batches.ends import Ends
 from batches.news import News, rung
-from batches.policy import UNREADABLE, WORKER_LOST, Able, Again, Back, Fail, places, verdict
+from batches.policy import TRIED_AGAIN, UNREADABLE, WORKER_LOST, Able, Again, Back, Fail, places, verdict
 from batches.settings import BatchSettings
 from core.chat import Trace
 from core.clock import Clock
@@ -294,7 +294,7 @@ class Worker:
             case Outcome():
                 return await books.finish(name, task, came_to)
             case Again(seconds):
-                return await books.again(name, task, seconds, counted=True)
+                return await books.again(name, task, seconds, counted=True, why=TRIED_AGAIN)
             case Back(seconds, why):
                 return await books.again(name, task, seconds, counted=False, why=why)
 

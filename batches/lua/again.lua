@@ -18,10 +18,8 @@ if counted and b.can == 0 then
 else
   bring_back(b, index)
 end
-if not counted then
-  put(b, 'why', why)
-  -- The later end wins.
-  if NOW + ms > b.hold then put(b, 'hold', NOW + ms) end
-end
+put(b, 'why', why)
+-- The later end wins.
+if not counted and NOW + ms > b.hold then put(b, 'hold', NOW + ms) end
 file(b, keep)
 return 1

@@ -30,7 +30,18 @@ OF_CHAT: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("tools", "functions", "response_format", "reasoning_effort", "modalities", "image", "images"), _CHAT
     ),
-    **dict.fromkeys(("response_type", "size", "aspect_ratio", "output_format", "upscale"), _DRAWN),
+    **dict.fromkeys(
+        (
+            "response_type",
+            "size",
+            "aspect_ratio",
+            "output_format",
+            "output_compression",
+            "upscale",
+            "watermark",
+        ),
+        _DRAWN,
+    ),
 }
 
 

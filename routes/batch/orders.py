@@ -10,7 +10,6 @@ from core.errors import InvalidRequest, NotFound, RequestTooLarge
 from engine.service import BatchForm, BatchOrder, BatchState
 from routes import wishes
 from routes.batch import wire
-from routes.bounds import Tally
 from routes.drawing import checked_prompt, wish_of
 from routes.exchange import Exchange
 from routes.models import name_of
@@ -142,8 +141,14 @@ def _prompts(prompts: list[str], exchange: Exchange) -> tuple[str, ...]:
             f"'prompts' has {len(prompts)} items, and at most {limit} are taken. Send several batches.",
             param="prompts",
         )
+    most = exchange.settings.prompt_limit
     for index, prompt in enumerate(prompts):
-        Tally(exchange.settings).text(prompt, f"prompts[{index}]")
+        if len(prompt) > most:
+            field = f"prompts[{index}]"
+            raise RequestTooLarge(
+                f"'{field}' has {len(prompt)} characters, and a prompt may have {most}. Shorten it.",
+                param=field,
+            )
     return tuple(prompts)
 
 

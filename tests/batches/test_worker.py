@@ -103,6 +103,19 @@ async def test_what_may_heal_is_tried_again(crew: Crew) -> None:
     assert (hand.runs("retried"), hand.runs("completed")) == (2, 3)
 
 
+async def test_a_batch_that_waits_for_a_next_try_says_so(crew: Crew) -> None:
+    """Nothing of it runs meanwhile, and nothing else would tell why."""
+    hand = crew.hand(backoff=3600.0)
+    hand.chat.decide = lambda ask: UpstreamFailed()
+    batch = await new(hand)
+    found = await until(lambda: _why(hand, batch))
+    assert found == "A task failed, and waits for its next try."
+
+
+async def _why(hand: Hand, batch: Batch) -> str:
+    return (await hand.desk.find(batch.id, None)).why
+
+
 async def test_tries_are_bounded(crew: Crew) -> None:
     """Then the task has failed, with the error's code; a batch without any result has failed as a whole."""
     hand = crew.hand(tries=3)

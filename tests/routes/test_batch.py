@@ -261,7 +261,7 @@ def test_each_prompt_is_bounded_as_that_of_one_request(batches: FakeBatches) -> 
         response = post(found, CHAT, prompts=["x" * 900, "y", "x" * 1001])
         assert response.status_code == 413
         assert response.json()["error"]["param"] == "prompts[2]"
-        assert "1000 characters" in response.json()["error"]["message"]
+        assert "1001 characters, and a prompt may have 1000" in response.json()["error"]["message"]
 
 
 def test_a_text_model_may_be_asked_for_pictures(gate: Edge, batches: FakeBatches) -> None:
