@@ -207,6 +207,8 @@ def test_what_a_kind_of_batch_cannot_do_is_said(
         (CHAT, "previous_response_id", "resp_1", "of its own"),
         (CHAT, "response_type", "url", "POST /v1/batch/images"),
         (CHAT, "size", "2K", "POST /v1/batch/images"),
+        (CHAT, "watermark", "keep", "POST /v1/batch/images"),
+        (CHAT, "output_compression", 90, "POST /v1/batch/images"),
     ],
 )
 def test_what_would_change_the_results_is_not_passed_over(
