@@ -297,6 +297,10 @@ class UpstreamError(GatewayError):
     """A bounded word for metrics, events and the admin page."""
     hard: ClassVar[bool] = False
     """True: the account must not be used again until a probe has proved it well."""
+    leaves_rotation: ClassVar[bool] = False
+    """True: the account is asked no more for a while, so that failures like this one end by themselves."""
+    may_be_the_asks: ClassVar[bool] = True
+    """False: it is the account's state or our own network. True: the same ask may fail like this on every account."""
 
     def __init__(self, detail: str, *, retry_after: float | None = None) -> None:
         super().__init__("The upstream failed to answer. Please try again.", retry_after=retry_after)
@@ -308,6 +312,8 @@ class UpstreamError(GatewayError):
 
 class SessionExpired(UpstreamError):
     reason = "expired"
+    leaves_rotation = True
+    may_be_the_asks = False
     hard = True
 
 
@@ -315,6 +321,8 @@ class AccountRejected(UpstreamError):
     """`why`: rejected, untrusted, terms_pending, guardian, location or unavailable."""
 
     reason = "rejected"
+    leaves_rotation = True
+    may_be_the_asks = False
     hard = True
 
     def __init__(self, detail: str, *, why: str = "rejected") -> None:
@@ -326,10 +334,13 @@ class SessionSuspect(UpstreamError):
     """Refused in a way that a dead cookie and a passing fault share: a probe decides."""
 
     reason = "suspect"
+    leaves_rotation = True
 
 
 class AccountThrottled(UpstreamError):
     reason = "throttled"
+    leaves_rotation = True
+    may_be_the_asks = False
 
 
 class UsageLimitReached(UpstreamError):
@@ -337,6 +348,8 @@ class UsageLimitReached(UpstreamError):
 
     scope = Scope.ACCOUNT_MODEL
     reason = "usage_limit"
+    leaves_rotation = True
+    may_be_the_asks = False
 
     def __init__(self, detail: str, *, resets_at: float | None = None) -> None:
         super().__init__(detail)
@@ -346,11 +359,15 @@ class UsageLimitReached(UpstreamError):
 class ModelUnavailable(UpstreamError):
     scope = Scope.ACCOUNT_MODEL
     reason = "model_unavailable"
+    leaves_rotation = True
+    may_be_the_asks = False
 
 
 class EgressBlocked(UpstreamError):
     scope = Scope.EGRESS
     reason = "ip_blocked"
+    leaves_rotation = True
+    may_be_the_asks = False
 
 
 class UpstreamUnstable(UpstreamError):
@@ -375,3 +392,4 @@ class PlaceLost(UpstreamError):
 class NetworkFault(UpstreamError):
     scope = Scope.NETWORK
     reason = "network"
+    may_be_the_asks = False

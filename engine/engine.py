@@ -177,7 +177,7 @@ class Engine:
                 if self._asking.cut_short(error, attempt, deadline):
                     self._accounting.settle(attempt, None, cancelled=True)
                     raise _out_of_time(self._settings.deadline, ask) from error
-                ask.trace.failed += _may_be_the_asks(error)
+                ask.trace.failed += error.may_be_the_asks
                 await asyncio.shield(self._accounting.settle(attempt, error))
                 if attempt.begun:
                     raise UpstreamFailed(_BROKEN_OFF) from error
@@ -198,7 +198,7 @@ class Engine:
                 continue
             tried.add(lease.account)
             reasons.add(last.reason)
-            left -= not _leaves_rotation(last)
+            left -= not last.leaves_rotation
             self._accounting.failover(ask, lease.account, last)
             if isinstance(last, OnlyWebPictures):
                 from_web += 1
@@ -323,22 +323,6 @@ def _staying(ask: Ask, thread: Thread, frame: Frame) -> Staying | None:
         )
     except InvalidRequest:
         return None
-
-
-def _leaves_rotation(error: UpstreamError) -> bool:
-    return error.hard or error.reason in {
-        "throttled",
-        "usage_limit",
-        "ip_blocked",
-        "model_unavailable",
-        "suspect",
-    }
-
-
-def _may_be_the_asks(error: UpstreamError) -> bool:
-    """Not the state of the account, nor a fault of ours: the same ask may fail like this everywhere."""
-    passing = {"throttled", "usage_limit", "ip_blocked", "model_unavailable", "network"}
-    return not (error.hard or error.reason in passing)
 
 
 def _out_of_time(deadline: float, ask: Ask) -> DeadlineExceeded:
