@@ -1,9 +1,9 @@
 """Streamed answers: the head held back until there is something to say, signs of life, the end."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -52,6 +52,9 @@ class Medium(Protocol):
     keepalive: bytes
     """A sign of life that every client of this kind of stream ignores."""
 
+    def error(self, data: bytes) -> bytes:
+        """Bytes that end the stream with the rendered error `data`."""
+
 
 class Framing(Medium, Protocol):
     """How a dialect writes a stream."""
@@ -61,9 +64,6 @@ class Framing(Medium, Protocol):
 
     def end(self) -> bytes:
         """Bytes after the last event."""
-
-    def error(self, data: bytes) -> bytes:
-        """Bytes that end the stream with the rendered error `data`."""
 
 
 def reads_chunks(exchange: Exchange) -> bool:
@@ -138,39 +138,50 @@ class StreamWriter:
 async def stream(
     exchange: Exchange, events: AsyncGenerator[tuple[int, Event], None], framing: Framing
 ) -> None:
-    """Answer the exchange with a stream of events.
+    """Answer the exchange with a stream of events. Fails as `tell` does."""
+
+    async def told(writer: StreamWriter) -> bytes:
+        async for index, event in events:
+            if isinstance(event, Finish):
+                exchange.answered_by(index, event)
+            if data := framing.event(index, event):
+                if exchange.first_content_at is None:
+                    exchange.first_content_at = exchange.monotonic()
+                await writer.write(data)
+        return framing.end()
+
+    await tell(exchange, framing, events, told)
+
+
+async def tell(
+    exchange: Exchange,
+    medium: Medium,
+    source: AsyncGenerator[Any, None],
+    told: Callable[[StreamWriter], Awaitable[bytes]],
+) -> None:
+    """Answer the exchange with what `told` writes of the source, and with the bytes that it returns at the end.
 
     What fails before the first bytes is raised, for a plain error response. Afterwards the stream ends with
-    the dialect's error event. Raises `CallerLeft` once the caller has hung up and the events are closed.
+    the medium's error. Raises `CallerLeft` once the caller has hung up and the source is closed.
     """
-    writer = StreamWriter(exchange, framing)
+    writer = StreamWriter(exchange, medium)
     try:
-        async with Presence(exchange.receive, writer.pulse, lambda: writer.due), aclosing(events):
-            async for index, event in events:
-                if isinstance(event, Finish):
-                    exchange.answered_by(index, event)
-                if data := framing.event(index, event):
-                    if exchange.first_content_at is None:
-                        exchange.first_content_at = exchange.monotonic()
-                    await writer.write(data)
-    except GatewayError as error:
-        if not writer.open:
-            raise
-        exchange.note(error)
-        await writer.finish(framing.error(exchange.render(error)))
-        return
+        async with Presence(exchange.receive, writer.pulse, lambda: writer.due), aclosing(source):
+            end = await told(writer)
     except CallerLeft:
         raise
-    except Exception:
-        # The border of the edge: the head is out, so nobody above could still tell the caller.
+    except Exception as error:
+        # The border of the edge: once the head is out nobody above could still tell the caller.
         if not writer.open:
             raise
-        log.exception("a stream failed", route=exchange.route)
-        fault = InternalError("The gateway failed to finish this answer. Please try again.")
+        if isinstance(error, GatewayError):
+            fault = error
+        else:
+            log.exception("a stream failed", route=exchange.route)
+            fault = InternalError("The gateway failed to finish this answer. Please try again.")
         exchange.note(fault)
-        await writer.finish(framing.error(exchange.render(fault)))
-        return
-    await writer.finish(framing.end())
+        end = medium.error(exchange.render(fault))
+    await writer.finish(end)
 
 
 async def merged(streams: list[AsyncGenerator[Event, None]]) -> AsyncGenerator[tuple[int, Event], None]:

@@ -1,65 +1,45 @@
 """A batch as server-sent events: how it stands, each task as it ends, and the end."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any
 
 import msgspec
-import structlog
 
-from core.errors import GatewayError, InternalError, InvalidRequest
+from core.errors import InvalidRequest
 from engine.service import Batch, Numbered
 from routes.batch import shown
 from routes.batch.telling import Teller
 from routes.exchange import Exchange
-from routes.presence import CallerLeft, Presence
-from routes.sse import EVENT_STREAM, StreamWriter, frame, reads_chunks
-
-log = structlog.get_logger("gempool.routes")
+from routes.sse import EVENT_STREAM, StreamWriter, frame, reads_chunks, tell
 
 RETRY = b"retry: 2000\n\n"
 """Milliseconds after which a browser connects again that has lost the stream; then it says what it has seen."""
 
 
 class EventStream:
-    """The stream's type and its sign of life."""
+    """The stream's type, its sign of life, and how it ends that fails."""
 
     media_type = EVENT_STREAM
     keepalive = b": keep-alive\n\n"
 
+    def error(self, data: bytes) -> bytes:
+        return b"event: failure\n" + frame(data)
+
 
 async def watch(exchange: Exchange, changes: AsyncGenerator[Batch | Numbered, None], teller: Teller) -> None:
-    """Answer the exchange with what `changes` tell, until the batch has ended.
+    """Answer the exchange with what `changes` tell, until the batch has ended. Fails as `sse.tell` does.
 
     `progress` and `done` hold the status without results, `result` and `problem` one task and its number as the event's id.
-    What fails before the first bytes is raised, for a plain error response. Afterwards the stream ends with a `failure`.
-    Raises `CallerLeft` once the caller has hung up and the changes are closed.
     """
     if not reads_chunks(exchange):
         raise InvalidRequest(
             "Events need HTTP/1.1, and this request came as HTTP/1.0. Use HTTP/1.1, or GET /v1/batch/{id}/status."
         )
-    writer = StreamWriter(exchange, EventStream())
-    try:
-        async with Presence(exchange.receive, writer.pulse, lambda: writer.due), aclosing(changes):
-            last = await _told(changes, writer, teller)
-    except GatewayError as error:
-        if not writer.open:
-            raise
-        await _fail(exchange, writer, error)
-        return
-    except CallerLeft:
-        raise
-    except Exception:
-        # The border of the edge: the head is out, so nobody above could still tell the caller.
-        if not writer.open:
-            raise
-        log.exception("a stream failed", route=exchange.route)
-        await _fail(
-            exchange, writer, InternalError("The gateway failed to go on with this. Please try again.")
-        )
-        return
-    await writer.finish(_event(b"done", shown.summary(last)))
+
+    async def told(writer: StreamWriter) -> bytes:
+        return _event(b"done", shown.summary(await _told(changes, writer, teller)))
+
+    await tell(exchange, EventStream(), changes, told)
 
 
 async def _told(
@@ -96,8 +76,3 @@ async def _told(
 def _event(name: bytes, value: Any, number: int | None = None) -> bytes:
     id = b"" if number is None else b"id: %d\n" % number
     return b"event: " + name + b"\n" + id + frame(msgspec.json.encode(value))
-
-
-async def _fail(exchange: Exchange, writer: StreamWriter, error: GatewayError) -> None:
-    exchange.note(error)
-    await writer.finish(b"event: failure\n" + frame(exchange.render(error)))
