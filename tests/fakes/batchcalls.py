@@ -5,7 +5,7 @@ import json
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -231,6 +231,44 @@ def batch(
     assert "Traceback" not in shown.stderr, shown.stderr
     assert KEY not in shown.stdout + shown.stderr
     return shown
+
+
+HEEDING_INTERRUPTS = [
+    sys.executable,
+    "-c",
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
+]
+"""In front of a command: a shell's background job, which the tests may be run in, ignores interrupts, and so would the command."""
+
+
+@contextlib.contextmanager
+def started(
+    cwd: Path, *arguments: str | Path, stderr: int = subprocess.PIPE, **environ: str
+) -> Iterator[subprocess.Popen[str]]:
+    """The command while it runs, for those who tell, read or interrupt it; it does not outlive the block."""
+    with subprocess.Popen(
+        [*HEEDING_INTERRUPTS, GEMPOOL, "batch", *arguments],
+        env=environment(**environ),
+        cwd=cwd,
+        encoding="utf-8",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def tell(running: subprocess.Popen[str], told: str, *, end: bool = True) -> None:
+    """Write to its standard input, which ends with that unless more may come."""
+    assert running.stdin is not None
+    running.stdin.write(told)
+    running.stdin.flush()
+    if end:
+        running.stdin.close()
+        running.stdin = None  # communicate() would write to it
 
 
 def rows(text: str) -> list[dict[str, Any]]:

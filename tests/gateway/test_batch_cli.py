@@ -9,11 +9,8 @@ import re
 import signal
 import ssl
 import struct
-import subprocess
-import sys
 import termios
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +18,6 @@ import trustme
 
 from tests.fakes.batchcalls import (
     DROP,
-    GEMPOOL,
     HANG,
     ID,
     KEY,
@@ -29,31 +25,15 @@ from tests.fakes.batchcalls import (
     Gateway,
     batch,
     done,
-    environment,
     error,
     progress,
     refusal,
     rows,
     standing,
+    started,
+    tell,
     text,
 )
-
-
-@pytest.fixture
-def gateway() -> Iterator[Gateway]:
-    gateway = Gateway()
-    yield gateway
-    gateway.stop()
-
-
-@pytest.fixture
-def prompts(tmp_path: Path) -> Path:
-    """Three prompts, on lines 1, 3 and 4."""
-    path = tmp_path / "prompts.jsonl"
-    path.write_text(
-        '"a fox"\n\n{"prompt": "a hare", "id": "hare/1"}\n{"prompt": "雪地", "id": 7}\n', encoding="utf-8"
-    )
-    return path
 
 
 def test_a_file_of_chats(gateway: Gateway, prompts: Path, tmp_path: Path) -> None:
@@ -243,16 +223,10 @@ def test_events_go_on_where_they_broke_off(gateway: Gateway, tmp_path: Path) -> 
 def test_a_gateway_that_restarts(gateway: Gateway, tmp_path: Path) -> None:
     """It is gone for a while, then a proxy answers in its place, then it is back: told once each, and the end comes."""
     gateway.streams = [[progress(0, 2), text(1, 0), HANG]]
-    command = [*HEEDING_INTERRUPTS, GEMPOOL, "batch", "run", "-", "--chat", "--url", gateway.url]
-    with subprocess.Popen(
-        command, env=environment(), cwd=tmp_path, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as running:  # fmt: skip
-        assert running.stdin is not None
+    with started(tmp_path, "run", "-", "--chat", "--url", gateway.url) as running:
         assert running.stderr is not None
         assert running.stdout is not None
-        running.stdin.write('"a"\n"b"\n')
-        running.stdin.close()
+        tell(running, '"a"\n"b"\n')
         assert gateway.reached.wait(60)
         gateway.stop()
         heard = []
@@ -284,27 +258,12 @@ def test_a_batch_that_is_gone_ends_the_watch(gateway: Gateway, tmp_path: Path) -
     assert "There is no batch of this id." in ran.stderr
 
 
-HEEDING_INTERRUPTS = [
-    sys.executable,
-    "-c",
-    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
-]
-"""In front of a command: a shell's background job, which the tests may be run in, ignores interrupts, and so would the command."""
-
-
 def test_an_interrupt_leaves_the_batch_running(gateway: Gateway, tmp_path: Path) -> None:
     """Ctrl-C: exit code 130, and the commands that watch and cancel it; nothing is cancelled."""
     gateway.streams = [[progress(0, 2), text(1, 0), HANG]]
-    command = [*HEEDING_INTERRUPTS, GEMPOOL, "batch", "run", "-", "--chat", "--url", gateway.url]
-    with subprocess.Popen(
-        command, env=environment(), cwd=tmp_path, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as running:  # fmt: skip
-        assert running.stdin is not None
+    with started(tmp_path, "run", "-", "--chat", "--url", gateway.url) as running:
         assert running.stdout is not None
-        running.stdin.write('"a"\n"b"\n')
-        running.stdin.close()
-        running.stdin = None
+        tell(running, '"a"\n"b"\n')
         assert running.stdout.readline()
         running.send_signal(signal.SIGINT)
         _, told = running.communicate(timeout=60)
@@ -317,20 +276,16 @@ def test_an_interrupt_leaves_the_batch_running(gateway: Gateway, tmp_path: Path)
 
 def test_an_interrupt_while_prompts_are_read(gateway: Gateway, tmp_path: Path) -> None:
     """Ctrl-C at standard input: exit code 130, and nothing has been sent."""
-    with subprocess.Popen(
-        [*HEEDING_INTERRUPTS, GEMPOOL, "batch", "run", "-", "--chat", "--url", gateway.url],
-        env=environment(), cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as running:  # fmt: skip
+    with started(tmp_path, "run", "-", "--chat", "--url", gateway.url) as running:
         assert running.stdin is not None
-        running.stdin.write(b'"a"\n')
-        running.stdin.flush()
+        tell(running, '"a"\n', end=False)
         deadline = time.monotonic() + 60
         while unread(running.stdin.fileno()) and time.monotonic() < deadline:
             time.sleep(0.02)
         running.send_signal(signal.SIGINT)
         assert running.wait(60) == 130
         out, told = running.communicate()
-    assert (out, told) == (b"", b"")
+    assert (out, told) == ("", "")
     assert gateway.asked == []
 
 
@@ -464,11 +419,9 @@ def test_at_a_terminal(gateway: Gateway, tmp_path: Path) -> None:
         ]
     ]  # fmt: skip
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [GEMPOOL, "batch", "run", "-", "--chat", "--out", "out.jsonl", "--url", gateway.url],
-        env=environment(COLUMNS="100"), cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=theirs,
-    ) as running:  # fmt: skip
-        running.communicate(b'"a"\n"b"\n"c"\n"d"\n', timeout=60)
+    options = ["--chat", "--out", "out.jsonl", "--url", gateway.url]
+    with started(tmp_path, "run", "-", *options, stderr=theirs, COLUMNS="100") as running:
+        running.communicate('"a"\n"b"\n"c"\n"d"\n', timeout=60)
     os.close(theirs)
     seen = b""
     with contextlib.suppress(OSError):  # what a terminal says at its end
@@ -504,16 +457,12 @@ def test_a_reader_that_leaves(gateway: Gateway, tmp_path: Path) -> None:
     """`| head -1` ends the command without a word of Python's, and leaves the batch alone."""
     gateway.streams = [[text(1, 0), HANG]]
     began = time.monotonic()
-    with subprocess.Popen(
-        [*HEEDING_INTERRUPTS, GEMPOOL, "batch", "run", "-", "--chat", "--url", gateway.url],
-        env=environment(), cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as running:  # fmt: skip
-        assert running.stdin is not None
+    with started(tmp_path, "run", "-", "--chat", "--url", gateway.url) as running:
         assert running.stdout is not None
         running.stdout.close()
         running.stdout = None
-        _, told = running.communicate(b'"a"\n"b"\n', timeout=60)
-    assert b"Traceback" not in told
-    assert b"Exception" not in told
+        _, told = running.communicate('"a"\n"b"\n', timeout=60)
+    assert "Traceback" not in told
+    assert "Exception" not in told
     assert running.returncode == 1
     assert time.monotonic() - began < 15

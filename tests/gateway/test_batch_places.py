@@ -5,7 +5,6 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,23 +25,6 @@ from tests.fakes.batchcalls import (
     standing,
     text,
 )
-
-
-@pytest.fixture
-def gateway() -> Iterator[Gateway]:
-    gateway = Gateway()
-    yield gateway
-    gateway.stop()
-
-
-@pytest.fixture
-def prompts(tmp_path: Path) -> Path:
-    """Three prompts, on lines 1, 3 and 4."""
-    path = tmp_path / "prompts.jsonl"
-    path.write_text(
-        '"a fox"\n\n{"prompt": "a hare", "id": "hare/1"}\n{"prompt": "雪地", "id": 7}\n', encoding="utf-8"
-    )
-    return path
 
 
 def test_pictures_are_saved(gateway: Gateway, prompts: Path, tmp_path: Path) -> None:
