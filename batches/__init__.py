@@ -3,8 +3,7 @@
 from batches.books import Books
 from batches.desk import Desk
 from batches.news import News
-from batches.policy import Able
 from batches.settings import BatchSettings
 from batches.worker import Worker
 
-__all__ = ["Able", "BatchSettings", "Books", "Desk", "News", "Worker"]
+__all__ = ["BatchSettings", "Books", "Desk", "News", "Worker"]

@@ -1,13 +1,14 @@
 """Runs tasks of batches in this replica, behind the live requests.
 
-What runs is what the store says: a task is claimed there, kept by this worker's sign of life, and ended only by who holds its
-claim. So a worker that was frozen for long, and whose tasks went to others, changes nothing when it wakes.
+What runs is what the store says: a task is claimed there, kept by this worker's sign of life, and ends there once. So a worker
+that was frozen for long changes nothing when it wakes of tasks that others have by then.
 """
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from typing import Any, TypeVar
 
 import structlog
 
@@ -26,6 +27,8 @@ from engine.service import ChatService, Outcome
 
 log = structlog.get_logger("gempool.batches")
 
+T = TypeVar("T")
+
 _BEAT = 1.0
 _LOOK = 2.0
 """Seconds after which a worker looks for tasks though nothing told it of any: the net under a lost message."""
@@ -39,18 +42,20 @@ _LAST_WORDS = 3.0
 
 
 class _Run:
-    """A task that runs here, by its claim, which a store that has forgotten it gives anew."""
+    """A task that runs here, by its claim, which a store that has forgotten it gives anew. asking: while it is asked."""
 
-    __slots__ = ("task",)
+    __slots__ = ("asking", "task")
 
     def __init__(self, task: Task) -> None:
         self.task = task
+        self.asking: asyncio.Task[Any] | None = None
 
 
 class Worker:
     """One in every replica.
 
-    name: this replica's, unique among the living. able: what the accounts can do, now. discard: removes a stored picture that no result names. jitter: 0 to 1, anew with each call.
+    name: this replica's, unique among the living. discard: removes a stored picture that no result names. jitter: 0 to 1, anew
+    with each call.
     """
 
     def __init__(
@@ -58,7 +63,6 @@ class Worker:
         books: Books,
         news: News,
         chat: ChatService,
-        able: Callable[[], Able],
         settings: BatchSettings,
         metrics: Metrics,
         clock: Clock,
@@ -69,7 +73,7 @@ class Worker:
         self._books = books
         self._news = news
         self._chat = chat
-        self._able = able
+        self._able = Able()
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
@@ -78,7 +82,6 @@ class Worker:
         self._jitter = jitter
         self._loops = Tasks("batches")
         self._runs = Tasks("batches")
-        self._asking: set[asyncio.Task[None]] = set()
         self._running: dict[tuple[str, int], _Run] = {}
         self._ends = Ends(clock.monotonic)
         self._wake = asyncio.Event()
@@ -118,8 +121,9 @@ class Worker:
         """End what runs and give it back, uncounted. Answers that are there already still reach the store."""
         self.stop_claiming()
         self._closing = True
-        for run in self._asking:
-            run.cancel()
+        for run in self._running.values():
+            if run.asking is not None:
+                run.asking.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS):
                 await self._runs.settle()
@@ -134,55 +138,68 @@ class Worker:
         # The others take the worker for dead after the whole of it, and the store for away after half of it.
         every = min(_BEAT, self._settings.worker_ttl / 4)
         while True:
-            try:
-                while self._dead:
-                    if tasks := await self._books.leave(self._dead[-1], died=True):
-                        log.info("tasks of a dead replica handed back", replica=self._dead[-1], tasks=tasks)
-                    self._dead.pop()
-                self._learn(await self._beat())
-            except StoreUnavailable:
-                self._store_answers(False)
-            except Exception:
-                # border: without its sign of life the worker would lose its tasks
-                log.exception("the sign of life failed")
+            await self._heard(self._beat())
             await self._clock.sleep(every)
 
-    async def _beat(self) -> Tally:
-        # One that runs no tasks is not among the living: these are those who may.
-        name = self._name if self._settings.worker else ""
-        return await self._books.beat(
-            name, self._settings.worker_ttl, replica=self._name, demand=self._able().demand
+    async def _beat(self) -> None:
+        while self._dead:
+            if tasks := await self._books.leave(self._dead[-1], died=True):
+                log.info("tasks of a dead replica handed back", replica=self._dead[-1], tasks=tasks)
+            self._dead.pop()
+        await self._look()
+        self._learn(
+            await self._books.beat(
+                # One that runs no tasks is not among the living: these are those who may.
+                self._name if self._settings.worker else "",
+                self._settings.worker_ttl,
+                replica=self._name,
+                demand=self._able.demand,
+            )
         )
+
+    async def _look(self) -> None:
+        """Learn what the accounts can do now."""
+        with suppress(GatewayError):
+            status = await self._chat.status(within=self._settings.worker_ttl / 4)
+            self._able = Able(status.capacity if status.ready else 0, status.demand)
 
     async def _keep_claiming(self) -> None:
         with self._news.ringing(self._wake):
             while not self._stop.is_set():
-                if not self._able().capacity:
+                if not self._able.capacity:
+                    await self._look()
+                if not self._able.capacity:
                     # Where none can serve, the task that this one gets all the same tells why.
                     await rung(self._stop, _UNFIT)
                 self._wake.clear()
-                try:
-                    seconds = await self._claim_all()
-                except StoreUnavailable:
-                    self._store_answers(False)
-                    seconds = _STORE_AWAY
-                except Exception:
-                    log.exception("claiming failed")  # border: the worker lives on
-                    seconds = _LOOK
-                await rung(self._wake, seconds)
+                seconds = await self._heard(self._claim_all())
+                await rung(self._wake, _STORE_AWAY if seconds is None else seconds)
 
     async def _claim_all(self) -> float:
         """Begin what may begin; seconds until there may be more though nothing tells of it."""
         while not self._stop.is_set():
-            most = places(self._able().capacity, self.tally.demand, self._settings)
+            most = places(self._able.capacity, self.tally.demand, self._settings)
             found = await self._books.claim(self._name, self._settings.worker_ttl, most)
-            self._store_answers(True)
             if isinstance(found, Idle):
                 return _LOOK if found.seconds is None else min(max(found.seconds, _SOONEST), _LOOK)
-            await self._begin(found)
+            self._begin(found)
         return _LOOK
 
-    async def _begin(self, task: Task) -> None:
+    async def _heard(self, step: Awaitable[T]) -> T | None:
+        """What a step of the worker's life gives; None where the store does not answer. Nothing ends that life."""
+        try:
+            found = await step
+        except StoreUnavailable:
+            self._store_answers(False)
+        except Exception:
+            # border: without its signs of life it would lose its tasks, and without their ends they would count as running
+            log.exception("a step of batches failed")
+        else:
+            self._store_answers(True)
+            return found
+        return None
+
+    def _begin(self, task: Task) -> None:
         key = (task.batch, task.index)
         if (run := self._running.get(key)) is not None:
             run.task = task
@@ -209,7 +226,7 @@ class Worker:
         run, key = _Run(task), (task.batch, task.index)
         self._running[key] = run
         try:
-            came_to = await self._tried(task, trace)
+            came_to = await self._tried(run, trace)
             kept = await self._written(run, came_to)
         finally:
             del self._running[key]
@@ -241,16 +258,15 @@ class Worker:
             **_why(came_to),
         )
 
-    async def _tried(self, task: Task, trace: Trace) -> Outcome | Again | Back:
+    async def _tried(self, run: _Run, trace: Trace) -> Outcome | Again | Back:
+        task = run.task
         if self._closing:
             return Back(0.0, "")
         if task.prompt is None:
             return self._failed(task, task.tries, UNREADABLE)
         if task.tries >= self._settings.tries:
             return self._failed(task, task.tries, WORKER_LOST)
-        this = asyncio.current_task()
-        assert this is not None  # noqa: S101  a coroutine runs in one
-        self._asking.add(this)
+        run.asking = asyncio.current_task()
         try:
             answer = await self._chat.answer(ask_of(task, task.prompt, trace))
             for link in superfluous(task, answer):
@@ -263,7 +279,7 @@ class Worker:
             found = verdict(error, tries, trace.failed, self._settings, self._jitter())
             return self._failed(task, tries, found) if isinstance(found, Fail) else found
         finally:
-            self._asking.discard(this)
+            run.asking = None
 
     def _failed(self, task: Task, tries: int, why: Fail) -> Outcome:
         return Outcome(task.index, tries, self._clock.now(), code=why.code, message=why.message)
@@ -272,21 +288,12 @@ class Worker:
         """Tell the store, however long it is away; False where the task was another's by then."""
         while True:
             task = run.task
-            try:
-                kept = await self._write(task, came_to)
-            except StoreUnavailable:
-                self._store_answers(False)
-            except Exception:
-                # border: a task whose end is not written would count as running for as long as this worker lives
-                log.exception(
-                    "the end of a batch task was not written", batch=run.task.batch, index=run.task.index
-                )
-            else:
-                self._store_answers(True)
-                if kept or run.task is task:
-                    return kept
-                continue  # it was claimed here once more meanwhile: that claim counts
-            await self._clock.sleep(_STORE_AWAY)
+            kept = await self._heard(self._write(task, came_to))
+            if kept is None:
+                await self._clock.sleep(_STORE_AWAY)
+            elif kept or run.task is task:
+                return kept
+            # Otherwise it was claimed here once more meanwhile: that claim counts.
 
     async def _write(self, task: Task, came_to: Outcome | Again | Back) -> bool:
         books, name = self._books, self._name
@@ -301,7 +308,6 @@ class Worker:
     # what it learns
 
     def _learn(self, tally: Tally) -> None:
-        self._store_answers(True)
         self.tally = tally
         self._metrics.batches_open.set(tally.open)
         self._metrics.batch_tasks_pending.labels("waiting").set(tally.waiting)

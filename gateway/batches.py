@@ -1,20 +1,13 @@
 """Batches as the settings want them."""
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 
-from batches import Able, BatchSettings, Books, Desk, News, Worker
+from batches import BatchSettings, Books, Desk, News, Worker
 from core.clock import Clock
-from core.errors import GatewayError
 from core.metrics import Metrics
-from core.tasks import Tasks
 from engine import ChatService, Sealing
 from gateway.sections import BatchesSettings
 from storage import Shelf
-
-_LOOK_EVERY = 1.0
-_LOOK_SOON = 0.25
-"""Seconds between two looks while this replica cannot serve."""
 
 
 class Batches:
@@ -24,20 +17,14 @@ class Batches:
     closed last.
     """
 
-    def __init__(
-        self, books: Books, news: News, desk: Desk, worker: Worker, able: "Ability", clock: Clock
-    ) -> None:
+    def __init__(self, books: Books, news: News, desk: Desk, worker: Worker) -> None:
         self.books = books
         self.desk = desk
         self._worker = worker
         self._news = news
-        self._able = able
-        self._clock = clock
-        self._tasks = Tasks("batches")
 
     def start(self, predecessors: Iterable[str] = ()) -> None:
         """Begin to run tasks. predecessors: replicas that are known to be dead."""
-        self._tasks.spawn(self._able.keep_looking(self._clock), "ability")
         self._news.start()
         self._worker.start(predecessors)
 
@@ -50,7 +37,6 @@ class Batches:
         """Give back what runs. The engine and the pool must still be open."""
         await self._worker.close()
         await self._news.close()
-        await self._tasks.close()
 
     def facts(self) -> Mapping[str, int]:
         """What `/health` says: unfinished batches and their tasks, over all replicas; tasks that ended in this one."""
@@ -63,22 +49,6 @@ class Batches:
             "completed": worker.completed,
             "failed": worker.failed,
         }
-
-
-class Ability:
-    """What the accounts can do. Of itself the pool learns of changes only every few seconds, and for so long a replica that
-    has just started would run one task at a time."""
-
-    def __init__(self, chat: ChatService) -> None:
-        self._chat = chat
-        self.now = Able()
-
-    async def keep_looking(self, clock: Clock) -> None:
-        while True:
-            with suppress(GatewayError):
-                status = await self._chat.status()
-                self.now = Able(status.capacity if status.ready else 0, status.demand)
-            await clock.sleep(_LOOK_EVERY if self.now.capacity else _LOOK_SOON)
 
 
 def batches_of(
@@ -94,7 +64,6 @@ def batches_of(
     """url: the store's. replica: this process's name, unique among the living."""
     books = Books(url, seal, keep=settings.keep, max_open=settings.max_open)
     news = News(books, clock)
-    able = Ability(chat)
     wanted = BatchSettings(
         concurrency=settings.concurrency,
         share=settings.share,
@@ -103,5 +72,5 @@ def batches_of(
         worker=settings.worker,
         worker_ttl=settings.worker_ttl,
     )
-    worker = Worker(books, news, chat, lambda: able.now, wanted, metrics, clock, replica, shelf.discard)
-    return Batches(books, news, Desk(books, news, shelf, metrics, clock), worker, able, clock)
+    worker = Worker(books, news, chat, wanted, metrics, clock, replica, shelf.discard)
+    return Batches(books, news, Desk(books, news, shelf, metrics, clock), worker)

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from batches import Able, BatchSettings, Books, Desk, News, Worker
+from batches import BatchSettings, Books, Desk, News, Worker
 from core.chat import PictureWish
 from core.clock import SystemClock
 from core.metrics import Metrics
@@ -38,7 +38,6 @@ class Hand:
         self.chat = DecidedChat()
         self.metrics = Metrics()
         self.capacity = 100
-        self.demand = 0
         self.discarded: list[str] = []
         self.books = kind(url, Seal(Secret(key)), **({"keep": 3600.0, "max_open": 1000} | books))
         self.news = News(self.books, clock)
@@ -49,7 +48,6 @@ class Hand:
             self.books,
             self.news,
             self.chat,
-            lambda: Able(self.capacity, self.demand),
             settings,
             self.metrics,
             clock,
@@ -58,6 +56,24 @@ class Hand:
             jitter=lambda: 0.5,
         )
         self.news.start()
+
+    @property
+    def capacity(self) -> int:
+        """What the accounts of this replica can do at once; 0 where it cannot serve."""
+        return self.chat.state.capacity
+
+    @capacity.setter
+    def capacity(self, capacity: int) -> None:
+        self.chat.state = replace(self.chat.state, capacity=capacity, ready=capacity > 0)
+
+    @property
+    def demand(self) -> int:
+        """How many live requests it has had at once."""
+        return self.chat.state.demand
+
+    @demand.setter
+    def demand(self, demand: int) -> None:
+        self.chat.state = replace(self.chat.state, demand=demand)
 
     async def _discard(self, link: str) -> None:
         self.discarded.append(link)
