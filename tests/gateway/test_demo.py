@@ -16,6 +16,7 @@ import pytest
 
 from gateway.demo import ACCOUNTS, DemoFailed, Simulated, banner, running, write_accounts
 from gateway.settings import load
+from tests.support.processes import alive
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,22 +26,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demo") / "simulator"
 
 
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    state = Path(f"/proc/{pid}/stat")
-    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
 def test_the_simulator_runs_as_long_as_the_block(home: Path) -> None:
     """It answers inside the block, is gone after it, and keeps its cookies for the next time."""
     with running(home) as first:
         assert len(first.accounts) == ACCOUNTS
         assert httpx.get(f"{first.control_url}/health").status_code == 200
         assert first.ca_file.is_file()
-    assert not is_running(first.pid)
+    assert not alive(first.pid)
     with running(home) as second:
         assert [account.secure_1psid for account in second.accounts] == [
             account.secure_1psid for account in first.accounts
@@ -64,13 +56,13 @@ def test_the_simulator_dies_with_a_killed_demo(home: Path) -> None:
     assert parent.stdout is not None
     with parent.stdout:
         pid = int(parent.stdout.readline())
-        assert is_running(pid)
+        assert alive(pid)
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     deadline = time.monotonic() + 5
-    while is_running(pid) and time.monotonic() < deadline:
+    while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not is_running(pid)
+    assert not alive(pid)
 
 
 def test_the_accounts_file_is_for_its_owner_and_for_the_roster(home: Path, tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -16,6 +15,7 @@ import pytest
 import redis
 
 from gateway.embedded import EmbeddedStore, EmbeddedStoreError
+from tests.support.processes import alive, wait_for
 
 GATEWAY = """
 import asyncio, sys
@@ -78,24 +78,9 @@ def gateways() -> Iterator[Gateways]:
     gateways.end()
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
-
-
 def server_pid(url: str) -> int:
     with redis.Redis.from_url(url) as client:
         return int(client.info("server")["process_id"])
-
-
-def alive(pid: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return status.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def by_hand(url: str, command: bytes) -> bytes:
@@ -141,9 +126,11 @@ async def test_a_crashed_server_is_brought_back(tmp_path: Path) -> None:
     await asyncio.sleep(1.2)  # the file is synced every second
     pid = server_pid(url)
     os.kill(pid, signal.SIGKILL)
-    await asyncio.to_thread(until, lambda: not alive(pid) and answers(url))
-    assert by_hand(url, b"GET kept") == b"$3\r\nyes\r\n"
-    await store.stop()
+    try:
+        await asyncio.to_thread(wait_for, lambda: not alive(pid) and answers(url))
+        assert by_hand(url, b"GET kept") == b"$3\r\nyes\r\n"
+    finally:
+        await store.stop()
 
 
 @pytest.mark.parametrize("mode", ["", "watch"])
@@ -156,7 +143,7 @@ def test_a_killed_gateway_leaves_no_orphan(tmp_path: Path, gateways: Gateways, m
         client.set("kept", "yes")
     process.kill()
     process.wait()
-    until(lambda: not alive(pid))
+    wait_for(lambda: not alive(pid))
     _, url, role = gateways.start(tmp_path / "store", mode)
     assert role == "owner"
     with redis.Redis.from_url(url, decode_responses=True) as client:
@@ -173,7 +160,7 @@ def test_a_second_gateway_adopts_and_takes_over(tmp_path: Path, gateways: Gatewa
     pid = server_pid(url)
     first.kill()
     first.wait()
-    until(lambda: not alive(pid) and answers(url))
+    wait_for(lambda: not alive(pid) and answers(url))
     with redis.Redis.from_url(url, decode_responses=True) as client:
         assert client.get("kept") == "yes"
 
@@ -189,8 +176,8 @@ def test_a_stop_leaves_the_server_to_those_who_use_it(tmp_path: Path, gateways: 
         process.stdin.flush()
         assert process.wait(20) == 0
         if process is first:
-            until(lambda: answers(url))
-    until(lambda: not answers(url))
+            wait_for(lambda: answers(url))
+    wait_for(lambda: not answers(url))
 
 
 def test_started_at_once(tmp_path: Path, gateways: Gateways) -> None:

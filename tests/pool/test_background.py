@@ -18,7 +18,18 @@ from pool import AllTried, Lease, Pool
 from pool.account import NO_EFFECT, AccountConfig, Effect, Policy
 from pool.store import Picked, Refused, Store
 from tests.fakes.sessions import FLASH, PRO
-from tests.support.pools import ANY, QUICK, Bench, accounts, until, use
+from tests.support.pools import (
+    ANY,
+    QUICK,
+    Bench,
+    accounts,
+    leave_at_any_moment,
+    live_waits,
+    nothing_runs,
+    served_in_turn,
+    until,
+    use,
+)
 
 UNSTABLE = Effect("unstable", "unstable")
 
@@ -32,13 +43,6 @@ def waits(pool: Pool, count: int = 1) -> Callable[[], Awaitable[bool]]:
 
     async def check() -> bool:
         return len(pool._queues.behind) == count
-
-    return check
-
-
-def live_waits(pool: Pool, count: int = 1) -> Callable[[], Awaitable[bool]]:
-    async def check() -> bool:
-        return (await pool.status()).waiting == count
 
     return check
 
@@ -165,19 +169,7 @@ async def test_first_come_first_served(bench: Bench) -> None:
     """Background requests are served in the order in which they came."""
     pool = await bench.pool(accounts(1, max_concurrency=1))
     held = await pool.lease(ANY)
-    order: list[int] = []
-
-    async def request(number: int) -> None:
-        lease = await behind(pool, patience=20.0)
-        order.append(number)
-        await lease.release()
-
-    tasks = []
-    for number in range(10):
-        tasks.append(asyncio.create_task(request(number)))
-        await asyncio.sleep(0)
-    await until(waits(pool, 10))
-    await asyncio.gather(held.release(), request(10), *tasks)
+    order = await served_in_turn(held, lambda: behind(pool, patience=20.0), waits(pool, 10))
     assert order == list(range(11))
 
 
@@ -320,20 +312,8 @@ async def test_a_stop_ends_the_wait(bench: Bench) -> None:
 async def test_a_wait_that_is_given_up_leaks_nothing(bench: Bench) -> None:
     """Background requests that are cancelled at any moment leave no lease and no place in line."""
     pool = await bench.pool(accounts(2, max_concurrency=1))
-    for steps in range(30):
-        task = asyncio.create_task(behind(pool))
-        for _ in range(steps % 10):
-            await asyncio.sleep(0)
-        task.cancel()
-        done = (await asyncio.gather(task, return_exceptions=True))[0]
-        if isinstance(done, Lease):
-            await done.release(cancelled=True)
-
-    async def free() -> bool:
-        views, _ = await pool.snapshot()
-        return [view.record.in_flight for view in views] == [0, 0]
-
-    await until(free)
+    await leave_at_any_moment(lambda: behind(pool))
+    await until(nothing_runs(pool))
     assert await waits(pool, 0)()
 
 

@@ -17,7 +17,7 @@ from core.errors import (
     SessionExpired,
     ShuttingDown,
 )
-from pool import AllTried, Lease, Pool, State
+from pool import AllTried, Pool, State
 from tests.fakes.sessions import FLASH, PRO
 from tests.support.pools import (
     ANY,
@@ -27,6 +27,10 @@ from tests.support.pools import (
     accounts,
     all_open,
     becomes,
+    leave_at_any_moment,
+    live_waits,
+    nothing_runs,
+    served_in_turn,
     until,
     use,
 )
@@ -75,23 +79,7 @@ async def test_waiters_are_served_in_order(bench: Bench) -> None:
     """Who came first is served first, and a newcomer does not overtake."""
     pool = await bench.pool(accounts(1, max_concurrency=1))
     lease = await pool.lease(ANY)
-    order: list[int] = []
-
-    async def request(number: int) -> None:
-        mine = await pool.lease(ANY)
-        order.append(number)
-        await mine.release()
-
-    waiting = []
-    for number in range(10):
-        waiting.append(asyncio.create_task(request(number)))
-        await asyncio.sleep(0)
-
-    async def all_wait() -> bool:
-        return (await pool.status()).waiting == 10
-
-    await until(all_wait)
-    await asyncio.gather(lease.release(), request(10), *waiting)
+    order = await served_in_turn(lease, lambda: pool.lease(ANY), live_waits(pool, 10))
     assert order == list(range(11))
 
 
@@ -101,11 +89,7 @@ async def test_lines_do_not_block_each_other(bench: Bench) -> None:
     pool = await bench.pool(accounts(2, max_concurrency=1))
     busy = await pool.lease(("gemini-pro",))
     waiting = asyncio.create_task(use(pool, ("gemini-pro",)))
-
-    async def waits() -> bool:
-        return (await pool.status()).waiting == 1
-
-    await until(waits)
+    await until(live_waits(pool))
     assert await use(pool, ("gemini-flash",)) == "a1"
     await busy.release()
     assert await waiting == "a0"
@@ -116,11 +100,7 @@ async def test_full_queue_answers_at_once(bench: Bench) -> None:
     pool = await bench.pool(accounts(1, max_concurrency=1), queue_size=1)
     lease = await pool.lease(ANY)
     waiting = asyncio.create_task(use(pool))
-
-    async def waits() -> bool:
-        return (await pool.status()).waiting == 1
-
-    await until(waits)
+    await until(live_waits(pool))
     started = time.monotonic()
     with pytest.raises(PoolBusy) as refused:
         await pool.lease(ANY)
@@ -222,20 +202,8 @@ async def test_a_cancelled_release_still_happens(bench: Bench) -> None:
 async def test_a_cancelled_wait_leaks_nothing(bench: Bench) -> None:
     """Callers that leave at any moment of their lease leave no lease behind."""
     pool = await bench.pool(accounts(2, max_concurrency=2))
-    for steps in range(30):
-        task: asyncio.Task[Lease] = asyncio.create_task(pool.lease(ANY))
-        for _ in range(steps % 10):
-            await asyncio.sleep(0)
-        task.cancel()
-        done = (await asyncio.gather(task, return_exceptions=True))[0]
-        if isinstance(done, Lease):
-            await done.release(cancelled=True)
-
-    async def free() -> bool:
-        views, _ = await pool.snapshot()
-        return [view.record.in_flight for view in views] == [0, 0]
-
-    await until(free)
+    await leave_at_any_moment(lambda: pool.lease(ANY))
+    await until(nothing_runs(pool))
     assert (await pool.status()).waiting == 0
 
 
@@ -245,11 +213,7 @@ async def test_a_freed_account_wakes_the_other_replica(bench: Bench) -> None:
     one, two = await bench.pool(roster), await bench.pool(roster)
     lease = await one.lease(ANY)
     waiting = asyncio.create_task(use(two))
-
-    async def waits() -> bool:
-        return (await two.status()).waiting == 1
-
-    await until(waits)
+    await until(live_waits(two))
     await asyncio.sleep(0.05)
     started = time.monotonic()
     await lease.release()
@@ -366,11 +330,7 @@ async def test_rosters_change_one_after_the_other(bench: Bench) -> None:
     await until(lambda: all_open(one, [old, new]))
     await one.apply([], [], ["old"])
     waiting = asyncio.create_task(use(two))
-
-    async def waits() -> bool:
-        return (await two.status()).waiting == 1
-
-    await until(waits)
+    await until(live_waits(two))
     await two.apply([new], [], ["old"])
     assert await waiting == "new"
     await one.apply([old], [], [])

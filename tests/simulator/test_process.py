@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,8 @@ from urllib.request import urlopen
 import httpx
 import pytest
 from gemini_webapi import APIError, GeminiClient
+
+from tests.support.processes import alive, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,19 +35,6 @@ def running(directory: Path, *options: str) -> Iterator[tuple[subprocess.Popen[b
         process.terminate()
         process.wait(10)
         process.stdout.close()
-
-
-def gone(pid: int, seconds: float = 5.0) -> bool:
-    """True once no such process runs any more."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def test_it_says_when_it_is_ready_and_where(tmp_path: Path) -> None:
@@ -107,7 +95,7 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait(10)
     parent.stdout.close()
-    assert gone(child)
+    wait_for(lambda: not alive(child))
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:

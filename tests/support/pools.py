@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from core.clock import SystemClock
 from core.metrics import Metrics
 from core.secret import Secret
-from pool import AccountConfig, Policy, Pool, PoolSettings, PublicModel, State, Store
+from pool import AccountConfig, Lease, Policy, Pool, PoolSettings, PublicModel, State, Store
 from tests.fakes.sessions import FakeWeb
 
 TABLE = (
@@ -100,3 +100,54 @@ async def use(pool: Pool, lanes: tuple[str, ...] = ANY, outcome: Any = None, **o
     lease = await pool.lease(lanes, **options)
     await lease.release(outcome)
     return lease.account
+
+
+def live_waits(pool: Pool, count: int = 1) -> Callable[[], Awaitable[bool]]:
+    """So many live requests wait in the replica."""
+
+    async def check() -> bool:
+        return (await pool.status()).waiting == count
+
+    return check
+
+
+def nothing_runs(pool: Pool) -> Callable[[], Awaitable[bool]]:
+    """No account of the pool is leased."""
+
+    async def check() -> bool:
+        views, _ = await pool.snapshot()
+        return all(view.record.in_flight == 0 for view in views)
+
+    return check
+
+
+async def served_in_turn(
+    held: Lease, ask: Callable[[], Awaitable[Lease]], all_wait: Callable[[], Awaitable[bool]]
+) -> list[int]:
+    """Ten ask one after the other, and an eleventh while what they wait for is released: their numbers as they were served."""
+    order: list[int] = []
+
+    async def request(number: int) -> None:
+        lease = await ask()
+        order.append(number)
+        await lease.release()
+
+    waiting = []
+    for number in range(10):
+        waiting.append(asyncio.create_task(request(number)))
+        await asyncio.sleep(0)
+    await until(all_wait)
+    await asyncio.gather(held.release(), request(10), *waiting)
+    return order
+
+
+async def leave_at_any_moment(ask: Callable[[], Coroutine[Any, Any, Lease]]) -> None:
+    """Thirty ask and leave, each some steps later; one that got a lease all the same releases it."""
+    for steps in range(30):
+        task = asyncio.create_task(ask())
+        for _ in range(steps % 10):
+            await asyncio.sleep(0)
+        task.cancel()
+        done = (await asyncio.gather(task, return_exceptions=True))[0]
+        if isinstance(done, Lease):
+            await done.release(cancelled=True)

@@ -29,6 +29,18 @@ def wait_for(condition: Callable[[], Any], seconds: float = 40, what: str = "") 
     return value
 
 
+def alive(pid: int) -> bool:
+    """Whether such a process runs. One that has ended and that nobody has asked for its end yet does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (
+        FileNotFoundError,
+        ProcessLookupError,
+    ):  # the second where it goes between the opening and the reading
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
 class Web:
     """A simulator in a process of its own, through its control API."""
 
