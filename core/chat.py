@@ -128,16 +128,28 @@ class Place(Struct, frozen=True):
     context: str = ""
 
 
-class Trace(Struct, gc=False):
+class Tried(Struct, frozen=True, gc=False):
+    """One account asked once: how it ended (`ok`, `cancelled`, or the failure's reason), and seconds from the lease to the end."""
+
+    account: str
+    outcome: str
+    seconds: float
+
+
+class Trace(Struct):
     """What became of one ask so far. The engine writes it as it goes, so that it also outlives a failure.
 
     attempts: accounts tried. failed: those of them that failed and were well otherwise, so that it may be the ask's own
-    fault. waited: seconds spent waiting for an account or for the upstream.
+    fault. waited: seconds spent waiting for an account or for the upstream; queued: those of them for an account. pictures:
+    seconds of work on pictures. tried: the accounts, as they ended.
     """
 
     attempts: int = 0
     failed: int = 0
     waited: float = 0.0
+    queued: float = 0.0
+    pictures: float = 0.0
+    tried: list[Tried] = field(default_factory=list)
 
 
 class Ask(Struct, frozen=True):

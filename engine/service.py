@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from core.chat import Answer, Ask, Event, Message, ModelInfo, PictureWish
 from core.secret import Secret
+from journal import Happened, Minute, Served
 
 
 class Status(Struct, frozen=True):
@@ -284,3 +285,139 @@ class BatchService(Protocol):
 
     async def link(self, outcome: Outcome) -> str:
         """Where the stored picture is read now: links that expire are made anew."""
+
+
+NextStep: TypeAlias = Literal["probe", "rotation", "return", "open", "operator", ""]
+"""What will happen next to an account: it is probed, its cookies are rotated, its cooldown ends, a session is tried again, or
+nothing until somebody does something. '' for one that was set aside on purpose."""
+
+
+class ModelRest(Struct, frozen=True):
+    """Why an account does not serve one model for now, until when in seconds."""
+
+    model: str
+    reason: str
+    until: float
+
+
+class Standing(Struct, frozen=True):
+    """An account as its operator sees it. Times are wall clock seconds of the store's clock, None for never or not planned.
+
+    reason: a word, '' where there is none; why: the state in a sentence, '' where it is well. since: when the state began.
+    until: when its cooldown ends. next, next_at: what happens next, and when. order: its place among those that can serve, 1
+    for the one that serves next; 0 for those that cannot. models: the public names that it serves. cookie_source: `file`,
+    `rotation`, `api`, `session`. failures: in a row. session_open: in the replica that tells.
+    """
+
+    id: str
+    state: str
+    reason: str
+    why: str
+    since: float | None
+    until: float | None
+    next: NextStep
+    next_at: float | None
+    order: int
+    in_flight: int
+    max_concurrency: int
+    min_interval: float
+    last_used: float | None
+    cookies_at: float | None
+    cookie_source: str
+    rotation_at: float | None
+    rotation_outcome: str
+    next_rotation: float | None
+    proved_at: float | None
+    probed_at: float | None
+    probe_outcome: str
+    next_probe: float | None
+    failures: int
+    last_resort: bool
+    session_open: bool
+    egress: str
+    tags: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    resting: tuple[ModelRest, ...] = ()
+
+
+class Now(Struct, frozen=True):
+    """How the whole stands. Numbers are over all replicas, but `in_flight` and `waiting`, which are this replica's.
+
+    time: wall clock seconds of the store's clock. accounts: their number by state. leader: the replica that looks after the
+    accounts. alerts_pending: alerts that no device has taken yet. broken_files: configuration files that cannot be read, by
+    path, with what is wrong.
+    """
+
+    time: float
+    ready: bool
+    why: str
+    store_ok: bool
+    accounts: Mapping[str, int]
+    capacity: int
+    in_flight: int
+    waiting: int
+    replica: str
+    replicas: int
+    leader: str
+    version: str
+    started: float
+    alerts_pending: int
+    alerts_configured: bool
+    batches_open: int
+    tasks_waiting: int
+    tasks_running: int
+    broken_files: Mapping[str, str]
+
+
+class View(Struct, frozen=True):
+    """All that somebody who begins to look needs. Accounts in the roster's order; happened and served newest first; minutes
+    oldest first, without those in which nothing was counted."""
+
+    now: Now
+    accounts: tuple[Standing, ...]
+    happened: tuple[Happened, ...]
+    served: tuple[Served, ...]
+    minutes: tuple[Minute, ...]
+
+
+class Turn(Struct, frozen=True):
+    """What is new since the last one. accounts: those that differ, whole. gone: ids of those that are no more. served: at most so
+    many as a person can follow, newest first; minutes: those that differ, whole."""
+
+    now: Now
+    accounts: tuple[Standing, ...] = ()
+    gone: tuple[str, ...] = ()
+    happened: tuple[Happened, ...] = ()
+    served: tuple[Served, ...] = ()
+    minutes: tuple[Minute, ...] = ()
+
+
+class Checked(Struct, frozen=True):
+    """What an action on an account came to. outcome: of a probe: `well`, or what was wrong; '' for the others."""
+
+    account: Standing
+    outcome: str = ""
+    detail: str = ""
+
+
+class OperatorService(Protocol):
+    """The operator's desk, over all replicas. Every method raises `core.errors.GatewayError`s only; those that take an account
+    raise NotFound where there is none of that name (any more), and are noted in the journal with `who` did it."""
+
+    async def view(self) -> View: ...
+
+    def turns(self) -> AsyncGenerator[View | Turn, None]:
+        """First a `View`, then a `Turn` each second in which something changed, and at least every five. While the store is
+        away turns say so in `now`; when it is back there is a `View` again. All who look share one reading of the store."""
+
+    async def history(self, account: str) -> tuple[Happened, ...]:
+        """What befell the account, newest first: its changes of state, probes, rotations and what people did, 200 at most."""
+
+    async def probe(self, account: str, who: str) -> Checked: ...
+
+    async def enable(self, account: str, who: str) -> Checked: ...
+
+    async def disable(self, account: str, who: str) -> Checked: ...
+
+    async def clear(self, account: str, who: str) -> Checked:
+        """End its cooldowns and forget its failures; a quarantine ends by a probe alone."""

@@ -7,9 +7,14 @@ from msgspec import Struct
 from access import Keys, Limits
 from core.clock import Clock
 from core.metrics import Metrics
-from engine.service import BatchService, ChatService, CookieService, ResponseStore
+from engine.service import BatchService, ChatService, CookieService, OperatorService, ResponseStore
 from fetch import Fetcher
+from journal import Served
 from storage import Local
+
+
+def unnoted(entry: Served) -> None:
+    """For an edge without a journal."""
 
 
 def no_facts() -> Mapping[str, object]:
@@ -63,7 +68,8 @@ class RouteServices(Struct, frozen=True, kw_only=True):
     numbers and yes or no. `cookies`: None leaves the routes under `/api/cookies` out. `files`: the pictures under
     `/files/`; None leaves that route out. `fetch`: None refuses pictures that are named by their web address.
     `limits`: what callers may ask in a time; None limits nobody. `responses`: None refuses `previous_response_id`. `batches`: None
-    leaves the routes under `/v1/batch` out.
+    leaves the routes under `/v1/batch` out. `operator`: None leaves the page's routes under `/admin/api` out. `noted` takes
+    every request that asked for a model, at once and without ever raising.
     """
 
     chat: ChatService
@@ -79,4 +85,7 @@ class RouteServices(Struct, frozen=True, kw_only=True):
     limits: Limits | None = None
     responses: ResponseStore | None = None
     batches: BatchService | None = None
+    operator: OperatorService | None = None
+    noted: Callable[[Served], None] = unnoted
+    replica: str = ""
     health_facts: Callable[[], Mapping[str, object]] = no_facts
