@@ -19,11 +19,12 @@ ACCESS, SECRET, BUCKET = "operator", "a-long-enough-secret", "pictures"
 
 
 def free_ports(count: int) -> list[int]:
-    """Free on loopback, and so are those that SeaweedFS adds 10000 to for gRPC."""
+    """Free on loopback, and so are those that SeaweedFS adds 10000 to for gRPC. All lie below the ports that the kernel gives to
+    connections, so that none of those takes one meanwhile."""
     found: list[int] = []
-    port = 20000 + (time.monotonic_ns() // 1000) % 20000
+    port = 12000 + (time.monotonic_ns() // 1000) % 9000
     while len(found) < count:
-        port += 1
+        port = port + 1 if port < 22000 else 12000
         try:
             for number in (port, port + 10000):
                 with socket.socket() as probe:
