@@ -14,7 +14,8 @@ from core.clock import SystemClock
 from core.metrics import Metrics
 from core.secret import Secret
 from storage import S3, Local, Shelf, StorageError, name_of
-from tests.support.s3 import ACCESS, BUCKET, SECRET, free_ports
+from tests.support.ports import free_ports
+from tests.support.s3 import ACCESS, BUCKET, SECRET
 
 PNG = b"\x89PNG" + bytes(range(256)) * 4000
 

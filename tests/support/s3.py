@@ -2,7 +2,6 @@
 
 import io
 import json
-import socket
 import subprocess
 import sysconfig
 import time
@@ -15,24 +14,9 @@ from minio import Minio
 from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
+from tests.support.ports import free_ports
+
 ACCESS, SECRET, BUCKET = "operator", "a-long-enough-secret", "pictures"
-
-
-def free_ports(count: int) -> list[int]:
-    """Free on loopback, and so are those that SeaweedFS adds 10000 to for gRPC. All lie below the ports that the kernel gives to
-    connections, so that none of those takes one meanwhile."""
-    found: list[int] = []
-    port = 12000 + (time.monotonic_ns() // 1000) % 9000
-    while len(found) < count:
-        port = port + 1 if port < 22000 else 12000
-        try:
-            for number in (port, port + 10000):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", number))
-        except OSError:
-            continue
-        found.append(port)
-    return found
 
 
 @contextmanager
@@ -44,7 +28,7 @@ def serving_s3(directory: Path) -> Iterator[str]:
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
     (directory / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    master, volume, filer, port = free_ports(4)
+    master, volume, filer, port = free_ports(4, beside=10_000)  # which it adds for gRPC
     weed = Path(sysconfig.get_path("scripts")) / "weed"
     options = {
         "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "dir": str(directory), "s3.config": str(directory / "s3.json"),
