@@ -77,3 +77,11 @@ class Minute(Struct, frozen=True):
     served: Mapping[str, int]
     seconds: Mapping[str, int]
     first_content: Mapping[str, int]
+
+
+class Facts(Struct, frozen=True):
+    """What a replica tells of itself. alerts_pending: alerts that it still has to tell. broken_files: files that it cannot read, by
+    path, with what is wrong."""
+
+    alerts_pending: int = 0
+    broken_files: Mapping[str, str] = {}
