@@ -7,8 +7,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from gateway.sections import Setting
-from gateway.settings import FILE_SECTIONS, SECTIONS, Settings, settings_of
-from gateway.sources import CONFIG_FILE_NAME, variable
+from gateway.settings import FILE_SECTIONS, SECTIONS, Settings, secret_names, settings_of
+from gateway.sources import CONFIG_FILE_NAME, IN_FILE, variable
 
 BEGIN = "<!-- settings: written by `make docs` -->"
 END = "<!-- end of settings -->"
@@ -43,7 +43,10 @@ def rewritten(page: str) -> str:
 
 
 def _environment_rows(struct: type[Struct]) -> list[str]:
-    return [f"| `{setting.env}` | {default} | {setting.doc} |" for _, setting, default in _documented(struct)]
+    return [
+        f"| {_plain_names(setting)} | {default} | {setting.doc} |"
+        for _, setting, default in _documented(struct)
+    ]
 
 
 def _documented(struct: type[Struct]) -> Iterator[tuple[str, Setting, str]]:
@@ -63,6 +66,11 @@ def _documented(struct: type[Struct]) -> Iterator[tuple[str, Setting, str]]:
 
 def _is_set(value: object) -> bool:
     return value is not None and value != () and str(value) not in ("", "Secret('')")
+
+
+def _plain_names(setting: Setting) -> str:
+    in_file = f", `{setting.env}{IN_FILE}`" if setting.env in secret_names() else ""
+    return f"`{setting.env}`{in_file}"
 
 
 def _names(key: str, setting: Setting) -> str:

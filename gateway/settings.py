@@ -2,7 +2,7 @@
 
 The only reader of the environment. What is nearer wins: an option of the command line, then
 `GEMPOOL__SECTION__FIELD`, then a plain name (`PORT`), then the file, then the default. An empty value in the
-environment counts as not set. Secrets come from the environment only.
+environment counts as not set. Secrets come from the environment only, or from the file that `NAME_FILE` names.
 """
 
 import ipaddress
@@ -32,8 +32,8 @@ from gateway.sections import (
     SupervisorSettings,
     WatermarkSettings,
 )
-from gateway.sources import CONFIG_FILE_NAME, Given, from_environment, from_file
-from gateway.values import BOOLEAN, FILE, PATH, SECRET, SECRETS, STORE, Told
+from gateway.sources import CONFIG_FILE_NAME, IN_FILE, Given, from_environment, from_file
+from gateway.values import BOOLEAN, ENDPOINT, FILE, PATH, SECRET, SECRETS, STORE, WEB_URL, Told
 
 FILE_SECTIONS: Mapping[str, type[Struct]] = {
     "server": ServerSettings,
@@ -167,8 +167,9 @@ class Settings(Struct, frozen=True, kw_only=True):
 def from_process(
     overrides: Mapping[str, str | Path] | None = None, without: Collection[str] = ()
 ) -> Settings:
-    """`load` with this process's environment, but for the names in `without`."""
-    return load({name: value for name, value in os.environ.items() if name not in without}, overrides)
+    """`load` with this process's environment, but for the names in `without` and the files of theirs."""
+    left = {name: value for name, value in os.environ.items() if name.removesuffix(IN_FILE) not in without}
+    return load(left, overrides)
 
 
 def load(environ: Mapping[str, str], overrides: Mapping[str, str | Path] | None = None) -> Settings:
@@ -184,7 +185,7 @@ def load(environ: Mapping[str, str], overrides: Mapping[str, str | Path] | None 
     in_file = {key for key in settings if key.partition(".")[0] in FILE_SECTIONS}
     plain = {setting.env: key for key, setting in settings.items() if setting.env}
     given = from_file(config_file, named_by, tuple(FILE_SECTIONS), in_file, problems)
-    given |= from_environment(environ, plain, in_file, problems)
+    given |= from_environment(environ, plain, in_file, problems, secret_names())
     given |= options
 
     values: dict[str, Any] = {}
@@ -212,6 +213,15 @@ def all_settings() -> dict[str, Setting]:
     for section, struct in SECTIONS.items():
         found |= {f"{section}.{key}": setting for key, setting in settings_of(struct)}
     return found
+
+
+def secret_names() -> dict[str, bool]:
+    """The plain names that a file may hold instead, as `NAME_FILE`; True for lists."""
+    return {
+        setting.env: setting.kind is SECRETS
+        for setting in all_settings().values()
+        if setting.env and setting.kind.secret and setting.kind not in (WEB_URL, ENDPOINT)
+    }
 
 
 def settings_of(struct: type[Struct]) -> Iterator[tuple[str, Setting]]:

@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ruamel.yaml import YAML
@@ -17,13 +18,17 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 CONFIG_FILE_NAME = "GEMPOOL_CONFIG_FILE"
 OUR_PREFIX = "GEMPOOL_"
 FIELD_PREFIX = "GEMPOOL__"
+IN_FILE = "_FILE"
+"""Added to the plain name of a secret: the file that holds it."""
+LONGEST_SECRET = 64 * 1024
 
 
 _QUOTED = re.compile(r"""["'].*["']""")
 
 
 class Given(NamedTuple):
-    """A raw value and where it stands: `PORT`, or `config/gateway.yaml line 3: server.port`."""
+    """A raw value and where it stands: `PORT`, `config/gateway.yaml line 3: server.port`, or `API_KEY_FILE
+    (/run/secrets/api_key)`."""
 
     raw: object
     where: str
@@ -35,12 +40,22 @@ def variable(key: str) -> str:
 
 
 def from_environment(
-    environ: Mapping[str, str], plain: Mapping[str, str], in_file: Iterable[str], problems: list[str]
+    environ: Mapping[str, str],
+    plain: Mapping[str, str],
+    in_file: Iterable[str],
+    problems: list[str],
+    secrets: Mapping[str, bool] = MappingProxyType({}),
 ) -> dict[str, Given]:
-    """Raw values by dotted name. `plain` maps plain names to dotted ones; empty values are not set."""
+    """Raw values by dotted name. `plain` maps plain names to dotted ones; empty values are not set.
+
+    secrets: those of the plain names that may also be given as `NAME_FILE`, and whether each is a list, whose file
+    may have a line for each word.
+    """
     long = {variable(key): key for key in in_file}
     given = {key: Given(environ[name], name) for name, key in plain.items() if environ.get(name, "").strip()}
-    names = [name for name in (*plain, CONFIG_FILE_NAME) if name.startswith(OUR_PREFIX)]
+    given |= _from_secret_files(environ, plain, secrets, problems)
+    files = [name + IN_FILE for name in secrets]
+    names = [name for name in (*plain, *files, CONFIG_FILE_NAME) if name.startswith(OUR_PREFIX)]
     ours = {name.removeprefix(OUR_PREFIX): name for name in names}
     for name, raw in environ.items():
         if name.startswith(FIELD_PREFIX):
@@ -113,6 +128,50 @@ def _from_document(
             elif raw is not None:
                 given[key] = Given(raw, where)
     return given
+
+
+def _from_secret_files(
+    environ: Mapping[str, str], plain: Mapping[str, str], secrets: Mapping[str, bool], problems: list[str]
+) -> dict[str, Given]:
+    given: dict[str, Given] = {}
+    for name, is_list in secrets.items():
+        variable, path = name + IN_FILE, environ.get(name + IN_FILE, "").strip()
+        if not path:
+            continue
+        if environ.get(name, "").strip():
+            problems.append(f"{name} and {variable} are both set. Keep one of them.")
+            continue
+        try:
+            given[plain[name]] = Given(_secret_in(Path(path).expanduser(), is_list), f"{variable} ({path})")
+        except ValueError as reason:
+            problems.append(f"{variable}: {path} {reason}")
+    return given
+
+
+def _secret_in(path: Path, is_list: bool) -> str:
+    """What a secret's file holds, without the line's end. Raises ValueError with the rest of a sentence, which shows
+    nothing of the file."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LONGEST_SECRET + 1)
+    except FileNotFoundError:
+        raise ValueError("does not exist. Make the file, or name another.") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ValueError(
+            f"cannot be read ({reason}). Make it a file that the gateway's own user may read."
+        ) from None
+    if len(raw) > LONGEST_SECRET:
+        raise ValueError(f"has more than {LONGEST_SECRET} bytes. Name the file that holds the secret alone.")
+    try:
+        lines = [line.strip() for line in raw.decode("utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8 text. Write the secret into it as text.") from None
+    if not lines:
+        raise ValueError("is empty. Write the secret into it, or take the variable away.")
+    if len(lines) > 1 and not is_list:
+        raise ValueError(f"has {len(lines)} lines. Write the secret into it as one line.")
+    return ",".join(lines)
 
 
 def _slip(name: str, ours: Mapping[str, str]) -> str:
