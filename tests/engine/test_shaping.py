@@ -88,7 +88,7 @@ class Desk:
 
     def outcomes(self) -> dict[str, float]:
         family = next(m for m in self.metrics.registry.collect() if m.name == "gempool_shaped_answers")
-        return {s.labels["outcome"]: s.value for s in family.samples if s.name.endswith("_total")}
+        return {s.labels["outcome"]: s.value for s in family.samples if s.value}
 
 
 def cut(answer: str, size: int = 7) -> list[Delta]:
