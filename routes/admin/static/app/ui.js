@@ -1,0 +1,142 @@
+// The parts that views are made of. All text comes from the caller, already in the person's language.
+//
+//   <${Button} kind="plain|main|danger|quiet" busy=${bool} icon="name" onClick=...>words</>   busy: cannot be pressed, and says so
+//   <${Field} label hint error>${(props) => html`<input ...${props} />`}</>       ties label, hint and error to the input
+//   <${Dialog} open title onClose>...</>     native <dialog>; Escape and the cross call onClose
+//   await confirm({title, body, action, danger})  -> true | false
+//   toast(text, "good" | "bad" | "note")     a line that goes by itself; <${Toasts} /> once, in the frame
+//   <${Badge} state="active" />              an account's state: shape and word
+//   <${Tag} kind="good|warn|bad|note">word</>
+//   <${Empty} title>what to do</>, <${Loading} what />, <${ErrorBox} error=${Failure} retry=${fn} />
+//   <${Time} at />            "3 min ago", the whole time as its title;  at: seconds, null -> "never"
+//   <${Until} at />           "in 40 s", "now" once it is over
+//   <${Spark} values label /> a small line; label says what it shows
+//   says(failure)             a Failure as a sentence
+import { html, signal, useEffect, useId, useRef } from "./lib.js";
+import { Icon } from "./icons.js";
+import { fullTime, has, span, t } from "./i18n.js";
+import { time } from "./live.js";
+
+export { Icon };
+
+export function Button({ kind = "plain", busy = false, icon, disabled, children, class: extra = "", ...rest }) {
+  return html`<button type="button" ...${rest} class=${`button ${kind} ${extra}`} aria-disabled=${busy || disabled ? "true" : undefined}
+    onClick=${(event) => {
+      if (busy || disabled) event.preventDefault();
+      else if (rest.onClick) rest.onClick(event);
+    }}>${icon && html`<${Icon} name=${icon} />`}<span>${children}</span>${busy && html`<span class="spin" role="img" aria-label=${t("ui.busy")} />`}</button>`;
+}
+
+export function Field({ label, hint, error, children }) {
+  const id = useId();
+  const about = [hint && `${id}-hint`, error && `${id}-error`].filter(Boolean).join(" ") || undefined;
+  return html`<div class=${`field ${error ? "wrong" : ""}`}>
+    <label for=${id}>${label}</label>
+    ${children({ id, "aria-describedby": about, "aria-invalid": error ? "true" : undefined })}
+    ${hint && html`<p class="hint" id=${`${id}-hint`}>${hint}</p>`}
+    ${error && html`<p class="error" id=${`${id}-error`} role="alert"><${Icon} name="warn" /> ${error}</p>`}
+  </div>`;
+}
+
+export function Dialog({ open, title, onClose, children, class: extra = "" }) {
+  const ref = useRef(null);
+  const id = useId();
+  useEffect(() => {
+    const dialog = ref.current;
+    if (open && dialog && !dialog.open) dialog.showModal();
+    if (!open && dialog && dialog.open) dialog.close();
+  }, [open]);
+  const outside = (event) => event.target === ref.current && onClose();
+  return html`<dialog ref=${ref} class=${extra} aria-labelledby=${id} onClick=${outside}
+    onCancel=${(event) => {
+      event.preventDefault();
+      onClose();
+    }}>
+    ${open && html`<div class="sheet">
+      <header><h2 id=${id}>${title}</h2>
+        <button type="button" class="button quiet square" aria-label=${t("ui.close")} onClick=${onClose}><${Icon} name="close" /></button></header>
+      ${children}</div>`}
+  </dialog>`;
+}
+
+const asked = signal(null);
+
+export const confirm = (question) =>
+  new Promise((resolve) => {
+    asked.value = { ...question, resolve };
+  });
+
+/** Where `confirm` asks; once, in the frame. */
+export function Question() {
+  const found = asked.value;
+  const answer = (yes) => {
+    asked.value = null;
+    found.resolve(yes);
+  };
+  return html`<${Dialog} open=${Boolean(found)} title=${found ? found.title : ""} onClose=${() => answer(false)}>
+    ${found && html`<p>${found.body}</p><div class="row end">
+      <${Button} onClick=${() => answer(false)}>${t("ui.cancel")}</>
+      <${Button} kind=${found.danger ? "danger" : "main"} autofocus onClick=${() => answer(true)}>${found.action}</></div>`}
+  </>`;
+}
+
+const toasts = signal([]);
+let lastToast = 0;
+
+export function toast(text, kind = "note") {
+  const id = ++lastToast;
+  toasts.value = [...toasts.value.slice(-2), { id, text, kind }];
+  setTimeout(() => drop(id), kind === "bad" ? 12_000 : 6_000);
+}
+
+const drop = (id) => {
+  toasts.value = toasts.value.filter((one) => one.id !== id);
+};
+
+export const Toasts = () => html`<div class="toasts" role="status" aria-live="polite">
+  ${toasts.value.map((one) => html`<p key=${one.id} class=${`toast ${one.kind}`}>
+    <${Icon} name=${one.kind === "note" ? "note" : one.kind} /> <span>${one.text}</span>
+    <button type="button" class="button quiet square" aria-label=${t("ui.close")} onClick=${() => drop(one.id)}><${Icon} name="close" /></button></p>`)}
+</div>`;
+
+export const Badge = ({ state }) =>
+  html`<span class=${`badge state-${state}`}><${Icon} name=${state} /> ${has(`state.${state}`) ? t(`state.${state}`) : state}</span>`;
+
+export const Tag = ({ kind = "note", children, ...rest }) => html`<span ...${rest} class=${`tag ${kind}`}>${children}</span>`;
+
+export const Empty = ({ title, children }) => html`<div class="empty"><p class="strong">${title}</p>${children && html`<p>${children}</p>`}</div>`;
+
+export const Loading = ({ what }) => html`<p class="loading" role="status"><span class="spin" aria-hidden="true" /> ${what || t("ui.loading")}</p>`;
+
+export function says(failure) {
+  if (failure.code === "unreachable") return t("error.unreachable");
+  const key = `error.${failure.code}`;
+  const wait = failure.retryAfter === null || failure.retryAfter === undefined ? "" : ` ${t("error.wait", { wait: span(failure.retryAfter) })}`;
+  return `${has(key) ? t(key) : failure.message}${wait}`;
+}
+
+export const ErrorBox = ({ error, retry }) => html`<div class="errorbox" role="alert"><${Icon} name="warn" />
+  <p>${says(error)}</p>${retry && html`<${Button} onClick=${retry}>${t("ui.retry")}</>`}</div>`;
+
+export function Time({ at }) {
+  if (at === null || at === undefined) return html`<span class="dim">${t("time.never")}</span>`;
+  const age = time.value - at;
+  return html`<time datetime=${iso(at)} title=${fullTime(at)}>${age < 5 ? t("time.just") : t("time.ago", { span: span(age) })}</time>`;
+}
+
+export function Until({ at }) {
+  if (at === null || at === undefined) return null;
+  const left = at - time.value;
+  return html`<time datetime=${iso(at)} title=${fullTime(at)}>${left <= 0 ? t("time.due") : t("time.in", { span: span(Math.ceil(left)) })}</time>`;
+}
+
+const iso = (at) => new Date(at * 1000).toISOString();
+
+export function Spark({ values, label, width = 96, height = 20 }) {
+  const top = Math.max(1, ...values);
+  const step = width / Math.max(1, values.length - 1);
+  const points = values.map((value, i) => `${(i * step).toFixed(1)},${(height - 1 - (value / top) * (height - 2)).toFixed(1)}`);
+  return html`<svg class="spark" role="img" aria-label=${label} viewBox=${`0 0 ${width} ${height}`} width=${width} height=${height} preserveAspectRatio="none">
+    <polyline points=${points.join(" ")} /></svg>`;
+}
+

@@ -1,0 +1,2 @@
+// See en-play.js.
+export default {};
