@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from core.chat import Ask, Picture
+from core.chat import Ask, Picture, Tried
 from core.errors import (
     AccountThrottled,
     EgressBlocked,
@@ -39,7 +39,7 @@ class Accounting:
         """Hand the lease back with what became of it; owned here, so that no cancellation loses it."""
         attempt.settled = True
         account = attempt.lease.account
-        self._count(account, outcome, cancelled=cancelled)
+        self._count(attempt, outcome, cancelled=cancelled)
         match outcome:
             # The account is well; at most it makes no pictures, and nothing else of it is to rest for that.
             case PicturesUsedUp() | PicturesUnavailable():
@@ -71,13 +71,16 @@ class Accounting:
             attempt=ask.trace.attempts,
         )
 
-    def _count(self, account: str, outcome: GatewayError | None, *, cancelled: bool) -> None:
+    def _count(self, attempt: Attempt, outcome: GatewayError | None, *, cancelled: bool) -> None:
+        account, seconds = attempt.lease.account, attempt.seconds
         if cancelled:
             word = "cancelled"
         elif outcome is None:
             word = "ok"
         else:
             word = outcome.reason if isinstance(outcome, UpstreamError) else outcome.code
+        attempt.ask.trace.tried.append(Tried(account, word, seconds))
         self._metrics.upstream_calls.labels(account, word).inc()
+        self._metrics.upstream_seconds.labels(account).observe(seconds)
         if word in TOO_MUCH:
             self._metrics.throttled.labels(account, word).inc()

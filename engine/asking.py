@@ -35,6 +35,7 @@ class Asking:
     def __init__(self, pool: Pool, settings: EngineSettings, clock: Clock) -> None:
         self._pool = pool
         self._settings = settings
+        self._clock = clock
         self._now = clock.monotonic
         self._running: set[Attempt] = set()
 
@@ -63,7 +64,7 @@ class Asking:
                     patience -= self._now() - before
             return await self._take(ask, lanes, exclude, deadline, patience)
         finally:
-            ask.trace.waited += self._now() - before
+            self._queued(ask, before)
 
     def longest(self, ask: Ask) -> float:
         """Seconds that an ask waits for accounts in all."""
@@ -90,9 +91,17 @@ class Asking:
         except PoolBusy:
             return None
         finally:
-            ask.trace.waited += self._now() - before
+            self._queued(ask, before)
         ask.trace.attempts += 1
         return lease
+
+    async def pause(self, ask: Ask, seconds: float) -> None:
+        """Wait until accounts that failed may be asked again."""
+        before = self._now()
+        try:
+            await self._clock.sleep(seconds)
+        finally:
+            self._queued(ask, before)
 
     def lost(self, ask: Ask, error: PlaceLost) -> None:
         log.info("a conversation is told anew", request_id=ask.request_id, why=error.detail)
@@ -133,6 +142,11 @@ class Asking:
         if attempt.begun or (attempt.held and error.kind == "stalled"):
             return True
         return attempt.bounds.first_content < self._first_content(attempt.ask)
+
+    def _queued(self, ask: Ask, since: float) -> None:
+        spent = self._now() - since
+        ask.trace.waited += spent
+        ask.trace.queued += spent
 
     async def _take(
         self, ask: Ask, lanes: Sequence[str], exclude: Collection[str], deadline: float, patience: float

@@ -58,6 +58,7 @@ class Attempt:
         self._done = Done()
         self._forget = forget
         self._monotonic = monotonic
+        self._leased_at = monotonic()
         self._texts: list[str] = []
         self._thoughts: list[str] = []
         self._waiting: asyncio.Task[Any] | None = None
@@ -115,6 +116,11 @@ class Attempt:
         if not self.held or not self._texts:
             return None
         return Delta("".join(self._texts), "".join(self._thoughts))
+
+    @property
+    def seconds(self) -> float:
+        """Since the lease."""
+        return self._monotonic() - self._leased_at
 
     def finish(self) -> Finish:
         usage = Usage(

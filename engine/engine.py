@@ -146,8 +146,7 @@ class Engine:
                 wait = max(pause, error.retry_after or 0.0)
                 if rounds == _ROUNDS or wait > patience or now() + wait > deadline - ENOUGH:
                     raise self._nobody_left(ask, error, last, reasons) from last
-                ask.trace.waited += pause
-                await self._clock.sleep(pause)
+                await self._asking.pause(ask, pause)
                 tried.clear()
                 reasons.clear()
                 rounds += 1
@@ -272,6 +271,7 @@ class Engine:
     async def _finished(self, attempt: Attempt) -> list[Picture]:
         """The answer's pictures as they go out. Their account is free again before the work on them begins."""
         ask, finished = attempt.ask, attempt.pictures
+        before = self._clock.monotonic()
         if self._studio is None:
             self._accounting.well(attempt)
         else:
@@ -284,6 +284,7 @@ class Engine:
                         wish = ask.picture or _UNASKED
                         finished.append(await self._studio.finish(picture, wish, _words(ask)))
             finally:
+                ask.trace.pictures += self._clock.monotonic() - before
                 if not attempt.settled:
                     self._accounting.settle(attempt, None, cancelled=True)
         self._metrics.pictures.labels("ok").inc(len(finished))

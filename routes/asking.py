@@ -34,6 +34,7 @@ async def admitted(exchange: Exchange, models: KnownModels, model: str) -> Model
     if standing is not None:
         exchange.extra_headers += quota.headers(standing)
         if not standing.admitted:
+            exchange.limit = standing.scope
             raise quota.refusal(standing, info.id)
     return info
 

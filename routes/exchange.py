@@ -38,7 +38,8 @@ class Exchange:
     or `start` and `send`; the edge reads the outcome when they are done.
 
     id: the request's id. route: the template that metrics and logs name. model: the public name that was
-    asked for, if any. outcome: `ok`, or the error's code. Times are seconds of the clock's monotonic time.
+    asked for, if any. outcome: `ok`, or the error's code. param: the field that the error is about. limit: which of the
+    caller's limits refused. Times are seconds of the clock's monotonic time.
     """
 
     __slots__ = (
@@ -54,16 +55,19 @@ class Exchange:
         "head_only",
         "headers",
         "id",
+        "limit",
         "method",
         "model",
         "monotonic",
         "outcome",
+        "param",
         "path",
         "query",
         "read_seconds",
         "receive",
         "route",
         "scope",
+        "send_seconds",
         "settings",
         "started",
         "status",
@@ -104,6 +108,8 @@ class Exchange:
         self.model = ""
         self.upstream_model = ""
         self.outcome = "ok"
+        self.param = ""
+        self.limit = ""
         self.status = 0
         self.bytes_sent = 0
         self.extra_headers: Headers = [(b"x-request-id", request_id.encode())]
@@ -111,6 +117,7 @@ class Exchange:
         self.head_at: float | None = None
         self.first_content_at: float | None = None
         self.read_seconds = 0.0
+        self.send_seconds = 0.0
         self.watches = False
         """It lasts for as long as the caller likes, so that its time tells nothing, nor does its end."""
         self._body_read = False
@@ -208,7 +215,7 @@ class Exchange:
             headers.append((b"x-gempool-attempts", b"%d" % attempts))
         if self.waited:
             headers.append((b"x-gempool-overhead-ms", b"%.2f" % (self.overhead * 1000)))
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._sent({"type": "http.response.start", "status": status, "headers": headers})
 
     def _awaits_the_word(self) -> bool:
         """Whether the caller sends the body only once it is asked for."""
@@ -217,7 +224,14 @@ class Exchange:
     async def send(self, data: bytes, *, more: bool = True) -> None:
         """Send a piece of the body."""
         self.bytes_sent += len(data)
-        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        await self._sent({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def _sent(self, message: Any) -> None:
+        before = self.monotonic()
+        try:
+            await self._send(message)
+        finally:
+            self.send_seconds += self.monotonic() - before
 
     async def reply(
         self, data: bytes, *, status: int = 200, media_type: bytes = JSON_TYPE, headers: Headers | None = None
@@ -254,6 +268,7 @@ class Exchange:
     def note(self, error: GatewayError) -> None:
         """Take the error for the exchange's outcome and log it at its own level."""
         self.outcome = error.code
+        self.param = error.param or ""
         if error.log_level != "info":
             getattr(log, error.log_level)("request failed", code=error.code, why=str(error), route=self.route)
 
