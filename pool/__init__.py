@@ -10,7 +10,7 @@ from pool.pulse import StateChange
 from pool.roster import Roster, RosterDiff, RosterError, diff, load_roster
 from pool.settings import PoolSettings
 from pool.shared import Shared
-from pool.store import Store
+from pool.store import Change, Changes, Store
 from pool.waiting import AllTried, NotWell
 
 __all__ = [
@@ -18,6 +18,8 @@ __all__ = [
     "AccountConfig",
     "AccountView",
     "AllTried",
+    "Change",
+    "Changes",
     "CookieSource",
     "Finding",
     "Lease",

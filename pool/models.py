@@ -7,8 +7,10 @@ for whatever the account uses when no model is named.
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from core.chat import ModelInfo
@@ -70,6 +72,19 @@ def lanes_of(
     if behind_default or fits({DEFAULT_LANE, *public.get(DEFAULT_LANE, ())}):
         lanes.append(DEFAULT_LANE)
     return tuple(lane for lane in dict.fromkeys(lanes) if lane and "\n" not in lane)
+
+
+def public_names(table: Sequence[PublicModel], offered_json: str, lanes: Sequence[str]) -> tuple[str, ...]:
+    """The public models that an account with these lanes serves. offered_json: what it offers, as the store keeps it."""
+    return _public_names(tuple(table), offered_json, tuple(lanes))
+
+
+@lru_cache(maxsize=256)  # most accounts offer the same, and all are looked at again and again
+def _public_names(
+    table: tuple[PublicModel, ...], offered_json: str, lanes: tuple[str, ...]
+) -> tuple[str, ...]:
+    offered = msgspec.json.decode(offered_json, type=tuple[Offered, ...]) if offered_json else ()
+    return tuple(model.id for model in table if any(lane in lanes for lane in _lanes(model, offered)))
 
 
 def catalogue(table: Sequence[PublicModel], offered: Sequence[Offered]) -> tuple[ModelInfo, ...]:

@@ -25,12 +25,12 @@ from pool.cookies import CookieSource, RosterCookies
 from pool.leasing import Lease, Leasing
 from pool.member import Finding
 from pool.members import Members
-from pool.models import PublicModel, catalogue, resolve
+from pool.models import PublicModel, catalogue, public_names, resolve
 from pool.opening import Opening
 from pool.pulse import Pulse, StateChange
 from pool.queue import Queues
 from pool.settings import PoolSettings
-from pool.store import Event, Store
+from pool.store import Changes, Event, Store
 from pool.upstream import Credentials, Offered, SessionFactory
 
 log = structlog.get_logger("gempool.pool")
@@ -139,7 +139,7 @@ class Pool:
         """
         with suppress(StoreUnavailable):
             for name in predecessors:
-                if leases := await self._store.leave(name):
+                if leases := await self._store.leave(name, died=True):
                     log.info("leases of a dead replica handed back", replica=name, leases=leases)
         for config in self._accounts:
             await self._members.add(config)
@@ -369,6 +369,19 @@ class Pool:
                 break
             records += more
         return now, records
+
+    async def views(self) -> tuple[float, list[AccountView]]:
+        """All accounts in the roster's order, and the store's time in seconds. Raises StoreUnavailable."""
+        now, records = await self.records()
+        return now, [self._view(record, now) for record in records]
+
+    async def changes(self, logged: int = 0, epoch: str = "") -> Changes:
+        """What befell accounts and replicas since a reader saw so much: see `Store.changes`. Raises StoreUnavailable."""
+        return await self._store.changes(logged, epoch)
+
+    def public_models(self, record: Record) -> tuple[str, ...]:
+        """The public names of the models that the account serves."""
+        return public_names(self._table, record.offered_json, record.lanes)
 
     async def sweep(self) -> None:
         """Count the accounts by state anew, and let go of cooldowns that ended. Raises StoreUnavailable."""

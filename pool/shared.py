@@ -58,6 +58,10 @@ class Shared:
         """Give the lease back where `holder` has it."""
         await self._eval(_RESIGN, f"lead:{name}", holder)
 
+    async def holder(self, name: str) -> str:
+        """Who holds the lease `name`; '' where nobody does."""
+        return await self.get(f"lead:{name}") or ""
+
     async def put(self, key: str, value: str, ttl: float | None = None) -> None:
         await self._call("SET", self._prefix + key, value, *(() if ttl is None else ("PX", _ms(ttl))))
 

@@ -72,6 +72,32 @@ class Event(Struct, frozen=True, rename={"from_": "from"}):
     reason: str
 
 
+class Change(Struct, frozen=True, rename={"from_": "from"}):
+    """A change of any account's state, or a replica's coming or going; `at` in seconds of the store's clock.
+
+    account: '' where it is a replica. from_: '' for an account that is new, to: '' for one that is gone. Of a replica `to` is
+    `came`, `left` or `lost`.
+    """
+
+    at: float
+    to: str
+    account: str = ""
+    replica: str = ""
+    from_: str = ""
+    reason: str = ""
+
+
+class Changes(Struct, frozen=True):
+    """What a reader has not seen yet. logged: how many entries the log was ever given in this epoch, which ends where the store
+    loses its data."""
+
+    now: float
+    logged: int
+    epoch: str
+    changes: tuple[Change, ...]
+    replicas: int
+
+
 class Store:
     """The scripts behind plain methods. All raise `core.errors.StoreUnavailable` and nothing else.
 
@@ -98,6 +124,7 @@ class Store:
         self._leave = _script("leave")
         self._page = _script("page")
         self._sweep = _script("sweep")
+        self._changes = _script("changes")
         self._reclaim = _script("reclaim")
         p = policy
         self._ejection: tuple[int, ...] = (p.eject_after, _ms(p.eject_base), _ms(p.eject_cap))
@@ -250,9 +277,9 @@ class Store:
         _, flat = await self._run(self._beat, "", 0, "")
         return _counts(flat)
 
-    async def leave(self, replica: str) -> int:
+    async def leave(self, replica: str, *, died: bool = False) -> int:
         """Hand all leases of this replica back; their number."""
-        return int(await self._run(self._leave, replica))
+        return int(await self._run(self._leave, replica, int(died)))
 
     async def page(self, offset: int = 0, limit: int = 200) -> tuple[float, int, list[Record]]:
         """The store's time in seconds, the number of accounts, and a page of them in the roster's order."""
@@ -269,6 +296,13 @@ class Store:
         raw = await self._call("events", "LRANGE", f"{self._prefix}log:{account}", 0, limit - 1)
         events = (msgspec.json.decode(line, type=Event) for line in raw)
         return [msgspec.structs.replace(event, at=event.at / 1000) for event in events]
+
+    async def changes(self, logged: int = 0, epoch: str = "") -> Changes:
+        """What befell accounts and replicas since a reader saw `logged` entries of `epoch`, newest first, 1,000 at most."""
+        now, logged, epoch, rows, live = await self._run(self._changes, logged, epoch)
+        found = (msgspec.json.decode(row, type=Change) for row in rows)
+        changes = tuple(msgspec.structs.replace(change, at=change.at / 1000) for change in found)
+        return Changes(now / 1000, logged, epoch, changes, int(live))
 
     async def leases(self, replica: str) -> set[str]:
         """The leases that the store holds for this replica."""

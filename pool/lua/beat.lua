@@ -3,7 +3,7 @@
 -- Returns {1 where the store had an epoch, the counts as a flat list}. A store without one has lost its
 -- data, or is new: the replica must tell it its accounts again.
 local known = call('EXISTS', P .. 'epoch')
-if tonumber(ARGV[2]) > 0 then call('ZADD', P .. 'replicas', NOW + tonumber(ARGV[2]), ARGV[1]) end
+if tonumber(ARGV[2]) > 0 then alive(ARGV[1], tonumber(ARGV[2])) end
 if ARGV[3] ~= '' and known == 0 then call('SET', P .. 'epoch', ARGV[3]) end
 reap()
 for _ = 1, 16 do

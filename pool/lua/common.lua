@@ -5,6 +5,7 @@
 --
 --   a:<id>            hash, one account (fields: see FIELDS)
 --   log:<id>          list, its last state changes, newest first
+--   log               list, the last of all accounts and the comings and goings of replicas; logged: how many it was ever given
 --   recent:<id>       list, its last picks, where requests per minute are limited
 --   accounts          zset of ids by their place in the roster
 --   ready:<lane>      zset by last use: accounts that can be picked now
@@ -34,6 +35,7 @@ local PROMOTE = 16
 local WAITING = 5000 -- who waits asks again well before that
 local CALLED = 250 -- from a word on the channel to the answer of who waited for it
 local LOG_LENGTH = 200
+local COMMON_LOG = 1000
 
 local FIELDS = { 'mc', 'mi', 'rpm', 'on', 'off', 'dr', 'op', 'cu', 'inf', 'seq', 'np', 'ho', 'sh', 'cf', 'ej',
   'eu', 'tl', 'cp', 'gen', 'q', 'cr', 'lc', 'lanes', 'at', 'st', 'sr', 'eg', 'dl' }
@@ -92,6 +94,12 @@ local function lane_cooldowns(a)
   return kept
 end
 
+local function log_for_all(entry)
+  call('LPUSH', P .. 'log', cjson.encode(entry))
+  call('LTRIM', P .. 'log', 0, COMMON_LOG - 1)
+  call('INCR', P .. 'logged')
+end
+
 -- File the account in the sets that its fields ask for, note a change of state, write what was put.
 local function place(a)
   local state, reason = state_of(a)
@@ -104,6 +112,7 @@ local function place(a)
     call('LPUSH', P .. 'log:' .. a.id,
       cjson.encode({ at = at, from = a.st, to = state, reason = reason }))
     call('LTRIM', P .. 'log:' .. a.id, 0, LOG_LENGTH - 1)
+    log_for_all({ at = at, account = a.id, from = a.st, to = state, reason = reason })
     if a.st == 'cooling' and state ~= 'cooling' then
       call('ZREM', P .. 'cooling', a.id)
       call('ZREM', P .. 'ejected', a.id)
@@ -159,6 +168,7 @@ end
 
 local function forget(a)
   drop(a)
+  log_for_all({ at = NOW, account = a.id, from = a.st, to = '', reason = 'removed' })
   call('ZREM', P .. 'shunned', a.id)
   call('HINCRBY', P .. 'counts', a.st, -1)
   call('HINCRBY', P .. 'counts', 'capacity', -a.cp)
@@ -195,6 +205,16 @@ local function cool(a, ms, reason)
   end
 end
 
+-- A sign of life, good for so long.
+local function alive(replica, ms)
+  if call('ZADD', P .. 'replicas', NOW + ms, replica) == 1 then log_for_all({ at = NOW, replica = replica, to = 'came' }) end
+end
+
+-- how: 'left' where it said so itself, 'lost' where it died.
+local function replica_gone(name, how)
+  if call('ZREM', P .. 'replicas', name) == 1 then log_for_all({ at = NOW, replica = name, to = how }) end
+end
+
 local function reap_lease(replica, lease, held)
   call('HDEL', P .. 'leases:' .. replica, lease)
   local a = load(string.match(held, '^[^\n]+'))
@@ -207,7 +227,7 @@ local function reap()
   if not dead then return end
   local some = call('HSCAN', P .. 'leases:' .. dead, 0, 'COUNT', 32)[2]
   for i = 1, #some, 2 do reap_lease(dead, some[i], some[i + 1]) end
-  if call('EXISTS', P .. 'leases:' .. dead) == 0 then call('ZREM', P .. 'replicas', dead) end
+  if call('EXISTS', P .. 'leases:' .. dead) == 0 then replica_gone(dead, 'lost') end
   if #some > 0 then wake() end
 end
 

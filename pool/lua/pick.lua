@@ -33,7 +33,7 @@ if held then
   return { 1, id, lane, tonumber(call('HGET', P .. 'a:' .. id, 'inf')) or 0 }
 end
 
-call('ZADD', P .. 'replicas', NOW + life, replica)
+alive(replica, life)
 reap()
 
 local function wait_for_word()

@@ -468,7 +468,7 @@ async def test_a_repeated_pick_is_one_pick(store: Store) -> None:
 
 
 async def test_a_removed_account_drains(store: Store) -> None:
-    """It gets no new calls and is gone with its last one, with all its traces."""
+    """It gets no new calls and is gone with its last one, with all its traces but those in the log over all accounts."""
     await fill(store, 1)
     await pick(store, "1")
     assert await store.remove("a0") == "draining"
@@ -483,7 +483,52 @@ async def test_a_removed_account_drains(store: Store) -> None:
             "pace",
             "counts",
             "replicas",
+            "log",
+            "logged",
         }
+
+
+async def test_the_log_over_all_accounts_tells_each_change_once(store: Store) -> None:
+    """States of any account, and replicas that come, leave or are lost, newest first; a reader gets what it has not seen."""
+    await fill(store, 2)
+    await store.settled("r", 5.0)
+    seen = await store.changes()
+    assert [(c.account, c.replica, c.from_, c.to) for c in seen.changes[::-1]] == [
+        ("a0", "", "", "starting"),
+        ("a0", "", "starting", "active"),
+        ("a1", "", "", "starting"),
+        ("a1", "", "starting", "active"),
+        ("", "r", "", "came"),
+    ]
+    assert seen.replicas == 1
+    await store.quarantine("a1", "expired")
+    await store.quarantine("a1", "expired")
+    await store.remove("a0")
+    await store.beat("s", 0.02)
+    await store.leave("r")
+    await asyncio.sleep(0.04)
+    await store.beat("t", 5.0)
+    news = await store.changes(seen.logged, seen.epoch)
+    assert [(c.account or c.replica, c.from_, c.to, c.reason) for c in news.changes[::-1]] == [
+        ("a1", "active", "quarantined", "expired"),
+        ("a0", "active", "", "removed"),
+        ("s", "", "came", ""),
+        ("r", "", "left", ""),
+        ("t", "", "came", ""),
+        ("s", "", "lost", ""),
+    ]
+    assert all(seen.now - 60 < change.at <= news.now for change in news.changes)
+    assert (await store.changes(news.logged, news.epoch)).changes == ()
+    assert len((await store.changes(news.logged, "of another store")).changes) == 11
+
+
+async def test_the_log_over_all_accounts_is_capped(store: Store) -> None:
+    """The last thousand changes are kept."""
+    await fill(store, 1)
+    for _ in range(510):
+        await store.disable("a0")
+        await store.enable("a0")
+    assert len((await store.changes()).changes) == 1000
 
 
 async def test_lanes_in_order_of_preference(store: Store) -> None:
