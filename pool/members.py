@@ -137,13 +137,13 @@ class Members:
         assert member.held is not None  # noqa: S101 -- the caller has looked; without await in between
         member.held.users += 1
         member.in_flight += 1
-        self._metrics.account_in_flight.labels(member.config.id).inc()
+        self._show_in_flight(member)
         return member.held
 
     def let_go(self, member: Member, held: Held) -> None:
         held.users -= 1
         member.in_flight -= 1
-        self._metrics.account_in_flight.labels(member.config.id).dec()
+        self._show_in_flight(member)
         self._close_if_done(held)
 
     def quarantined(self, account: str) -> None:
@@ -230,6 +230,7 @@ class Members:
         sessions = [m.held.session for m in self._members.values() if m.held is not None]
         for member in self._members.values():
             member.held = None
+        self._metrics.sessions_open.set(0)
         await asyncio.gather(*(self._opening.close(session) for session in sessions))
 
     # background
@@ -367,6 +368,10 @@ class Members:
         wait = min(cap or self._settings.reprobe_max, first * 2.0 ** min(attempt - 1, 20))
         return wait * random.uniform(0.875, 1.125)  # noqa: S311 -- spreads load, guards nothing
 
+    def _show_in_flight(self, member: Member) -> None:
+        if self._members.get(member.config.id) is member:  # one that was removed is shown no more
+            self._metrics.account_in_flight.labels(member.config.id).set(member.in_flight)
+
     def _swap(self, member: Member, session: Session | None) -> None:
         old, member.held = member.held, None if session is None else Held(session)
         if session is None:
@@ -374,6 +379,7 @@ class Members:
                 self.without_session[member.config.id] = member
         else:
             self.without_session.pop(member.config.id, None)
+        self._metrics.sessions_open.set(sum(other.held is not None for other in self._members.values()))
         if old is not None:
             old.retired = True
             self._close_if_done(old)

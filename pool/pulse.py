@@ -1,7 +1,7 @@
 """This replica's pulse: its sign of life, what it tells the store, and what it learns from it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import structlog
 from msgspec import Struct
@@ -10,7 +10,7 @@ from core.clock import Clock
 from core.errors import StoreUnavailable
 from core.metrics import Metrics
 from core.tasks import Tasks
-from pool.account import State, state_of
+from pool.account import Record, State, state_of
 from pool.leasing import Leasing
 from pool.members import Members, offered_by
 from pool.queue import Queues
@@ -83,10 +83,10 @@ class Pulse:
         """Ask the store for the accounts by state; never raises."""
         try:
             self.counts = await self._store.counts()
-            self.store_ok = True
+            self._answers(True)
             self._show_counts()
         except StoreUnavailable:
-            self.store_ok = False
+            self._answers(False)
 
     async def _housekeeping(self) -> None:
         interval = min(5.0, self._lease_ttl / 3)
@@ -95,7 +95,7 @@ class Pulse:
             try:
                 await self.refresh()
             except StoreUnavailable:
-                self.store_ok = False
+                self._answers(False)
             except Exception:
                 # Without its sign of life the replica would lose its leases: log, and go on.
                 log.exception("housekeeping failed")
@@ -103,7 +103,7 @@ class Pulse:
     async def _beat(self) -> None:
         store, replica, ttl = self._store, self._replica, self._lease_ttl
         known, self.counts = await store.beat(replica, ttl)
-        self.store_ok = True
+        self._answers(True)
         if not known and self._beats:
             log.warning("the store has lost its data; it is told the accounts again")
         await self._members.tell(everything=not known)
@@ -127,19 +127,39 @@ class Pulse:
                 await self._store.remove(account)
             self._leasing.strangers = set()
         self.offered_elsewhere = offered_by(records)
+        for record in records:
+            self._learn(record.id, record.changed_at, *state_of(record, now))
         self._show_counts()
+        self._metrics.replicas.set(live)
+        self._show(records, now)
+
+    def _show(self, records: Collection[Record], now: float) -> None:
+        metrics = self._metrics
+        metrics.account_reason.clear()
         for record in records:
             current, reason = state_of(record, now)
-            self._learn(record.id, record.changed_at, current, reason)
-            if record.cookies_at:
-                age = max(0.0, now - record.cookies_at)
-                self._metrics.cookie_age.labels(record.id).set(age)
             for state in State:
-                self._metrics.account_state.labels(record.id, state).set(state == current)
+                metrics.account_state.labels(record.id, state).set(state == current)
+            if reason:
+                metrics.account_reason.labels(record.id, reason).set(1)
+            if record.cookies_at:
+                metrics.cookie_age.labels(record.id).set(max(0.0, now - record.cookies_at))
+            metrics.account_last_used.labels(record.id).set(record.last_used)
+            metrics.account_proved.labels(record.id).set(record.proved_at)
+            cooling = sum(cooldown.until > now for cooldown in record.lane_cooldowns.values())
+            metrics.account_models_cooling.labels(record.id).set(cooling)
+        metrics.only_accounts(
+            {record.id for record in records} | {member.config.id for member in self._members}
+        )
 
     def _show_counts(self) -> None:
         for state in State:
             self._metrics.accounts.labels(state).set(self.counts.states.get(state, 0))
+        self._metrics.capacity.set(self.counts.capacity)
+
+    def _answers(self, answers: bool) -> None:
+        self.store_ok = answers
+        self._metrics.store_up.set(answers)
 
     async def _listen(self) -> None:
         while True:

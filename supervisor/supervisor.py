@@ -107,11 +107,13 @@ class Supervisor:
     async def look(self) -> None:
         """One round: whatever is due is begun, by the leader alone. Nothing is waited for."""
         if not self.leader.is_leader:
+            self._metrics.account_next_probe.clear()
             return
         try:
             now, records = await self._pool.records()
         except StoreUnavailable:
             return
+        self._show(records, now)
         for record in records:
             what = need(record, now, self._settings)
             if record.id in self._unsaved:
@@ -119,6 +121,13 @@ class Supervisor:
             if what != "nothing" and record.id not in self._in_care:
                 self._in_care.add(record.id)
                 self._tasks.spawn(self._care(record, what), f"{what} {record.id}")
+
+    def _show(self, records: Iterable[Record], now: float) -> None:
+        shown = self._metrics.account_next_probe
+        shown.clear()
+        for record in records:
+            if (probe := plan(record, now, self._settings).probe) is not None:
+                shown.labels(record.id).set(probe)
 
     async def idle(self) -> None:
         """Wait until nothing that a round began still runs."""
