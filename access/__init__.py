@@ -1,9 +1,11 @@
-"""Who may call, and how much: API keys, callers' addresses and limits."""
+"""Who may call, and how much: API keys, the page's sessions, callers' addresses and limits."""
 
 from access.addresses import Proxies, address_of, entries, site
 from access.keys import BadKey, Caller, Keys, NamedKey, hashed, is_digest, new_key
 from access.limits import Limits, Scope, Standing
 from access.rates import OFF, Rate
+from access.sessions import Session, Sessions
+from access.tries import Tries
 
 __all__ = [
     "OFF",
@@ -15,7 +17,10 @@ __all__ = [
     "Proxies",
     "Rate",
     "Scope",
+    "Session",
+    "Sessions",
     "Standing",
+    "Tries",
     "address_of",
     "entries",
     "hashed",

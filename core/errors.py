@@ -7,6 +7,7 @@ caller sees and whether another account may be tried; routes only render it in t
     │   │   ├── PromptRefused       400, the model's own refusal; a repeat cannot help
     │   │   └── PreviousResponseNotFound  400, a response to go on with that is not kept (any more)
     │   ├── Unauthenticated         401
+    │   │   └── SignedOut           401, the session of the operator's page is over
     │   ├── Forbidden               403
     │   ├── NotFound                404
     │   │   └── UnknownModel        404
@@ -108,6 +109,12 @@ class Unauthenticated(CallerError):
     code = "invalid_api_key"
     type = "authentication_error"
     google_status = "UNAUTHENTICATED"
+
+
+class SignedOut(Unauthenticated):
+    """The session that the page's cookie names is over, or never was one."""
+
+    code = "session_expired"
 
 
 class Forbidden(CallerError):

@@ -10,7 +10,7 @@ import structlog
 from litestar import Litestar
 from msgspec import Struct
 
-from access import Keys, Limits
+from access import Keys, Limits, Sessions
 from core.clock import SystemClock
 from core.metrics import Metrics
 from core.tasks import Tasks
@@ -150,12 +150,13 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             clock=clock,
             version=version("gemini-pool-gateway"),
             started=clock.now(),
-            settings=_edge(settings),
+            settings=_edge(settings, pictures.origin()),
             cookies=supervisor,
             files=pictures.local,
             fetch=_fetcher(settings),
             responses=Responses(archive, seal, kept),
             batches=batches.desk,
+            sessions=_sessions(settings),
             health_facts=lambda: _facts(settings, batches),
         ),
         lifespan=[running],
@@ -201,7 +202,7 @@ def _pick(kind: type[T], *sections: Struct, **more: object) -> T:
     return kind(**values)
 
 
-def _edge(settings: Settings) -> EdgeSettings:
+def _edge(settings: Settings, picture_origin: str) -> EdgeSettings:
     return _pick(
         EdgeSettings,
         settings.server,
@@ -210,7 +211,15 @@ def _edge(settings: Settings) -> EdgeSettings:
         batch_tasks=settings.batches.max_tasks,
         batch_concurrency=settings.batches.concurrency,
         allow_anonymous=settings.allow_anonymous,
+        picture_origin=picture_origin,
     )
+
+
+def _sessions(settings: Settings) -> Sessions | None:
+    """The page's; None where there is no admin key to sign in with."""
+    if not settings.admin_key:
+        return None
+    return Sessions(settings.admin_key, settings.state_key, life=settings.server.admin_session)
 
 
 def _limits(settings: Settings, url: str, metrics: Metrics) -> Limits | None:

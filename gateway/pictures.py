@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 from msgspec import Struct
@@ -34,6 +35,14 @@ class Pictures(Struct, frozen=True):
             if isinstance(failed, StorageError):
                 log.error("pictures cannot be kept there", why=str(failed))
         await self.local.keep_swept()
+
+    def origin(self) -> str:
+        """Scheme and host that links to pictures lead to, '' where that is the gateway itself."""
+        try:
+            address = urlsplit(self.store.link("a.png"))
+        except StorageError:
+            return ""  # why is logged by `look_after`
+        return f"{address.scheme}://{address.netloc}" if address.netloc else ""
 
 
 def pictures_of(settings: Settings, metrics: Metrics, clock: Clock) -> Pictures:

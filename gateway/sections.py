@@ -114,6 +114,14 @@ class ServerSettings(Struct, frozen=True):
             WEB_URL, "Where callers reach the gateway: links begin with it. Unset: each request's own Host."
         ),
     ] = ""
+    admin_session: Annotated[
+        float,
+        Setting(
+            duration(1, 90 * DAY),
+            "How long a sign-in to `/admin` lasts; using the page renews it. Where `ADMIN_KEY` is a digest, a restart ends it and"
+            " several replicas need `GEMPOOL_STATE_KEY`.",
+        ),
+    ] = 12 * HOUR
     fetch_remote: Annotated[
         bool, Setting(BOOLEAN, "Whether pictures that a request names by their web address are fetched.")
     ] = True

@@ -12,13 +12,13 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import HTTPScope, LifespanHook, Receive, Send
 
-from access import Keys, Proxies
+from access import Keys
 from core.errors import CallerError, GatewayError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
 from core.masking import hiding, mask
-from routes import batch, cors, files, gemini, openai, openapi, ops, plain, shared
+from routes import admin, batch, cors, files, gemini, openai, openapi, ops, plain, shared
 from routes.dialect import dialect_of, is_under
 from routes.exchange import Exchange, HeadAlreadySent
-from routes.guards import admit, brought_secrets, heed_proxy
+from routes.guards import Guard, brought_secrets, heed_proxy
 from routes.models import KnownModels
 from routes.outcomes import Outcomes
 from routes.presence import CallerLeft
@@ -45,12 +45,14 @@ def create_app(
     to the routes."""
     models = KnownModels(services.chat, services.clock, services.limits)
     outcomes = Outcomes()
+    guard = Guard(services)
     handlers = [
         *openai.handlers(services, models),
         *gemini.handlers(services, models),
         *shared.handlers(services, models),
         *plain.handlers(services, models),
-        *ops.handlers(services, outcomes),
+        *ops.handlers(services, outcomes, guard),
+        *admin.handlers(services, guard),
         *(batch.handlers(services.batches, models) if services.batches is not None else ()),
         *(files.handlers(services.files) if services.files is not None else ()),
         *route_handlers,
@@ -60,6 +62,7 @@ def create_app(
         services,
         models,
         outcomes,
+        guard,
         route_handlers=handlers,
         exception_handlers={Exception: _hand_on},
         lifespan=list(lifespan),
@@ -76,15 +79,15 @@ class EdgeApp(Litestar):
     Litestar's own middleware does not see requests that it cannot route, and these need all of that too.
     """
 
-    __slots__ = ("_models", "_outcomes", "_proxies", "_services")
+    __slots__ = ("_guard", "_models", "_outcomes", "_services")
 
     def __init__(
-        self, services: RouteServices, models: KnownModels, outcomes: Outcomes, **options: Any
+        self, services: RouteServices, models: KnownModels, outcomes: Outcomes, guard: Guard, **options: Any
     ) -> None:
         self._services = services
         self._outcomes = outcomes
         self._models = models
-        self._proxies = Proxies(services.settings.trusted_proxies)
+        self._guard = guard
         super().__init__(**options)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -114,7 +117,7 @@ class EdgeApp(Litestar):
 
     def _open(self, scope: HTTPScope, receive: Receive, send: Send) -> Exchange:
         services = self._services
-        heed_proxy(scope, self._proxies)
+        heed_proxy(scope, self._guard.proxies)
         exchange = Exchange(
             scope,
             receive,
@@ -131,18 +134,11 @@ class EdgeApp(Litestar):
         return exchange
 
     async def _answer(self, exchange: Exchange) -> None:
-        settings = self._services.settings
         if exchange.method == "OPTIONS":
             await self._preflight(exchange)
             return
         try:
-            exchange.caller = admit(
-                exchange,
-                self._services.keys,
-                proxies=self._proxies,
-                metrics_open=settings.metrics_open,
-                allow_anonymous=settings.allow_anonymous,
-            )
+            exchange.caller = self._guard.admit(exchange)
         except CallerError as error:
             await exchange.fail(error)
             return

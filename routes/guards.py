@@ -1,20 +1,31 @@
-"""Who may in: API keys, and without any configured key only this machine."""
+"""Who may in: API keys, the operator's page, and without any configured key only this machine."""
 
 import re
 import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from litestar.types import HTTPScope
+from msgspec import Struct
 
-from access import Caller, Keys, Proxies, address_of, entries, site
-from core.errors import Forbidden, Unauthenticated
+from access import Caller, Proxies, Session, Sessions, address_of, entries, site
+from core.errors import CallerError, Forbidden, SignedOut, Unauthenticated
+from routes.cookie import is_the_pages, kept, tokens_in
+from routes.dialect import is_under
 from routes.exchange import Exchange
+from routes.services import RouteServices
 
 OPEN_PATHS: Final = frozenset({"/", "/health", "/ready", "/openapi.json"})
 """GET routes that need no key."""
 OPEN_BELOW: Final = "/files/"
-"""Stored pictures need none either: an <img> sends no key, and their names cannot be guessed."""
+"""Stored pictures need none either: an <img> sends no key, and their names cannot be guessed. Nor do the page's own files
+below `/admin`, which hold no secret."""
+SESSION: Final = "/admin/api/session"
+"""Where the operator signs in: open, or nobody could."""
+LIVE: Final = "/admin/api/live"
+"""A browser reads it for as long as the page is open, so reading it is no sign that somebody is there."""
+PAGE: Final = Caller("admin:page", "admin")
+"""Who is signed in to the page."""
 
 _HOST = re.compile(r"(?:([A-Za-z0-9._-]+)|\[([0-9A-Fa-f:.]+)\])(?::\d{0,5})?", re.ASCII)
 _ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^\s,/?#]*)/?", re.ASCII)
@@ -47,46 +58,150 @@ def brought_secrets(scope: HTTPScope) -> list[str]:
     found.update(headers.get(b"authorization", b"").decode("utf-8", "replace").split()[-1:])
     if query := scope["query_string"]:
         found.update(urllib.parse.parse_qs(query.decode("latin-1")).get("key", ()))
+    found.update(tokens_in(scope))
     return list(found)
 
 
-def admit(
-    exchange: Exchange, keys: Keys, *, proxies: Proxies, metrics_open: bool, allow_anonymous: bool
-) -> Caller | None:
-    """Who calls; None on an open route for a caller who would not be let in elsewhere.
+class Visit(Struct, frozen=True):
+    """What the page's cookie says of a request without a key. session: the one that it is signed in with. own: whether the
+    page itself sent the request. over: the cookie names a session that is none (any more)."""
 
-    proxies: whose word about the caller's address is taken. Raises `Unauthenticated` or `Forbidden`.
-    """
-    path = exchange.path.rstrip("/") or "/"
-    is_open = exchange.method == "GET" and (
-        path in OPEN_PATHS or path.startswith(OPEN_BELOW) or (metrics_open and path == "/metrics")
-    )
-    try:
-        return identify(exchange, keys, proxies=proxies, allow_anonymous=allow_anonymous)
-    except (Unauthenticated, Forbidden):
-        if is_open:
-            return None
-        raise
+    session: Session | None = None
+    own: bool = False
+    over: bool = False
 
 
-def identify(exchange: Exchange, keys: Keys, *, proxies: Proxies, allow_anonymous: bool) -> Caller:
-    """Raises `Unauthenticated` or `Forbidden`."""
-    presented = presented_keys(exchange)
-    if caller := keys.identify(presented):
+class Guard:
+    """Who may do what."""
+
+    def __init__(self, services: RouteServices) -> None:
+        settings = services.settings
+        self.proxies = Proxies(settings.trusted_proxies)
+        """Whose word about the caller's address is taken."""
+        self._keys = services.keys
+        self._sessions = services.sessions
+        self._clock = services.clock
+        self._metrics_open = settings.metrics_open
+        self._allow_anonymous = settings.allow_anonymous
+        self.locked: bool = services.keys.required or services.keys.has_admin or settings.allow_anonymous
+        """Whether the operator has to show who they are. Otherwise only this machine is served, and all of it is theirs."""
+
+    def admit(self, exchange: Exchange) -> Caller | None:
+        """Who calls; None on an open route for a caller who would not be let in elsewhere.
+
+        Raises `Unauthenticated` or `Forbidden`.
+        """
+        is_open = self._is_open(exchange)
+        try:
+            caller = self.identify(exchange)
+        except (Unauthenticated, Forbidden):
+            if is_open:
+                return None
+            raise
+        if caller is PAGE and not is_open and exchange.path.rstrip("/") != LIVE:
+            self.renew(exchange, self.visit(exchange).session)
         return caller
-    if keys.required:
-        if presented:
+
+    def identify(self, exchange: Exchange) -> Caller:
+        """Raises `Unauthenticated` or `Forbidden`."""
+        presented = presented_keys(exchange)
+        if caller := self._keys.identify(presented):
+            return caller
+        visit = Visit() if presented else self.visit(exchange)
+        if visit.session is not None and visit.own:
+            return PAGE
+        try:
+            return self._nobody(exchange, presented)
+        except (Unauthenticated, Forbidden) as error:
+            raise _better(visit) or error from None
+
+    def require_operator(self, exchange: Exchange) -> None:
+        """Raise `Unauthenticated` or `Forbidden` where the caller may not do what is the operator's alone."""
+        caller = exchange.caller
+        if caller is not None and (not self.locked or caller.role == "admin"):
+            return
+        if (error := _better(self.visit(exchange))) and not presented_keys(exchange):
+            raise error
+        if why := self.nobody_can:
+            raise Forbidden(why)
+        if caller is None or caller.role == "anonymous":
             raise Unauthenticated(
-                "The API key is not valid. Send one that the gateway's operator has given out."
+                "The admin key is required. Sign in at /admin, or send the key as 'x-admin-key'."
             )
-        raise Unauthenticated(
-            "An API key is required. Send it as 'Authorization: Bearer KEY', 'x-api-key', 'x-goog-api-key' or '?key='."
+        raise Forbidden("This is for the admin key alone. Send it as 'x-admin-key', or sign in at /admin.")
+
+    @property
+    def nobody_can(self) -> str:
+        """Why nobody can be the operator as things are; '' where somebody can."""
+        if self._keys.has_admin or not self.locked:
+            return ""
+        return "No admin key is configured. Set ADMIN_KEY (`gempool keys new` makes one) and restart the gateway."
+
+    def visit(self, exchange: Exchange) -> Visit:
+        tokens = tokens_in(exchange.scope) if self._sessions is not None else ()
+        if self._sessions is None or not tokens:
+            return Visit()
+        now = self._clock.now()
+        found = [session for token in tokens if (session := self._sessions.read(token, now))]
+        if not found:
+            return Visit(over=True)
+        return Visit(max(found, key=lambda session: session.expires_at), is_the_pages(exchange, self.proxies))
+
+    def renew(self, exchange: Exchange, session: Session | None) -> Session | None:
+        """The session that goes on: a new one, whose cookie the answer sets, where it is half over."""
+        now = self._clock.now()
+        if self._sessions is None or session is None or not self._sessions.wears_off(session, now):
+            return session
+        return self.sign_in(exchange, self._sessions)
+
+    def sign_in(self, exchange: Exchange, sessions: Sessions) -> Session:
+        """A new session, whose cookie the answer sets."""
+        now = self._clock.now()
+        token, session = sessions.issue(now)
+        exchange.extra_headers.append(kept(exchange.scope, token, session.expires_at - now))
+        return session
+
+    def address(self, exchange: Exchange) -> str:
+        """The caller's."""
+        return self.proxies.origin(_peer(exchange), _lines(exchange, b"x-forwarded-for"))
+
+    def _is_open(self, exchange: Exchange) -> bool:
+        path = exchange.path.rstrip("/") or "/"
+        if path == SESSION:
+            return True
+        return exchange.method == "GET" and (
+            path in OPEN_PATHS
+            or path.startswith(OPEN_BELOW)
+            or (is_under(path, "/admin") and not is_under(path, "/admin/api"))
+            or (self._metrics_open and path == "/metrics")
         )
-    peer = _peer(exchange)
-    address = proxies.origin(peer, _lines(exchange, b"x-forwarded-for"))
-    if not allow_anonymous:
-        _refuse_strangers(exchange, (peer, address))
-    return Caller(name=f"ip:{address}", role="anonymous", site=f"ip:{site(address)}")
+
+    def _nobody(self, exchange: Exchange, presented: Sequence[bytes]) -> Caller:
+        """The caller without a known key."""
+        if self._keys.required:
+            if presented:
+                raise Unauthenticated(
+                    "The API key is not valid. Send one that the gateway's operator has given out."
+                )
+            raise Unauthenticated(
+                "An API key is required. Send it as 'Authorization: Bearer KEY', 'x-api-key', 'x-goog-api-key' or '?key='."
+            )
+        address = self.address(exchange)
+        if not self._allow_anonymous:
+            _refuse_strangers(exchange, (_peer(exchange), address))
+        return Caller(name=f"ip:{address}", role="anonymous", site=f"ip:{site(address)}")
+
+
+def _better(visit: Visit) -> CallerError | None:
+    """What tells somebody with the page's cookie more than that they have shown no key."""
+    if visit.over:
+        return SignedOut("The session is over. Sign in again at /admin.")
+    if visit.session is not None and not visit.own:
+        return Forbidden(
+            "The session of the operator's page is for that page alone: this request comes from another origin, or lacks the"
+            " header 'x-gempool-page: 1'. Behind a proxy, let it pass Host on, or set server.public_url."
+        )
+    return None
 
 
 def _peer(exchange: Exchange) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from access import Keys, Limits
+from access import Keys, Limits, Sessions
 from core.clock import Clock
 from core.metrics import Metrics
 from engine.service import BatchService, ChatService, CookieService, OperatorService, ResponseStore
@@ -59,6 +59,8 @@ class EdgeSettings(Struct, frozen=True, kw_only=True):
     """Most tasks of one batch that may run at once."""
     allow_anonymous: bool = False
     """Without any API key configured, callers from other machines are served as well."""
+    picture_origin: str = ""
+    """Scheme and host that stored pictures are read from, where that is not the gateway itself."""
 
 
 class RouteServices(Struct, frozen=True, kw_only=True):
@@ -68,8 +70,9 @@ class RouteServices(Struct, frozen=True, kw_only=True):
     numbers and yes or no. `cookies`: None leaves the routes under `/api/cookies` out. `files`: the pictures under
     `/files/`; None leaves that route out. `fetch`: None refuses pictures that are named by their web address.
     `limits`: what callers may ask in a time; None limits nobody. `responses`: None refuses `previous_response_id`. `batches`: None
-    leaves the routes under `/v1/batch` out. `operator`: None leaves the page's routes under `/admin/api` out. `noted` takes
-    every request that asked for a model, at once and without ever raising.
+    leaves the routes under `/v1/batch` out. `operator`: None leaves the page's routes under `/admin/api` out. `sessions`: the
+    page's; None, as without an admin key, where nobody can sign in. `noted` takes every request that asked for a model, at once and
+    without ever raising.
     """
 
     chat: ChatService
@@ -86,6 +89,7 @@ class RouteServices(Struct, frozen=True, kw_only=True):
     responses: ResponseStore | None = None
     batches: BatchService | None = None
     operator: OperatorService | None = None
+    sessions: Sessions | None = None
     noted: Callable[[Served], None] = unnoted
     replica: str = ""
     health_facts: Callable[[], Mapping[str, object]] = no_facts

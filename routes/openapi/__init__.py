@@ -7,7 +7,7 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
 from routes.exchange import Exchange
-from routes.openapi import batch, gemini, openai, ops, plain
+from routes.openapi import admin, batch, gemini, openai, ops, plain
 from routes.openapi.document import document
 from routes.openapi.operations import Operation
 from routes.routing import route
@@ -26,6 +26,7 @@ def operations() -> list[Operation]:
         *plain.operations(),
         *batch.operations(),
         *ops.operations(),
+        *admin.operations(),
     ]
 
 

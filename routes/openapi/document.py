@@ -207,6 +207,8 @@ def _plain(field: Mapping[str, Any]) -> Mapping[str, Any]:
 def _answers(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     own = operation.family
     answers = _good(operation, schemas) if operation.good else {}
+    for status, description in operation.empty.items():
+        answers[str(status)] = {"description": description, "headers": parts.headers_of()}
     for status in operation.errors:
         answers[str(status)] = {
             "$ref": f"#/components/responses/{parts.error_name(_dialects(operation), status)}"
@@ -234,8 +236,6 @@ def _good(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         str(status): {"description": description, "headers": headers, "content": content}
         for status, description in {200: operation.summary, **operation.same}.items()
     }
-    for status, description in operation.empty.items():
-        answers[str(status)] = {"description": description, "headers": parts.headers_of()}
     return answers
 
 

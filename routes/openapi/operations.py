@@ -56,7 +56,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     its files. examples: bodies that are accepted, by title. says: the JSON of a good answer, short for one `Media` in
     `media`. same: other good answers with such a body; empty: answers without a
     body that is JSON; unlike: errors of another shape than the family's. parameters, headers: names in the document's
-    components. generates: an account is asked, so the answer tells how that went. good: there is any answer but an error.
+    components. generates: an account is asked, so the answer tells how that went. good: there is an answer with a body but errors.
     """
 
     method: Method

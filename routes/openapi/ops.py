@@ -20,7 +20,15 @@ def _read(path: str, summary: str, **more: Any) -> Operation:
 
 def operations() -> list[Operation]:
     return [
-        _read("/", "Where to go on", access="open", says=wire.Root, errors=_OPEN_ERRORS),
+        _read(
+            "/",
+            "Where to go on",
+            description="A browser, which asks for `text/html`, is sent to the page at `/admin`.",
+            access="open",
+            says=wire.Root,
+            empty={302: "To the page."},
+            errors=_OPEN_ERRORS,
+        ),
         _read(
             "/openapi.json",
             "This document",

@@ -61,6 +61,10 @@ PARAMETERS: dict[str, Any] = {
     ),
     "response": _text("response", "path", "A response's id.", required=True, example="resp_1"),
     "file": _text("name", "path", "As the link to the picture has it.", required=True, example="a.png"),
+    "account": _text("id", "path", "An account's id.", required=True, example="alice"),
+    "pageFile": _text(
+        "path", "path", "As the page has it; it may hold slashes.", required=True, example="app.css"
+    ),
     "alt": _text(
         "alt",
         "query",

@@ -3,6 +3,7 @@
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
+from routes.guards import Guard
 from routes.ops.cookies import CookieHandlers
 from routes.ops.handlers import OpsHandlers
 from routes.outcomes import Outcomes
@@ -12,7 +13,7 @@ from routes.services import RouteServices
 __all__ = ["handlers"]
 
 
-def handlers(services: RouteServices, outcomes: Outcomes) -> list[HTTPRouteHandler]:
+def handlers(services: RouteServices, outcomes: Outcomes, guard: Guard) -> list[HTTPRouteHandler]:
     own = OpsHandlers(services, outcomes)
     found = [
         route("/health", HttpMethod.GET, own.health),
@@ -22,10 +23,7 @@ def handlers(services: RouteServices, outcomes: Outcomes) -> list[HTTPRouteHandl
         route("/", HttpMethod.GET, own.root),
     ]
     if services.cookies is not None:
-        cookies = CookieHandlers(
-            services.cookies,
-            guarded=services.keys.required or services.keys.has_admin or services.settings.allow_anonymous,
-        )
+        cookies = CookieHandlers(services.cookies, guard)
         found += [
             route("/api/cookies/status", HttpMethod.GET, cookies.status),
             route("/api/cookies", HttpMethod.POST, cookies.replace),

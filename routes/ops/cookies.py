@@ -5,11 +5,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from core.errors import Forbidden, InvalidRequest
+from core.errors import InvalidRequest
 from core.secret import Secret
 from engine.service import CookieService, HandedIn
 from routes import body
 from routes.exchange import Exchange
+from routes.guards import Guard
 
 ENDPOINTS = ("GET /api/cookies/status", "POST /api/cookies")
 NO_STORE = (b"cache-control", b"no-store")
@@ -25,18 +26,18 @@ class NewCookies(Struct):
 
 
 class CookieHandlers:
-    """No answer ever holds a cookie's value. guarded: who replaces cookies must show the admin key."""
+    """No answer ever holds a cookie's value. Replacing cookies is the operator's alone."""
 
-    def __init__(self, service: CookieService, *, guarded: bool) -> None:
+    def __init__(self, service: CookieService, guard: Guard) -> None:
         self._service = service
-        self._guarded = guarded
+        self._guard = guard
 
     async def status(self, exchange: Exchange) -> None:
         accounts = await self._service.cookies_status()
         await exchange.reply(msgspec.json.encode({"accounts": accounts}), headers=[NO_STORE])
 
     async def replace(self, exchange: Exchange) -> None:
-        self._admit(exchange)
+        self._guard.require_operator(exchange)
         request = await exchange.json(lambda found: body.convert(found, NewCookies))
         export = request.cookies
         if export is not None and (request.secure_1psid or request.secure_1psidts):
@@ -62,12 +63,3 @@ class CookieHandlers:
         )
         replaced = await self._service.replace_cookies(request.account, given)
         await exchange.reply(msgspec.json.encode(replaced), headers=[NO_STORE])
-
-    def _admit(self, exchange: Exchange) -> None:
-        """The admin key; not needed where no key is configured and only this machine is served."""
-        caller = exchange.caller
-        if not self._guarded or (caller is not None and caller.role == "admin"):
-            return
-        raise Forbidden(
-            "Cookies are replaced with the admin key alone. Set ADMIN_KEY and send it as 'x-admin-key'."
-        )

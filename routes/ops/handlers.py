@@ -1,13 +1,16 @@
 """Handlers of the operators' routes."""
 
+import asyncio
+import re
 from datetime import datetime
 
 import msgspec
 import structlog
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from core.errors import GatewayError, NoAccount
 from engine.service import Status
+from routes.admin import ENDPOINTS as ADMIN_ENDPOINTS
+from routes.admin import PAGE_ENDPOINTS
 from routes.batch import ENDPOINTS as BATCH_ENDPOINTS
 from routes.errors import headers_of
 from routes.exchange import Exchange
@@ -24,6 +27,7 @@ AT_ONCE = 0.05
 """Seconds that `/health` waits for the store; a process that answers nothing is restarted by whoever watches it."""
 
 NAME = "gemini-pool-gateway"
+EXPOSITION = b"text/plain; version=0.0.4; charset=utf-8"
 NO_STORE = (b"cache-control", b"no-store")
 ENDPOINTS = (
     "POST /v1/chat/completions",
@@ -111,13 +115,18 @@ class OpsHandlers:
             return None
 
     async def metrics(self, exchange: Exchange) -> None:
-        data = generate_latest(self._services.metrics.registry)
-        await exchange.reply(data, media_type=CONTENT_TYPE_LATEST.encode(), headers=[NO_STORE])
+        shown = []
+        for piece in self._services.metrics.pieces():
+            shown.append(piece)
+            await asyncio.sleep(0)  # streams move on between the pieces
+        await exchange.reply("".join(shown).encode(), media_type=EXPOSITION, headers=[NO_STORE])
 
     async def info(self, exchange: Exchange) -> None:
         services = self._services
         uptime = max(0.0, services.clock.now() - services.started)
-        endpoints = [*ENDPOINTS]
+        endpoints = [*ENDPOINTS, *PAGE_ENDPOINTS]
+        if services.operator is not None:
+            endpoints += ADMIN_ENDPOINTS
         if services.cookies is not None:
             endpoints += COOKIE_ENDPOINTS
         if services.batches is not None:
@@ -135,5 +144,21 @@ class OpsHandlers:
         await exchange.reply(msgspec.json.encode(found))
 
     async def root(self, exchange: Exchange) -> None:
-        found = wire.Root(NAME, self._services.version, "/api/info", "/health", "/openapi.json")
-        await exchange.reply(msgspec.json.encode(found))
+        """The page for whoever reads pages; where to go on for everybody else."""
+        vary = (b"vary", b"Accept")
+        if reads_pages(exchange.headers.get(b"accept", b"")):
+            await exchange.start(302, [(b"location", b"/admin"), (b"content-length", b"0"), vary])
+            await exchange.send(b"", more=False)
+            return
+        version = self._services.version
+        found = wire.Root(NAME, version, "/api/info", "/health", "/openapi.json", "/admin", "/docs")
+        await exchange.reply(msgspec.json.encode(found), headers=[vary])
+
+
+def reads_pages(accepted: bytes) -> bool:
+    """Whether the Accept header asks for HTML by name, as browsers do when they go somewhere."""
+    for entry in accepted.decode("latin-1").lower().split(","):
+        kind, *parameters = (part.strip() for part in entry.split(";"))
+        if kind in ("text/html", "application/xhtml+xml"):
+            return not any(re.fullmatch(r"q=0(?:\.0*)?", parameter) for parameter in parameters)
+    return False

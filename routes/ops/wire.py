@@ -59,6 +59,8 @@ class Root(Struct):
     info: str
     health: str
     openapi: str
+    admin: str
+    docs: str
 
 
 class Accounts(Struct):

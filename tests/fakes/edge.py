@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 from prometheus_client import CollectorRegistry
 
-from access import Keys, Limits, NamedKey, Rate
+from access import Keys, Limits, NamedKey, Rate, Sessions
 from core.clock import SystemClock
 from core.metrics import Metrics
 from core.secret import Secret
-from engine.service import BatchService, CookieService, ResponseStore
+from engine.service import BatchService, CookieService, OperatorService, ResponseStore
 from fetch import Fetcher
 from routes import EdgeSettings, RouteServices, create_app
 from storage import Local
@@ -52,8 +52,12 @@ def edge(
     limits: tuple[str, Rate, Rate] | None = None,
     responses: ResponseStore | None = None,
     batches: BatchService | None = None,
+    operator: OperatorService | None = None,
+    session_life: float = 3600.0,
+    state_key: str = "",
 ) -> Iterator[Edge]:
-    """limits: the store's URL, and the rates per caller and per caller and model."""
+    """limits: the store's URL, and the rates per caller and per caller and model. session_life: seconds that a session of the page
+    lasts."""
     chat, metrics = FakeChat(), Metrics()
     limiter = Limits(limits[0], metrics, limits[1], limits[2], timeout=1.0) if limits else None
     services = RouteServices(
@@ -75,6 +79,8 @@ def edge(
         limits=limiter,
         responses=responses,
         batches=batches,
+        operator=operator,
+        sessions=Sessions(Secret(admin_key), Secret(state_key), life=session_life) if admin_key else None,
     )
     endings = [limiter.close] if limiter else []
     app = create_app(services, on_shutdown=endings)

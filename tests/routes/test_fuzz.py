@@ -25,6 +25,7 @@ from storage import Local
 from tests.fakes.batches import FakeBatches
 from tests.fakes.cookies import FakeCookies
 from tests.fakes.edge import Edge, edge
+from tests.fakes.operator import FakeOperator
 from tests.fakes.server import until
 from tests.support.openapi import contract
 
@@ -57,6 +58,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
         cookies=FakeCookies(),
         files=Local(folder, SystemClock()),
         batches=FakeBatches(),
+        operator=FakeOperator(brief=True),
         settings=EdgeSettings(body_limit=1_000_000, body_timeout=2.0),
     ) as found:
         yield found

@@ -51,6 +51,7 @@ def test_info_and_root_say_what_this_is(gate: Edge) -> None:
     for endpoint in found["endpoints"]:
         method, _, path = endpoint.partition(" ")
         path = path.replace("{id}", "gemini-2.5-pro").replace("{model}", "gemini-2.5-pro")
+        path = path.replace("{path}", "index.html")
         assert gate.http.request(method, path).status_code in (200, 400), endpoint
     assert gate.http.get("/").json()["info"] == "/api/info"
 
