@@ -18,8 +18,8 @@ from routes.services import RouteServices
 OPEN_PATHS: Final = frozenset({"/", "/health", "/ready", "/openapi.json"})
 """GET routes that need no key."""
 OPEN_BELOW: Final = "/files/"
-"""Stored pictures need none either: an <img> sends no key, and their names cannot be guessed. Nor do the page's own files
-below `/admin`, which hold no secret."""
+"""Stored pictures need none either: an <img> sends no key, and their names cannot be guessed. Nor do the files of
+the pages at `/admin` and `/docs`, which hold no secret."""
 SESSION: Final = "/admin/api/session"
 """Where the operator signs in: open, or nobody could."""
 LIVE: Final = "/admin/api/live"
@@ -173,6 +173,7 @@ class Guard:
             path in OPEN_PATHS
             or path.startswith(OPEN_BELOW)
             or (is_under(path, "/admin") and not is_under(path, "/admin/api"))
+            or is_under(path, "/docs")
             or (self._metrics_open and path == "/metrics")
         )
 

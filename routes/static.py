@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hashlib
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -45,24 +46,19 @@ class File(Struct, frozen=True):
 
 
 class Static:
-    """The files of known types in `folder`, by their path from there; what leads out of it is none of them.
+    """The files of known types in `folder`, by their path from there; what leads out of it, or is hidden, is none of them.
 
-    They are read and compressed when they are first asked for, and kept. policy: the Content-Security-Policy that
-    browsers hold all of them to.
+    They are read now, so that all of them are of one version, and compressed when they are first asked for. policy: the
+    Content-Security-Policy that browsers hold all of them to, perhaps made of the files.
     """
 
-    def __init__(self, folder: Path, policy: bytes) -> None:
-        inside = folder.resolve()
-        self._paths = {
-            path.relative_to(folder).as_posix(): path
-            for path in folder.rglob("*")
-            if path.suffix in _TYPES and path.is_file() and path.resolve().is_relative_to(inside)
-        }
+    def __init__(self, folder: Path, policy: bytes | Callable[[Mapping[str, bytes]], bytes]) -> None:
+        self._data = _data_in(folder)
         self._files: dict[str, File] = {}
         self._headers: Headers = [
             # Names stay the same from version to version; whoever has a file asks whether it is still that.
             (b"cache-control", b"no-cache"),
-            (b"content-security-policy", policy),
+            (b"content-security-policy", policy if isinstance(policy, bytes) else policy(self._data)),
             (b"x-frame-options", b"DENY"),
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"no-referrer"),
@@ -79,12 +75,12 @@ class Static:
 
     async def send(self, exchange: Exchange, name: str) -> None:
         """Raises `NotFound` where there is no such file."""
-        path = self._paths.get(name)
-        if path is None:
+        content = self._data.get(name)
+        if content is None:
             raise _no_file(name)
         file = self._files.get(name)
         if file is None:
-            file = self._files[name] = await asyncio.to_thread(_read, path)
+            file = self._files[name] = await asyncio.to_thread(_made, name, content)
         data, tag = file.data, file.tag
         headers = [*self._headers]
         if file.packed is not None:
@@ -100,14 +96,23 @@ class Static:
         await exchange.reply(data, media_type=file.media_type, headers=headers)
 
 
-def _read(path: Path) -> File:
-    data = path.read_bytes()
+def _data_in(folder: Path) -> dict[str, bytes]:
+    inside = folder.resolve()
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        hidden = name.startswith(".") or "/." in name
+        if path.suffix in _TYPES and not hidden and path.is_file() and path.resolve().is_relative_to(inside):
+            found[name] = path.read_bytes()
+    return found
+
+
+def _made(name: str, data: bytes) -> File:
+    kind = "." + name.rpartition(".")[2]
     digest = hashlib.sha256(data).hexdigest()[:32].encode()
-    packed = data if path.suffix in _PACKED else gzip.compress(data, 9, mtime=0)
+    packed = data if kind in _PACKED else gzip.compress(data, 9, mtime=0)
     smaller = len(packed) < len(data)
-    return File(
-        _TYPES[path.suffix], data, b'"%s"' % digest, packed if smaller else None, b'"%s-gzip"' % digest
-    )
+    return File(_TYPES[kind], data, b'"%s"' % digest, packed if smaller else None, b'"%s-gzip"' % digest)
 
 
 def takes_gzip(accepted: bytes) -> bool:
