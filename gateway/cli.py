@@ -58,6 +58,20 @@ def live(accounts: str | None, config: str | None) -> None:
     _ended(run.live(_set({"accounts_file": accounts, "config_file": config})))
 
 
+@main.command()
+@_addressed
+@click.option("--ready", is_flag=True, help="Ask whether an account can serve, too.")
+@click.option("--config", help="The configuration file (GEMPOOL_CONFIG_FILE).", metavar="FILE")
+def health(host: str | None, port: str | None, ready: bool, config: str | None) -> None:
+    """Ask the gateway that runs here whether it is alive; exit code 1 where it is not."""
+    from gateway.health import health as look
+
+    text, problem = look(_set({"server.host": host, "server.port": port, "config_file": config}), ready)
+    if text:
+        click.echo(text)
+    _ended(problem)
+
+
 @main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def simulate(arguments: tuple[str, ...]) -> None:
