@@ -24,6 +24,8 @@ _VALUES: _Patterns = (
     (re.compile(r"\bAIza[\w-]{10,}"), MASK),
     # keys that `gempool keys new` makes
     (re.compile(r"\bgp-[\w-]{43}(?![\w-])"), MASK),
+    # sessions of the operator's page
+    (re.compile(r"\bv1\.\d{1,12}\.[\w-]{22}\.[\w-]{43}"), MASK),
     # passwords in URLs: proxies and stores
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@:]*:[^\s/@]+@", re.IGNORECASE), rf"\1{MASK}@"),
 )
@@ -44,7 +46,7 @@ _PLACES: _Patterns = (
     ),
 )
 # One cheap search decides for most strings that there is nothing to mask.
-_VALUE_HINT = re.compile(r"g\.a000|sidts-|AIza|gp-|://[^\s/@]*@")
+_VALUE_HINT = re.compile(r"g\.a000|sidts-|AIza|gp-|v1\.\d|://[^\s/@]*@")
 _PLACE_HINT = re.compile(r"__Secure-|__Host-|SID|NID|AEC|bearer\s|basic\s|key=", re.IGNORECASE)
 
 

@@ -162,16 +162,18 @@ class Exchange:
         trace = self.traces[index]
         trace.attempts = trace.attempts or finish.attempts
 
-    async def json(self, understand: Callable[[dict[str, Any]], T], *, or_form: bool = False) -> T:
+    async def json(
+        self, understand: Callable[[dict[str, Any]], T], *, or_form: bool = False, at_most: int | None = None
+    ) -> T:
         """What `understand` (pure; it may run in a thread) makes of the body's JSON object. or_form: the route also
-        takes forms, which the refusal of another type says."""
+        takes forms, which the refusal of another type says. at_most: bytes of the body, where fewer do than elsewhere."""
         header = self.headers.get
         before = self.monotonic()
         try:
             raw = await body.read(
                 self.receive,
                 header(b"content-length"),
-                limit=self.settings.body_limit,
+                limit=self.settings.body_limit if at_most is None else at_most,
                 within=self.settings.body_timeout,
             )
         finally:

@@ -17,6 +17,8 @@ from routes.services import RouteServices
 NO_STORE = (b"cache-control", b"no-store")
 WRONG_KEYS = Rate(10, 60.0)
 """Of one address, in one replica."""
+LONGEST = 16 * 1024
+"""Bytes of a body with a key, which is read of anybody."""
 
 
 class SessionHandlers:
@@ -36,7 +38,8 @@ class SessionHandlers:
         """The cookie for the admin key."""
         guard, sessions = self._guard, self._services.sessions
         self._refuse_other_pages(exchange)
-        request = await exchange.json(lambda found: body.convert(found, SignIn))
+        self._pace(exchange)
+        request = await exchange.json(lambda found: body.convert(found, SignIn), at_most=LONGEST)
         key = Secret(request.key.strip())
         with hiding([*brought_secrets(exchange.scope), key.reveal()]):
             if sessions is None:
@@ -56,19 +59,24 @@ class SessionHandlers:
         await exchange.send(b"", more=False)
 
     def _check(self, exchange: Exchange, key: Secret) -> None:
-        """Raise where it is not the admin key, or where too many were not."""
-        address, now = site(self._guard.address(exchange)), self._clock.monotonic()
-        if wait := self._tries.wait(address, now):
-            raise RateLimited("Too many wrong keys came from your address.", retry_after=wait)
+        """Raise where it is not the admin key, or where too many were not: others may have come while this one was read."""
+        self._pace(exchange)
         caller = self._services.keys.identify([key.reveal().encode("utf-8", "replace")])
         if caller is not None and caller.role == "admin":
             return
-        self._tries.failed(address, now)
+        self._tries.failed(self._site(exchange), self._clock.monotonic())
         known = "This is an API key, and the page takes" if caller is not None else "The key is not"
         raise Unauthenticated(
             f"{known} the admin key. Sign in with the key that the gateway was given as ADMIN_KEY.",
             param="key",
         )
+
+    def _pace(self, exchange: Exchange) -> None:
+        if wait := self._tries.wait(self._site(exchange), self._clock.monotonic()):
+            raise RateLimited("Too many wrong keys came from your address.", retry_after=wait)
+
+    def _site(self, exchange: Exchange) -> str:
+        return site(self._guard.address(exchange))
 
     def _refuse_other_pages(self, exchange: Exchange) -> None:
         if not is_from_here(exchange, self._guard.proxies):
