@@ -1,0 +1,33 @@
+// How a batch looks, in the list and on its own page.
+import { html } from "../../lib.js";
+import { number, plural, t } from "../../i18n.js";
+import { Tag } from "../../ui.js";
+
+const KINDS = { queued: "note", running: "note", completed: "good", failed: "bad", cancelling: "warn", cancelled: "warn" };
+
+export const State = ({ state }) => html`<${Tag} kind=${KINDS[state]}>${t(`batch.state.${state}`)}</>`;
+
+/** When ISO 8601 text is, in seconds since 1970; null for none. */
+export const secondsOf = (iso) => (iso ? Date.parse(iso) / 1000 : null);
+
+export const ended = (batch) => ["completed", "failed", "cancelled"].includes(batch.status);
+
+/** What became of its tasks, as one bar and in words. */
+export function Progress({ batch }) {
+  const parts = [
+    ["done", batch.completed],
+    ["failed", batch.failed],
+    ["cancelled", batch.cancelled],
+    ["running", batch.running],
+  ].filter(([, n]) => n > 0);
+  const words = [
+    t("batch.count.done", { n: number(batch.completed), total: number(batch.total) }),
+    ...parts.filter(([name]) => name !== "done").map(([name, n]) => plural(`batch.count.${name}`, n)),
+  ].join(", ");
+  const settled = batch.completed + batch.failed + batch.cancelled;
+  return html`<div class="stack tight">
+    <div class="progress" role="progressbar" aria-label=${t("batch.progress")} aria-valuemin="0" aria-valuemax=${batch.total} aria-valuenow=${settled} aria-valuetext=${words}>
+      ${parts.map(([name, n]) => html`<i key=${name} class=${name} style=${{ flexGrow: n }} />`)}
+      <i style=${{ flexGrow: Math.max(0, batch.total - settled - batch.running) }} /></div>
+    <p class="dim number">${words}</p></div>`;
+}
