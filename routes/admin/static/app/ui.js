@@ -9,10 +9,11 @@
 //   <${Tag} kind="good|warn|bad|note">word</>
 //   <${Empty} title>what to do</>, <${Loading} what />, <${ErrorBox} error=${Failure} retry=${fn} />
 //   <${Time} at />            "3 min ago", the whole time as its title;  at: seconds, null -> "never"
-//   <${Until} at />           "in 40 s", "now" once it is over
+//   <${Until} at />           "in 40 s", "any moment" once it is over;  <${Age} at />  "3 min"
+//   useClock((at, now) => text, at)   a signal with a text that follows the clock
 //   <${Spark} values label /> a small line; label says what it shows
 //   says(failure)             a Failure as a sentence
-import { html, signal, useEffect, useId, useRef } from "./lib.js";
+import { computed, html, signal, useEffect, useId, useMemo, useRef } from "./lib.js";
 import { Icon } from "./icons.js";
 import { fullTime, has, span, t } from "./i18n.js";
 import { time } from "./live.js";
@@ -118,17 +119,23 @@ export function says(failure) {
 export const ErrorBox = ({ error, retry }) => html`<div class="errorbox" role="alert"><${Icon} name="warn" />
   <p>${says(error)}</p>${retry && html`<${Button} onClick=${retry}>${t("ui.retry")}</>`}</div>`;
 
-export function Time({ at }) {
+/** A text that follows the clock by itself: only the words are drawn anew, and only where they differ. */
+export const useClock = (words, at) => useMemo(() => computed(() => words(at, time.value)), [at]);
+
+const ago = (at, now) => (now - at < 5 ? t("time.just") : t("time.ago", { span: span(now - at) }));
+const until = (at, now) => (at - now <= 0 ? t("time.due") : t("time.in", { span: span(Math.ceil(at - now)) }));
+const aged = (at, now) => span(now - at);
+
+export function Time({ at, words = ago }) {
+  const text = useClock((since, now) => (since === null || since === undefined ? t("time.never") : words(since, now)), at);
   if (at === null || at === undefined) return html`<span class="dim">${t("time.never")}</span>`;
-  const age = time.value - at;
-  return html`<time datetime=${iso(at)} title=${fullTime(at)}>${age < 5 ? t("time.just") : t("time.ago", { span: span(age) })}</time>`;
+  return html`<time datetime=${iso(at)} title=${fullTime(at)}>${text}</time>`;
 }
 
-export function Until({ at }) {
-  if (at === null || at === undefined) return null;
-  const left = at - time.value;
-  return html`<time datetime=${iso(at)} title=${fullTime(at)}>${left <= 0 ? t("time.due") : t("time.in", { span: span(Math.ceil(left)) })}</time>`;
-}
+export const Until = ({ at }) => (at === null || at === undefined ? null : html`<${Time} at=${at} words=${until} />`);
+
+/** How old something is: "3 min". */
+export const Age = ({ at }) => (at === null || at === undefined ? html`<span class="dim">–</span>` : html`<${Time} at=${at} words=${aged} />`);
 
 const iso = (at) => new Date(at * 1000).toISOString();
 

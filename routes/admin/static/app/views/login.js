@@ -43,6 +43,7 @@ export function Login() {
     ${closed
       ? html`<div class="banner bad" role="alert"><${Icon} name="warn" /><div><p class="strong">${t("login.closed")}</p><p>${told.why}</p><p>${t("login.closed.next")}</p></div></div>`
       : html`<form onSubmit=${enter} novalidate>
+          <input class="unseen" type="text" name="username" value="admin" autocomplete="username" tabindex="-1" aria-hidden="true" readonly />
           <${Field} label=${t("login.key")} hint=${t("login.hint")} error=${error.value}>
             ${(props) => html`<input ...${props} ref=${input} type="password" name="key" autocomplete="current-password" autocapitalize="off" spellcheck="false" required />`}
           </>

@@ -123,7 +123,7 @@ function Details({ one }) {
       ${STAGES.map((name) => fact(`req.stage.${name}`, seconds(stages[name])))}
     </dl>
     ${one.asked.length > 0 && html`<div><p class="legend">${t("req.asked")}</p><ol class="askedlist">
-      ${one.asked.map((ask, i) => html`<li key=${i}><span class="number dim">${i + 1}.</span> <a href=${href("/accounts", ask.account)}>${ask.account}</a>
+      ${one.asked.map((ask, i) => html`<li key=${i} class="row"><span class="number dim">${i + 1}.</span> <a href=${href("/accounts", ask.account)}>${ask.account}</a>
         <${Tag} kind=${kindOf(ask.outcome)}>${outcomeWord(ask.outcome)}</> <span class="dim number">${seconds(ask.seconds)}</span></li>`)}</ol></div>`}
   </div>`;
 }

@@ -26,7 +26,7 @@ export default {
 
   "play.new": "New conversation",
   "play.empty": "Ask a model what your callers would ask it. Try one of these:",
-  "play.empty.pictures": "Pictures, before and after:",
+  "play.empty.pictures": "To make pictures and compare them, go to",
   "play.try.1": "Explain in two sentences why the sky is blue.",
   "play.try.2": "Write a haiku about a load balancer.",
   "play.try.3": "Show a small Python function that reverses a list, and explain it.",

@@ -26,7 +26,7 @@ export default {
 
   "play.new": "新对话",
   "play.empty": "像调用方那样向模型提问。可以先试试：",
-  "play.empty.pictures": "图片制作与前后对比：",
+  "play.empty.pictures": "制作和对比图片请前往",
   "play.try.1": "用两句话解释天空为什么是蓝色的。",
   "play.try.2": "写一首关于负载均衡器的俳句。",
   "play.try.3": "写一个反转列表的 Python 小函数，并解释它。",

@@ -6,9 +6,15 @@ import { html, useState } from "../../lib.js";
 import { Button } from "../../ui.js";
 import { t } from "../../i18n.js";
 
+const CORNER = 78; // percent: there the line crosses Google's logo, where the corner is shown large
+
 export function Compare({ before, after }) {
   const [at, setAt] = useState(50);
   const [near, setNear] = useState(false);
+  const look = () => {
+    setNear(!near);
+    setAt(near ? 50 : CORNER);
+  };
   const told = t("compare.at", { n: at, before: before.label, after: after.label });
   return html`<figure class="stack tight">
     <div class=${`compare ${near ? "near" : ""}`} style=${{ "--at": `${at}%` }}>
@@ -20,6 +26,6 @@ export function Compare({ before, after }) {
         onInput=${(event) => setAt(Number(event.target.value))} />
     </div>
     <figcaption class="row spread"><span class="dim">${t("compare.hint")}</span>
-      <${Button} kind="quiet" class="small" aria-pressed=${near ? "true" : "false"} icon="search" onClick=${() => setNear(!near)}>${t("compare.near")}</></figcaption>
+      <${Button} kind="quiet" class="small" aria-pressed=${near ? "true" : "false"} icon="search" onClick=${look}>${t("compare.near")}</></figcaption>
   </figure>`;
 }
