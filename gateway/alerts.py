@@ -9,6 +9,7 @@ from core.clock import Clock
 from core.masking import mask
 from core.metrics import Metrics
 from gateway.settings import Settings, SettingsError, from_process
+from journal import Noting
 from pool import Shared
 from supervisor import Alerts, AlertsSettings, Bark, Encryption, Note
 
@@ -30,9 +31,15 @@ def bark_of(settings: Settings) -> Bark | None:
 
 
 def alerts_of(
-    settings: Settings, shared: Shared, bark: Bark | None, clock: Clock, metrics: Metrics, replica: str
+    settings: Settings,
+    shared: Shared,
+    bark: Bark | None,
+    clock: Clock,
+    metrics: Metrics,
+    replica: str,
+    note: Noting,
 ) -> Alerts:
-    """The alerts over that client. replica: this process's name, unique among the living."""
+    """The alerts over that client. replica: this process's name, unique among the living. note: takes what becomes of them."""
     given = settings.alerts
     wanted = AlertsSettings(
         pool_below=given.pool_below,
@@ -41,7 +48,7 @@ def alerts_of(
         environment=given.environment,
         admin_url=given.admin_url,
     )
-    return Alerts(shared, wanted, bark, clock, metrics, mask, replica)
+    return Alerts(shared, wanted, bark, clock, metrics, mask, replica, note=note)
 
 
 def test(options: Mapping[str, str]) -> str:

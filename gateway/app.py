@@ -20,21 +20,26 @@ from fetch import Fetcher, FetchSettings, networks
 from gateway.alerts import alerts_of, bark_of
 from gateway.batches import Batches, batches_of
 from gateway.embedded import EmbeddedStore
+from gateway.operator import AccountsFile, operator_of
 from gateway.pictures import pictures_of
 from gateway.replicas import Replicas
 from gateway.settings import Settings
 from gateway.watch import AccountsWatch
-from pool import Policy, Pool, PoolSettings, PublicModel, Roster, RosterError, Shared, Store, load_roster
+from journal import Journal
+from pool import Policy, Pool, PoolSettings, PublicModel, Roster, Shared, Store, load_roster
 from pool.gemini_web import GeminiWebSessions
 from pool.upstream import SessionFactory
 from routes import EdgeSettings, RouteServices
 from routes import create_app as create_edge
-from supervisor import Incident, Lookout
+from supervisor import Lookout
 from supervisor.jars import Jars, Seal
 from supervisor.settings import SupervisorSettings as Care
 from supervisor.supervisor import Supervisor
 
 log = structlog.get_logger("gempool.app")
+
+_NAME = "gemini-pool-gateway"
+"""The distribution, whose version this is."""
 
 
 def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Litestar:
@@ -69,22 +74,16 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
         cookies=jars,
     )
     replicas = Replicas(settings.data_dir / "replicas")
-    supervisor = Supervisor(
-        pool, shared, jars, _pick(Care, settings.supervisor, settings.pool), metrics, clock
-    )
+    journal = Journal(url, clock, pool.replica)
+    care = _pick(Care, settings.supervisor, settings.pool)
+    supervisor = Supervisor(pool, shared, jars, care, metrics, clock, journal.happened)
     bark = bark_of(settings)
-    alerts = alerts_of(settings, shared, bark, clock, metrics, pool.replica)
+    alerts = alerts_of(settings, shared, bark, clock, metrics, pool.replica, journal.happened)
     lookout = Lookout(pool, alerts, settings.alerts.pool_below, clock, lambda: supervisor.leader.is_leader)
 
-    def told_of_the_file(error: RosterError | None) -> None:
-        file = str(settings.accounts_file)
-        if error is None:
-            alerts.resolve(file=file)
-        else:
-            alerts.raise_(Incident("config_broken", file=file, detail=str(error)))
-
+    file = AccountsFile(str(settings.accounts_file), alerts, journal, clock)
     watch = AccountsWatch(
-        settings.accounts_file, settings.environment, roster, pool, metrics, clock, told_of_the_file
+        settings.accounts_file, settings.environment, roster, pool, metrics, clock, file.told
     )
     pictures, chores = pictures_of(settings, metrics, clock), Tasks("app")
     attempts = _pick(
@@ -97,8 +96,12 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     kept = _pick(ConversationSettings, settings.conversations)
     engine = Engine(pool, attempts, metrics, clock, pictures.studio, Conversations(shared, kept, metrics))
     batches = batches_of(settings.batches, url, seal, engine, pictures.shelf, metrics, clock, pool.replica)
+    operator = operator_of(
+        settings, care, pool, shared, jars, journal, alerts, file, batches, clock, version(_NAME)
+    )
 
     async def drain(grace: float) -> None:
+        operator.interrupt()
         await asyncio.gather(pool.drain(grace), batches.drain(grace))
         pool.refuse()
         engine.interrupt()
@@ -113,6 +116,8 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             stack.push_async_callback(sessions.close)
             stack.push_async_callback(shared.close)
             stack.push_async_callback(archive.close)
+            stack.push_async_callback(journal.close)
+            journal.start()
             stack.push_async_callback(batches.books.close)
             if limits is not None:
                 stack.push_async_callback(limits.close)
@@ -124,7 +129,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
                 stack.push_async_callback(bark.close)
             stack.push_async_callback(alerts.close)
             alerts.start()
-            told_of_the_file(None)  # it was read just now: what stood about it is over
+            file.told(None)  # it was read just now: what stood about it is over
             stack.push_async_callback(lookout.close)
             lookout.start()
             stack.push_async_callback(supervisor.close)
@@ -137,6 +142,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             stack.push_async_callback(engine.close)
             stack.push_async_callback(batches.stop)
             batches.start(predecessors=dead)
+            stack.push_async_callback(operator.close)
             app.state["drain"] = drain
             log.info("started", accounts=len(roster.accounts), store="embedded" if embedded else "redis")
             yield
@@ -148,7 +154,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             limits=limits,
             metrics=metrics,
             clock=clock,
-            version=version("gemini-pool-gateway"),
+            version=version(_NAME),
             started=clock.now(),
             settings=_edge(settings, pictures.origin()),
             cookies=supervisor,
@@ -156,7 +162,10 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             fetch=_fetcher(settings),
             responses=Responses(archive, seal, kept),
             batches=batches.desk,
+            operator=operator,
             sessions=_sessions(settings),
+            noted=journal.served,
+            replica=pool.replica,
             health_facts=lambda: _facts(settings, batches),
         ),
         lifespan=[running],
@@ -241,9 +250,7 @@ def _limited(settings: Settings) -> bool:
 def _fetcher(settings: Settings) -> Fetcher:
     server = settings.server
     allow = networks(server.fetch_allow)
-    return Fetcher(
-        FetchSettings(enabled=server.fetch_remote, allow=allow), version=version("gemini-pool-gateway")
-    )
+    return Fetcher(FetchSettings(enabled=server.fetch_remote, allow=allow), version=version(_NAME))
 
 
 def _facts(settings: Settings, batches: Batches) -> Mapping[str, object]:

@@ -1,6 +1,6 @@
 """The journal's entries. They hold no prompt, no answer and no secret. Times are wall clock seconds of the store's clock."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -85,3 +85,11 @@ class Facts(Struct, frozen=True):
 
     alerts_pending: int = 0
     broken_files: Mapping[str, str] = {}
+
+
+Noting: TypeAlias = Callable[[Happened], None]
+"""Takes an entry at once, and never raises."""
+
+
+def into_nothing(entry: Happened) -> None:
+    """Where nobody keeps a journal."""

@@ -10,7 +10,7 @@ from pool.pulse import StateChange
 from pool.roster import Roster, RosterDiff, RosterError, diff, load_roster
 from pool.settings import PoolSettings
 from pool.shared import Shared
-from pool.store import Change, Changes, Store
+from pool.store import Change, Changes, Event, Store
 from pool.waiting import AllTried, NotWell
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Change",
     "Changes",
     "CookieSource",
+    "Event",
     "Finding",
     "Lease",
     "NotWell",

@@ -1,4 +1,4 @@
-"""What looks after the accounts while nobody watches: alerts to the operator."""
+"""What looks after the accounts while nobody watches, and what the operator sees of it."""
 
 from supervisor.alerts import Alerts, AlertsSettings
 from supervisor.bark import Bark, BarkError, Encryption

@@ -22,6 +22,7 @@ from core.clock import Clock
 from core.errors import StoreUnavailable
 from core.metrics import Metrics
 from core.tasks import Tasks
+from journal import Happened, Noting, into_nothing
 from supervisor.bark import Delivery
 from supervisor.desk import Desk, Swapping
 from supervisor.incidents import POOL, Incident, pool_incidents
@@ -73,7 +74,7 @@ class Alerts:
 
     transport: None where no device is named; incidents are then logged and counted only. redact: masks
     whatever looks like a secret in a text; the last net, since no incident carries one. holder: this
-    replica's name, unique among the living.
+    replica's name, unique among the living. note: takes the alerts that were told or could not be.
     """
 
     def __init__(
@@ -86,7 +87,9 @@ class Alerts:
         redact: Callable[[str], str],
         holder: str | None = None,
         jitter: Callable[[], float] = random.random,
+        note: Noting = into_nothing,
     ) -> None:
+        self._note_down = note
         self._desk = Desk(shared)
         self._settings = settings
         self._transport = transport
@@ -150,6 +153,11 @@ class Alerts:
         since = self._starting_since
         starting_is_well = since is None or now - since < _STARTING_IS_WELL
         self.raise_all(pool_incidents(counts, self._settings.pool_below, starting_is_well))
+
+    @property
+    def pending(self) -> int:
+        """Alerts that wait or are being told."""
+        return self._queue.qsize() + len(self._telling)
 
     async def close(self) -> None:
         """Stop telling; what this replica had claimed is given back, for another one to tell."""
@@ -301,6 +309,10 @@ class Alerts:
 
     def _count(self, incident: Incident, outcome: str) -> None:
         self._metrics.alerts.labels(incident.kind, outcome).inc()
+        if outcome != "superseded":  # of which nobody would have learnt anything
+            what = incident.kind if incident.account else f"{incident.kind}: {incident.subject}"
+            entry = Happened(self._clock.now(), "alert", incident.account, outcome=outcome, detail=what)
+            self._note_down(entry)
 
     def _note_only(self, incident: Incident) -> None:
         if incident.kind == "recovered":
@@ -313,4 +325,4 @@ class Alerts:
             log.warning("incident", kind=incident.kind, subject=incident.subject, detail=incident.detail)
 
     def _show_pending(self) -> None:
-        self._metrics.alerts_pending.set(self._queue.qsize() + len(self._telling))
+        self._metrics.alerts_pending.set(self.pending)

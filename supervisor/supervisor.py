@@ -23,6 +23,7 @@ from core.metrics import Metrics
 from core.secret import Secret
 from core.tasks import Tasks
 from engine.service import CookieStatus, HandedIn, ModelCooldown, Replaced
+from journal import Happened, Kind, Noting, into_nothing
 from pool import AccountConfig, Pool, Shared, State
 from pool.account import Record, state_of
 from pool.exports import ExportError, parse
@@ -36,6 +37,8 @@ from supervisor.settings import SupervisorSettings
 
 log = structlog.get_logger("gempool.supervisor")
 
+LEASE = "supervisor"
+"""Whoever holds it leads."""
 _SWEEP = 300.0
 _POLL = 30.0
 """Seconds after which stored cookies are looked at though no message came: the net under a lost one."""
@@ -44,8 +47,8 @@ _POLL = 30.0
 class Supervisor:
     """One in every replica; the one that leads probes and rotates for all.
 
-    replica: this process's name in the store. jars: where newer cookies than the roster's are kept; the pool opens
-    its sessions from there.
+    jars: where newer cookies than the roster's are kept; the pool opens its sessions from there. note: takes what becomes of
+    probes, rotations and handed-in cookies, and who leads.
     """
 
     def __init__(
@@ -56,10 +59,12 @@ class Supervisor:
         settings: SupervisorSettings,
         metrics: Metrics,
         clock: Clock,
+        note: Noting = into_nothing,
     ) -> None:
         self._pool = pool
         self._shared = shared
         self._jars = jars
+        self._note_down = note
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
@@ -69,7 +74,7 @@ class Supervisor:
         self._in_care: set[str] = set()
         self._unsaved: set[str] = set()
         """Accounts whose rotated cookies the store has not taken yet."""
-        self.leader = Leader(shared, "supervisor", pool.replica, settings.lease_ttl, clock, self._leadership)
+        self.leader = Leader(shared, LEASE, pool.replica, settings.lease_ttl, clock, self._leadership)
 
     # life
 
@@ -155,7 +160,7 @@ class Supervisor:
         if what == "rotate" and self._pool.jar(account):
             await self._rotate(self._pool.config(account))
         else:
-            await self._pool.probe_now(account)
+            await self._probe(account)
 
     def _claim(self, record: Record, what: Need) -> float:
         """Seconds that nobody else does the same: well below the time to the next appointment."""
@@ -164,24 +169,32 @@ class Supervisor:
             return s.rotate_interval / 10
         return (s.reprobe_first if record.quarantine else s.probe_interval) / 2
 
+    async def _probe(self, account: str) -> None:
+        finding = await self._pool.probe_now(account)
+        self._note("probe", account, finding.reason or finding.outcome, finding.detail)
+
+    def _note(self, kind: Kind, account: str, outcome: str, detail: str = "") -> None:
+        self._note_down(Happened(self._clock.now(), kind, account, outcome=outcome, detail=detail))
+
     async def _rotate(self, config: AccountConfig) -> None:
-        account = config.id
+        account, detail = config.id, ""
         try:
             fresh = await self._pool.rotate(account, self._settings.probe_timeout)
             outcome, doubtful = ("ok", False) if fresh else ("empty", True)
         except UpstreamError as error:
-            outcome = error.reason
+            outcome, detail = error.reason, str(error)
             doubtful = isinstance(error, SessionExpired | SessionSuspect | AccountRejected)
             log.warning("rotation failed", account=account, reason=outcome, detail=str(error))
         except GatewayError as error:
-            outcome, doubtful = error.code, False
+            outcome, detail, doubtful = error.code, error.message, False
             log.error("rotation failed", account=account, reason=outcome, detail=error.message)
         if outcome == "ok":
             log.info("cookies rotated", account=account)
             await self._keep(config)
+        self._note("rotation", account, outcome, detail)
         await self._pool.rotated(account, outcome)
         if doubtful:  # no proof of anything: a probe decides
-            await self._pool.probe_now(account)
+            await self._probe(account)
 
     async def _keep(self, config: AccountConfig) -> None:
         """Store the cookies of the account's session as the newest, now or in a later round."""
@@ -201,6 +214,7 @@ class Supervisor:
     def _leadership(self, leading: bool) -> None:
         self._metrics.leader.set(leading)
         if leading:
+            self._note("leader", "", "leads")
             self._tasks.spawn(self.look(), "first look")
 
     # cookies
@@ -269,6 +283,9 @@ class Supervisor:
         state, reason = await self._state(account)
         log.info("cookies handed in", account=account, kept=kept, probe=finding.reason or finding.outcome)
         probe = finding.outcome if finding.outcome != "dead" else finding.reason
+        self._note(
+            "cookies", account, probe, finding.detail if kept else "they were refused and are not used"
+        )
         return Replaced(account, kept, probe, finding.detail, state, reason)
 
     async def cookies_status(self) -> list[CookieStatus]:

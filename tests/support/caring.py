@@ -10,6 +10,7 @@ from core.clock import Clock, SystemClock
 from core.metrics import Metrics
 from core.secret import Secret
 from engine import Engine, EngineSettings
+from journal import Noting, into_nothing
 from pool import AccountConfig, Policy, Pool, PoolSettings, PublicModel, Shared, State, StateChange, Store
 from pool.upstream import SessionFactory
 from supervisor import Lookout
@@ -56,12 +57,21 @@ class Carer:
     """One replica. `changes` holds what its pool told of the accounts' states."""
 
     def __init__(
-        self, pool: Pool, store: Store, shared: Shared, supervisor: Supervisor, engine: Engine
+        self,
+        pool: Pool,
+        store: Store,
+        shared: Shared,
+        jars: Jars,
+        supervisor: Supervisor,
+        settings: SupervisorSettings,
+        engine: Engine,
     ) -> None:
         self.pool = pool
         self.store = store
         self.shared = shared
+        self.jars = jars
         self.supervisor = supervisor
+        self.settings = settings
         self.engine = engine
         self.lookout: Lookout | None = None
         self.alerts: Alerts | None = None
@@ -143,6 +153,7 @@ class Ward:
         ready: bool = True,
         policy: Policy | None = None,
         phone: Phone | None = None,
+        note: Noting = into_nothing,
         **changes: Any,
     ) -> Carer:
         metrics, clock = Metrics(), SystemClock()
@@ -156,11 +167,11 @@ class Ward:
             open_timeout=5.0, probe_timeout=settings.probe_timeout, lease_ttl=2.0,
         )  # fmt: skip
         pool = Pool(store, sessions, accounts, TABLE, options, metrics, clock, cookies=jars)
-        supervisor = Supervisor(pool, shared, jars, settings, metrics, clock)
+        supervisor = Supervisor(pool, shared, jars, settings, metrics, clock, note)
         engine = Engine(
             pool, EngineSettings(first_content_timeout=5, silence_timeout=5, deadline=20), metrics, clock
         )
-        carer = Carer(pool, store, shared, supervisor, engine)
+        carer = Carer(pool, store, shared, jars, supervisor, settings, engine)
         self.carers.append(carer)
         if phone is not None:
             carer.call(phone, clock, metrics)
