@@ -140,11 +140,11 @@ function Result({ one }) {
     <dl class="facts">
       ${fact("pics.fact.size", sizeOf(facts))}
       ${fact("pics.fact.logo", html`<${Tag} kind=${logoKind(facts.watermark)}>${label(facts.watermark)}</>`)}
-      ${fact("pics.fact.origin", one.origin === "" ? html`<${Tag} kind="warn">${t("pics.origin.none")}</>` : html`<${Tag} kind="good">${t("pics.origin.ai")}</> <span class="mono dim">DigitalSourceType=${one.origin}</span>`)}
+      ${fact("pics.fact.origin", one.origin === "" ? html`<${Tag} kind="warn">${t("pics.origin.none")}</>` : html`<${Tag} kind="good">${t("pics.origin.ai")}</> <span class="mono dim">DigitalSourceType=${one.origin}</span>`, "wide")}
       ${fact("pics.fact.file", `${facts.mime_type} · ${bytes(one.file.size)}`)}
       ${fact("pics.fact.model", asked.model)}
       ${fact("pics.fact.time", seconds(one.seconds))}
-      ${fact("pics.fact.request", html`<span class="mono">${one.request}</span> <${CopyButton} text=${one.request} what=${t("play.copy.id")} /> <${AskedWhom} id=${one.request} />`)}
+      ${fact("pics.fact.request", html`<span class="mono">${one.request}</span> <${CopyButton} text=${one.request} what=${t("play.copy.id")} bare /> <${AskedWhom} id=${one.request} />`, "wide")}
     </dl>
     <p class="row">
       <a class="button" href=${one.url} download=${one.name}><${Icon} name="download" /><span>${t("pics.download")}</span></a>
@@ -156,7 +156,7 @@ function Result({ one }) {
   </article>`;
 }
 
-const fact = (word, value) => html`<div><dt>${t(word)}</dt><dd>${value}</dd></div>`;
+const fact = (word, value, wide = "") => html`<div class=${wide}><dt>${t(word)}</dt><dd>${value}</dd></div>`;
 const label = (verdict) => (has(`logo.${verdict}`) ? t(`logo.${verdict}`) : verdict || "–");
 const logoKind = (verdict) => ({ removed: "good", kept: "note", no_logo: "good", failed: "bad" })[verdict] ?? "warn";
 

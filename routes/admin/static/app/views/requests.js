@@ -108,10 +108,10 @@ function Row({ one }) {
 
 function Details({ one }) {
   const stages = stagesOf(one);
-  const fact = (word, value) => html`<div><dt>${t(word)}</dt><dd>${value}</dd></div>`;
+  const fact = (word, value, wide = "") => html`<div class=${wide}><dt>${t(word)}</dt><dd>${value}</dd></div>`;
   return html`<div class="details stack">
     <dl class="facts">
-      ${fact("req.id", html`<span class="mono">${one.id}</span> <${CopyButton} text=${one.id} what=${t("play.copy.id")} />`)}
+      ${fact("req.id", html`<span class="mono">${one.id}</span> <${CopyButton} text=${one.id} what=${t("play.copy.id")} bare />`, "wide")}
       ${fact("req.time", fullTime(one.at))}
       ${fact("req.route", html`<span class="mono">${one.route}</span>`)}
       ${fact("req.model", html`<span class="mono">${one.model}</span>`)}

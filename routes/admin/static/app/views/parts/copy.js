@@ -27,6 +27,6 @@ function copiedByHand(text) {
   return done;
 }
 
-/** what: what is copied, for those who do not see where the button stands. */
-export const CopyButton = ({ text, what }) =>
-  html`<${Button} kind="quiet" class="small" icon="copy" aria-label=${what} title=${what} onClick=${() => copy(text)}>${t("copy.short")}</>`;
+/** what: what is copied, for those who do not see where the button stands. bare: beside a single value, without a word. */
+export const CopyButton = ({ text, what, bare = false }) =>
+  html`<${Button} kind="quiet" class=${bare ? "small bare-copy" : "small"} icon="copy" aria-label=${what} title=${what} onClick=${() => copy(text)}>${!bare && t("copy.short")}</>`;

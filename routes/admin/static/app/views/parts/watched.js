@@ -102,7 +102,7 @@ export function Watched({ id }) {
       setCancelling(false);
     }
   };
-  const back = html`<p><a href="#/batches"><${Icon} name="back" /> ${t("batch.all")}</a></p>`;
+  const back = html`<p><a class="backlink" href="#/batches"><${Icon} name="back" /><span>${t("batch.all")}</span></a></p>`;
   if (!batch)
     return html`<div class="stack">${back}<h1>${t("batch.title")}</h1>
       ${error ? html`<${Told} error=${error} retry=${() => setRound((n) => n + 1)} />` : html`<${Loading} />`}</div>`;
@@ -123,7 +123,7 @@ export function Watched({ id }) {
         ${fact("batch.concurrency", number(batch.concurrency))}
         ${fact("batch.created", html`<${Time} at=${secondsOf(batch.created_at)} />`)}
         ${batch.ended_at && fact("batch.ended", html`<${Time} at=${secondsOf(batch.ended_at)} />`)}
-        ${fact("batch.id", html`<span class="mono">${batch.batch_id}</span> <${CopyButton} text=${batch.batch_id} what=${t("batch.copy.id")} />`)}
+        ${fact("batch.id", html`<span class="mono">${batch.batch_id}</span> <${CopyButton} text=${batch.batch_id} what=${t("batch.copy.id")} bare />`, "wide")}
       </dl>
     </section>
     ${errors.length > 0 && html`<section class="card"><h2>${plural("batch.errors", errors.length)}</h2>
@@ -137,7 +137,7 @@ export function Watched({ id }) {
   </div>`;
 }
 
-const fact = (word, value) => html`<div><dt>${t(word)}</dt><dd>${value}</dd></div>`;
+const fact = (word, value, wide = "") => html`<div class=${wide}><dt>${t(word)}</dt><dd>${value}</dd></div>`;
 const promptOf = (id, one) => orders.get(id)?.[one.index] ?? "";
 
 function Problem({ one, id }) {
