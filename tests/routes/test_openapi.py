@@ -1,5 +1,6 @@
 """`/openapi.json`: complete, true, and open to everybody."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,10 +8,13 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from core.clock import SystemClock
 from routes.gemini.handlers import METHODS
 from routes.openapi import Operation, operations
+from routes.openapi.shown import PARTS
+from routes.openapi.words import FIELDS, OF
 from storage import Local
 from tests.fakes.batches import FakeBatches
 from tests.fakes.cookies import FakeCookies
@@ -157,6 +161,7 @@ def test_examples_are_true(whole: Edge, operation: Operation, title: str, value:
     assert contract().faults(content["schema"], value, closed=False) == []
     whole.chat.reset()
     response = whole.http.post(path_of(operation), json=value, headers=KEYS)
+    whole.http.cookies.clear()
     assert response.is_success, response.text
 
 
@@ -181,3 +186,68 @@ def test_every_get_is_answered_as_described(whole: Edge) -> None:
             path = path_of(operation)
             assert whole.http.get(path, headers=KEYS).status_code == 200, path
             assert whole.http.head(path, headers=KEYS).status_code == 200, path
+
+
+def good_answers() -> Iterator[tuple[Operation, str, Any]]:
+    """Each operation's forms of a good answer, as the document has them."""
+    for operation in operations():
+        answers = contract().document["paths"][operation.path][operation.method]["responses"]
+        for status, answer in answers.items():
+            if status.startswith("2"):
+                for media, content in answer.get("content", {}).items():
+                    yield operation, media, content
+
+
+def test_every_good_answer_is_shown() -> None:
+    """JSON, events and text have an example; only files are what they are."""
+    for operation, media, content in good_answers():
+        is_file = operation.path in ("/files/{name}", "/admin", "/admin/{path}", "/docs", "/docs/{path}")
+        assert ("examples" in content) is not is_file, (operation.path, media)
+
+
+def test_what_is_shown_is_as_its_schema_says() -> None:
+    """And holds no field that is not listed."""
+    for operation, media, content in good_answers():
+        for title, example in content.get("examples", {}).items():
+            where = f"{operation.method} {operation.path} {media} {title}"
+            if media != "text/event-stream":
+                assert contract().faults(content["schema"], example["value"]) == [], where
+                continue
+            data = content["schema"]["properties"]["data"]
+            said = data["anyOf"][0] if "anyOf" in data else data
+            lines = [line for line in example["value"].split("\n") if line.startswith("data: ")]
+            assert lines, where
+            for line in lines:
+                if line != "data: [DONE]":
+                    event = json.loads(line.removeprefix("data: "))
+                    assert contract().faults(said["contentSchema"], event) == [], where
+
+
+def test_nothing_is_shown_that_is_no_operations() -> None:
+    """An example of a route that is gone is noticed."""
+    listed = {(operation.method, operation.path) for operation in operations()}
+    assert {key for part in PARTS for key in part} <= listed
+
+
+def test_every_field_is_described() -> None:
+    """In a sentence or a few words; and nothing is said of fields that there are not."""
+    schemas = contract().document["components"]["schemas"]
+    said: set[str] = set()
+    for name, schema in schemas.items():
+        for field, found in schema.get("properties", {}).items():
+            assert found.get("description"), f"{name}.{field}"
+            said |= {field, f"{name}.{field}"}
+    assert {*FIELDS, *OF} <= said
+
+
+def test_it_is_openapi_3_1(document: dict[str, Any]) -> None:
+    """As the specification's own schema says, with keys required and without."""
+    specification = jsonschema_rs.Draft202012Validator(OPENAPI_31)
+    for found in (document, contract().document):
+        assert [error.message[:300] for error in specification.iter_errors(found)] == []
+
+
+def test_families_are_told_apart(document: dict[str, Any]) -> None:
+    """Each tag says what its operations are for."""
+    for tag in document["tags"]:
+        assert tag["description"].endswith("."), tag["name"]
