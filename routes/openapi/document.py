@@ -10,13 +10,17 @@ from routes.inline import Inline
 from routes.openapi import parts
 from routes.openapi.fields import with_facts
 from routes.openapi.operations import EVENTS, Family, Media, Operation
+from routes.openapi.shown import shown
+from routes.openapi.words import with_words
 
 VERSION = "3.1.0"
 _TITLE = "gempool"
 _ABOUT = (
     "One dependable API in front of several Google accounts' Gemini web apps, in OpenAI's and Gemini's dialects. Every"
     " GET is answered to HEAD as well, and a slash at the end of a path is ignored. Fields that are not listed are"
-    " ignored."
+    " ignored. A key is sent as `Authorization: Bearer`, `x-api-key`, `x-goog-api-key` or `?key=`; where the gateway has"
+    " none, callers on its own machine need none. A 429 or 503 says in `Retry-After` when to come back. Every answer has"
+    " an `x-request-id`, which the gateway's log knows."
 )
 _QUALIFIED = re.compile(r"(?:\w+\.)+\w+")
 _USUAL = ("routes", "openai", "gemini", "plain", "ops", "wire")
@@ -49,7 +53,10 @@ def document(
             "license": {"name": "AGPL-3.0-or-later", "identifier": "AGPL-3.0-or-later"},
         },
         "servers": [{"url": server or "/"}],
-        "tags": [{"name": name} for name in dict.fromkeys(operation.tag for operation in listed)],
+        "tags": [
+            {"name": name, "description": parts.TAGS[name]}
+            for name in dict.fromkeys(operation.tag for operation in listed)
+        ],
         "paths": paths,
         "components": {
             "securitySchemes": parts.SECURITY_SCHEMES,
@@ -79,7 +86,7 @@ class _Schemas:
                 self._of[family, type_] = _renamed(schema, family)
             for name, schema in components.items():
                 full = _name(name, family)
-                self.components[full] = with_facts(full, _renamed(schema, family))
+                self.components[full] = with_words(full, with_facts(full, _renamed(schema, family)))
 
     def keep_what_is_used_in(self, value: Any) -> None:
         """Leave out the others: a form's struct is written out where it is used."""
@@ -231,6 +238,8 @@ def _good(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         if form.name in content:
             schema = {"anyOf": [content[form.name]["schema"], schema]}
         content[form.name] = {"schema": schema}
+    for name, examples in shown(operation).items():
+        content[name]["examples"] = {title: {"value": value} for title, value in examples.items()}
     headers = parts.headers_of(*operation.headers, *(parts.WORK_HEADERS if operation.generates else ()))
     answers: dict[str, Any] = {
         str(status): {"description": description, "headers": headers, "content": content}

@@ -11,11 +11,13 @@ from routes.ops.cookies import NewCookies
 OPS = Family("Operations", "Ops", OPENAI.errors, OPENAI)
 
 _TEXT = {"type": "string"}
+_SAME = {304: "The caller's copy is the same."}
 _OPEN_ERRORS = (400, 405, 431, 500)
 
 
 def _read(path: str, summary: str, **more: Any) -> Operation:
-    return Operation(method="get", path=path, route=path, family=OPS, tag=OPS.name, summary=summary, **more)
+    more.setdefault("route", path)
+    return Operation(method="get", path=path, family=OPS, tag=OPS.name, summary=summary, **more)
 
 
 def operations() -> list[Operation]:
@@ -35,6 +37,27 @@ def operations() -> list[Operation]:
             access="open",
             media=(Media("application/json", schema={"type": "object"}),),
             errors=_OPEN_ERRORS,
+        ),
+        _read(
+            "/docs",
+            "This document, to read and try out",
+            access="open",
+            media=(Media("text/html", schema=_TEXT),),
+            empty=_SAME,
+            errors=_OPEN_ERRORS,
+        ),
+        _read(
+            "/docs/{path}",
+            "A file of that page",
+            route="/docs/{path:path}",
+            access="open",
+            media=tuple(
+                Media(name, schema=_TEXT)
+                for name in ("text/javascript", "text/css", "text/html", "text/plain", "application/json")
+            ),
+            empty=_SAME,
+            parameters=("referenceFile",),
+            errors=(400, 404, 405, 431, 500),
         ),
         _read(
             "/health",

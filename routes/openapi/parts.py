@@ -23,6 +23,15 @@ SECURITY_SCHEMES: dict[str, Any] = {
         "description": "The admin key; it is taken in the other places as well.",
     },
 }
+TAGS = {
+    "OpenAI": "What OpenAI's clients call, below a base URL that ends in `/v1`.",
+    "Gemini": "What Google's clients call, below a base URL without a version; the same under each prefix.",
+    "Short forms": "A prompt in, an answer out.",
+    "Files": "Pictures that links lead to.",
+    "Batches": "Many prompts for later: they run behind the live requests and survive restarts.",
+    "Operations": "What operators and their tools read, and how they hand in cookies.",
+    "Admin": "The operator's page and what it asks.",
+}
 
 
 def security(access: Access, *, required: bool) -> list[dict[str, list[str]]]:
@@ -64,6 +73,9 @@ PARAMETERS: dict[str, Any] = {
     "account": _text("id", "path", "An account's id.", required=True, example="alice"),
     "pageFile": _text(
         "path", "path", "As the page has it; it may hold slashes.", required=True, example="app.css"
+    ),
+    "referenceFile": _text(
+        "path", "path", "As the page has it; it may hold slashes.", required=True, example="reference.css"
     ),
     "alt": _text(
         "alt",
