@@ -15,7 +15,7 @@ from litestar.types import HTTPScope, LifespanHook, Receive, Send
 from access import Keys
 from core.errors import CallerError, GatewayError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
 from core.masking import hiding, mask
-from routes import admin, batch, cors, files, gemini, openai, openapi, ops, plain, shared
+from routes import admin, batch, cors, files, gemini, openai, openapi, ops, plain, reference, shared
 from routes.dialect import dialect_of, is_under
 from routes.exchange import Exchange, HeadAlreadySent
 from routes.guards import Guard, brought_secrets, heed_proxy
@@ -53,6 +53,7 @@ def create_app(
         *plain.handlers(services, models),
         *ops.handlers(services, outcomes, guard),
         *admin.handlers(services, guard),
+        *reference.handlers(),
         *(batch.handlers(services.batches, models) if services.batches is not None else ()),
         *(files.handlers(services.files) if services.files is not None else ()),
         *route_handlers,
