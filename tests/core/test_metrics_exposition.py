@@ -143,7 +143,8 @@ def test_accounts_that_are_no_more_are_not_shown() -> None:
     def seen() -> set[str]:
         return {dict(labels)["account"] for _, labels in shown(metrics.pieces()) if "account" in dict(labels)}
 
-    move("alice"), move("bob")
+    move("alice")
+    move("bob")
     metrics.only_accounts(["alice", "bob"])
     assert seen() == {"alice", "bob"}
     metrics.only_accounts(["alice"])
