@@ -19,6 +19,7 @@ from routes.ops import wire
 from routes.ops.cookies import ENDPOINTS as COOKIE_ENDPOINTS
 from routes.ops.health import report
 from routes.outcomes import Outcomes
+from routes.reference import ENDPOINTS as REFERENCE_ENDPOINTS
 from routes.services import RouteServices
 
 log = structlog.get_logger("gempool.routes")
@@ -124,7 +125,7 @@ class OpsHandlers:
     async def info(self, exchange: Exchange) -> None:
         services = self._services
         uptime = max(0.0, services.clock.now() - services.started)
-        endpoints = [*ENDPOINTS, *PAGE_ENDPOINTS]
+        endpoints = [*ENDPOINTS, *PAGE_ENDPOINTS, *REFERENCE_ENDPOINTS]
         if services.operator is not None:
             endpoints += ADMIN_ENDPOINTS
         if services.cookies is not None:
