@@ -75,7 +75,10 @@ export async function* events(path, body, options = {}) {
     for (;;) {
       const { done, value } = await reading(reader.read(), options);
       if (done) return;
-      const lines = (rest + value).split(/\r\n|\n|\r(?!$)/);
+      // Only what is new is searched: a picture is one line of many megabytes that comes in thousands of pieces. The gateway's
+      // lines end with \n alone.
+      const lines = value.split("\n");
+      lines[0] = rest + lines[0];
       rest = lines.pop();
       for (const line of lines) {
         if (line === "") {

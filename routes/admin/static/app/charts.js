@@ -9,7 +9,7 @@
 // Bars and Lines are moved through by pointer or by arrow keys; what is read out is the minute under the cursor, and the whole
 // hour where there is none. To a screen reader they are sliders over the minutes.
 import { html, useRef, useSignal } from "./lib.js";
-import { clockTime, fullTime, number, t } from "./i18n.js";
+import { clockTime, fullTime, number, span, t } from "./i18n.js";
 
 const HEIGHT = 100;
 
@@ -33,32 +33,35 @@ export function Bars({ title, minutes, kinds, note, unit = number }) {
   });
   const read = (at) =>
     kinds.map((kind) => ({ ...kind, value: unit(at === null ? minutes.reduce((sum, one) => sum + one[kind.key], 0) : minutes[at][kind.key]) }));
-  return html`<${Plot} title=${title} note=${note} minutes=${minutes} top=${unit(top)} read=${read}>
+  return html`<${Plot} title=${title} note=${note} minutes=${minutes} marks=${[{ y: 0, word: unit(top) }, { y: HEIGHT / 2, word: "" }]} read=${read}>
     ${paths.map((path, k) => html`<path class=${`fill ${kinds[k].tone}`} d=${path.join("")} />`)}
   </>`;
 }
 
+/** Values are seconds or the like, over some powers of ten: the scale is logarithmic. */
 export function Lines({ title, minutes, series, note, format }) {
-  const top = roof(Math.max(0, ...series.flatMap((one) => one.values.filter((v) => v !== null))));
+  const all = series.flatMap((one) => one.values.filter((v) => v !== null && v > 0));
+  const low = all.length ? Math.floor(Math.log10(Math.min(...all))) : -1;
+  const high = Math.max(low + 1, all.length ? Math.ceil(Math.log10(Math.max(...all))) : 1);
+  const y = (value) => HEIGHT - ((Math.log10(Math.max(value, 10 ** low)) - low) / (high - low)) * HEIGHT;
+  const marks = Array.from({ length: high - low }, (_, i) => ({ y: y(10 ** (high - i)), word: format(10 ** (high - i)) }));
   const read = (at) => series.map((one) => ({ ...one, value: format(at === null ? one.whole : one.values[at]) }));
-  return html`<${Plot} title=${title} note=${note} minutes=${minutes} top=${format(top)} read=${read}>
-    ${series.map((one) => html`<path class=${`stroke ${one.tone}`} d=${traced(one.values, top)} />`)}
+  return html`<${Plot} title=${title} note=${note} minutes=${minutes} marks=${marks} read=${read}>
+    ${series.map((one) => html`<path class=${`stroke ${one.tone}`} d=${traced(one.values, y)} />`)}
   </>`;
 }
 
-function traced(values, top) {
+function traced(values, y) {
   let d = "";
   values.forEach((value, i) => {
     if (value === null) return;
-    const y = (HEIGHT - (value / top) * HEIGHT).toFixed(2);
-    const alone = values[i - 1] === null || i === 0;
-    d += alone ? `M${i + 0.3} ${y}h.4` : "";
-    d += `L${i + 0.5} ${y}`;
+    const height = y(value).toFixed(2);
+    d += i === 0 || values[i - 1] === null ? `M${i + 0.3} ${height}h.4` : `L${i + 0.5} ${height}`;
   });
   return d;
 }
 
-function Plot({ title, note, minutes, top, read, children }) {
+function Plot({ title, note, minutes, marks, read, children }) {
   const at = useSignal(null);
   const box = useRef(null);
   const n = minutes.length;
@@ -83,11 +86,11 @@ function Plot({ title, note, minutes, top, read, children }) {
     <div class="area" ref=${box} tabindex="0" role="slider" aria-label=${title} aria-valuemin="0" aria-valuemax=${n - 1} aria-valuenow=${here === null ? n - 1 : here} aria-valuetext=${said}
       onPointerMove=${move} onPointerDown=${move} onPointerLeave=${() => (at.value = null)} onBlur=${() => (at.value = null)} onKeyDown=${press}>
       <svg viewBox=${`0 0 ${n} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
-        <path class="grid" d=${`M0 .5H${n}M0 ${HEIGHT / 2}H${n}M0 ${HEIGHT - 0.5}H${n}`} />
+        <path class="grid" d=${`${marks.map((mark) => `M0 ${Math.max(0.5, mark.y)}H${n}`).join("")}M0 ${HEIGHT - 0.5}H${n}`} />
         ${here !== null && html`<path class="cursor" d=${`M${here} 0h1V${HEIGHT}h-1z`} />`}
         ${children}
       </svg>
-      <span class="top" aria-hidden="true">${top}</span>
+      ${marks.map((mark) => mark.word && html`<span key=${mark.y} class="mark" aria-hidden="true" style=${{ top: `${mark.y}%` }}>${mark.word}</span>`)}
     </div>
     <p class="axis" aria-hidden="true"><span>${t("chart.ago", { n })}</span><span>${t("chart.ago", { n: n / 2 })}</span><span>${t("chart.now")}</span></p>
   </figure>`;
@@ -102,7 +105,7 @@ export function Lanes({ rows, since, until, label }) {
         ${row.marks.map((mark) => html`<circle key=${mark.key} class=${mark.tone} cx=${x(mark.at)} cy="9" r=${mark.tone === "good" ? 3.2 : 4.6}><title>${mark.title}</title></circle>`)}
       </svg>
       <span class="number dim">${number(row.total)}<span class="unseen"> ${t("chart.served")}</span></span></div>`)}
-    <p class="axis" aria-hidden="true"><span>${t("chart.ago", { n: Math.round((until - since) / 60) })}</span><span>${t("chart.now")}</span></p>
+    <p class="axis" aria-hidden="true"><span>${t("time.ago", { span: span(until - since) })}</span><span>${t("chart.now")}</span></p>
   </div>`;
 }
 

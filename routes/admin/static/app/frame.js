@@ -1,11 +1,10 @@
 // What stands around every view: navigation, the state of the link, the banner, the login where it is needed.
 import { html, signal, useEffect, useErrorBoundary, useRef } from "./lib.js";
-import { lang, setLang, t } from "./i18n.js";
+import { lang, setLang, span, t } from "./i18n.js";
 import { link, linkSince, logout, now, pageVersion, phase, session, time } from "./live.js";
 import { href, route } from "./router.js";
 import { THEMES, setTheme, theme } from "./theme.js";
 import { Button, Dialog, ErrorBox, Icon, Loading, Question, Toasts } from "./ui.js";
-import { span } from "./i18n.js";
 import { trouble } from "./health.js";
 import { VIEWS } from "./views.js";
 import { Login } from "./views/login.js";
@@ -27,7 +26,7 @@ export function Frame() {
     <nav class="side" aria-label=${t("nav.label")}>
       ${VIEWS.map((one) => html`<${Entry} key=${one.path} one=${one} here=${one === view} />`)}
     </nav>
-    <main id="main" tabindex="-1">
+    <main id="main" tabindex="-1" class=${`view-${view && view.path ? view.path : "overview"}`}>
       <${Banner} />
       ${phase.value === "asking" ? html`<${Asking} />` : html`<${Room} view=${view} />`}
     </main>

@@ -6,5 +6,7 @@ import "./theme.js";
 import { Frame } from "./frame.js";
 
 await ready();
-render(html`<${Frame} />`, document.getElementById("page"));
+const page = document.getElementById("page");
+page.replaceChildren(); // render() would leave the first word beside what it draws
+render(html`<${Frame} />`, page);
 start();

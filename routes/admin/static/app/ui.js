@@ -9,7 +9,7 @@
 //   <${Tag} kind="good|warn|bad|note">word</>
 //   <${Empty} title>what to do</>, <${Loading} what />, <${ErrorBox} error=${Failure} retry=${fn} />
 //   <${Time} at />            "3 min ago", the whole time as its title;  at: seconds, null -> "never"
-//   <${Until} at />           "in 40 s", "any moment" once it is over;  <${Age} at />  "3 min"
+//   <${Until} at />           "in 40 s", "any moment" once it is over;  <${Age} at />  "3 min";  <${For} at />  "for 3 min"
 //   useClock((at, now) => text, at)   a signal with a text that follows the clock
 //   <${Spark} values label /> a small line; label says what it shows
 //   says(failure)             a Failure as a sentence
@@ -125,6 +125,7 @@ export const useClock = (words, at) => useMemo(() => computed(() => words(at, ti
 const ago = (at, now) => (now - at < 5 ? t("time.just") : t("time.ago", { span: span(now - at) }));
 const until = (at, now) => (at - now <= 0 ? t("time.due") : t("time.in", { span: span(Math.ceil(at - now)) }));
 const aged = (at, now) => span(now - at);
+const lasting = (at, now) => t("time.for", { span: span(now - at) });
 
 export function Time({ at, words = ago }) {
   const text = useClock((since, now) => (since === null || since === undefined ? t("time.never") : words(since, now)), at);
@@ -133,6 +134,9 @@ export function Time({ at, words = ago }) {
 }
 
 export const Until = ({ at }) => (at === null || at === undefined ? null : html`<${Time} at=${at} words=${until} />`);
+
+/** How long it has been so: "for 3 min". */
+export const For = ({ at }) => (at === null || at === undefined ? null : html`<${Time} at=${at} words=${lasting} />`);
 
 /** How old something is: "3 min". */
 export const Age = ({ at }) => (at === null || at === undefined ? html`<span class="dim">–</span>` : html`<${Time} at=${at} words=${aged} />`);

@@ -6,7 +6,7 @@ import { lastHour, records, success } from "../health.js";
 import { percent, plural, span, t } from "../i18n.js";
 import { account, adopt, gone, happened, phase, time } from "../live.js";
 import { Line, Next, outcome, reason, remedy } from "../telling.js";
-import { Age, Badge, Button, Empty, ErrorBox, Icon, Loading, Tag, Time, Until, confirm, says, toast } from "../ui.js";
+import { Age, Badge, Button, Empty, ErrorBox, For, Icon, Loading, Tag, Time, Until, confirm, says, toast } from "../ui.js";
 import { Cookies } from "./cookies.js";
 
 const DAY = 86_400;
@@ -53,7 +53,7 @@ function Head({ one }) {
 
   const off = one.state === "disabled";
   return html`<section class=${`card head edge-${one.state}`}>
-    <p class="row"><h1>${one.id}</h1> <${Badge} state=${one.state} /><span class="dim">${t("ill.since")} <${Time} at=${one.since} /></span></p>
+    <p class="row"><h1>${one.id}</h1> <${Badge} state=${one.state} /><span class="dim"><${For} at=${one.since} /></span></p>
     <p class="sentence" role="status">${why || t(`account.says.${one.state}`)}</p>
     <p><span class="dim">${t("ill.next")}</span> <${Next} one=${one} />${help ? html` <span class="dim">·</span> ${help}` : null}</p>
     ${one.resting.map((rest) => html`<p key=${rest.model}><${Tag} kind="warn">${rest.model}</> ${t("account.rests", { reason: outcome(rest.reason) })} <${Until} at=${rest.until} /></p>`)}

@@ -8,7 +8,7 @@ import { SEVERITY, records, success } from "../health.js";
 import { accounts } from "../live.js";
 import { go, href } from "../router.js";
 import { Next, reason } from "../telling.js";
-import { Age, Badge, Button, Empty, Icon, Time, Until } from "../ui.js";
+import { Age, Badge, Button, Empty, For, Icon, Until } from "../ui.js";
 import { Account } from "./account.js";
 
 const CARDS = 40; // on a narrow screen at first; a search is quicker than a long thumb
@@ -99,8 +99,8 @@ function Row({ one, share, low, asked, limited }) {
   return html`<tr class=${`edge-${one.state}`}>
     <td><${Badge} state=${one.state} /></td>
     <th scope="row"><a href=${href("/accounts", one.id)}>${one.id}</a>${one.last_resort ? html` <span class="dim" title=${t("col.last.long")}>${t("col.last")}</span>` : null}</th>
-    <td class="why">${reason(one)}${one.since !== null && html`<span class="dim"> <${Time} at=${one.since} /></span>`}<${Resting} one=${one} /></td>
-    <td><${Next} one=${one} /></td>
+    <td class="why">${reason(one)} <span class="dim"><${For} at=${one.since} /></span><${Resting} one=${one} /></td>
+    <td class="next"><${Next} one=${one} /></td>
     <td class="number">${one.order || "–"}</td>
     <td class="number">${one.in_flight}<span class="dim"> / ${one.max_concurrency}</span></td>
     <td class=${`number ${low ? "bad" : ""}`} title=${plural("col.asked", asked)}>${share}</td>
@@ -115,7 +115,7 @@ function Card({ one, share, low, asked, limited }) {
   return html`<li class=${`card acct edge-${one.state}`}>
     <p class="row"><a class="strong cover" href=${href("/accounts", one.id)}>${one.id}</a><span class="grow" /><${Badge} state=${one.state} /></p>
     ${why && html`<p class="sentence">${why}</p>`}
-    <p class="dim">${t("ill.since.short")} <${Time} at=${one.since} /> · <${Next} one=${one} /></p>
+    <p class="dim"><${For} at=${one.since} /> · <${Next} one=${one} /></p>
     <${Resting} one=${one} />
     <dl class="mini">
       <div><dt>${t("col.order")}</dt><dd>${one.order || "–"}</dd></div>

@@ -6,9 +6,10 @@ import { SEVERITY, lastHour, merged, quantile, ranked } from "../health.js";
 import { accounts, happened, now, served, time } from "../live.js";
 import { href } from "../router.js";
 import { Line, Next, outcome, reason, remedy } from "../telling.js";
-import { Age, Badge, Empty, Icon, Spark, Tag, Time } from "../ui.js";
+import { Age, Badge, Empty, For, Icon, Tag, Time } from "../ui.js";
 
 const LANES = 20; // accounts in the picture of who served when
+const MARKS = 90; // attempts in it: more, and the stairs become a wall
 const CARDS = 6; // ill accounts that are told at length
 const CHIPS = 40; // accounts that are shown by name in the strip
 
@@ -68,7 +69,7 @@ function Ill({ one }) {
   const help = remedy(one);
   return html`<li class=${`ill edge-${one.state}`}>
     <p class="row"><a class="strong" href=${href("/accounts", one.id)}>${one.id}</a> <${Badge} state=${one.state} />
-      <span class="dim">${t("ill.since")} <${Time} at=${one.since} /></span></p>
+      <span class="dim"><${For} at=${one.since} /></span></p>
     <p class="sentence">${reason(one)}</p>
     <p><span class="dim">${t("ill.next")}</span> <${Next} one=${one} />${help ? html` <span class="dim">·</span> ${help}` : null}</p>
     ${one.reason === "expired" && html`<p><a class="button" href=${`${href("/accounts", one.id)}?cookies=1`}>${t("ill.cookies")}</a></p>`}
@@ -82,9 +83,10 @@ function Strip({ all }) {
   return html`<section class="card"><header><h2>${t("nav.accounts")}</h2>
       ${groups.map(([state, list]) => html`<a key=${state} class="plainlink" href=${`#/accounts?state=${state}`}><span class=${`badge state-${state}`}><${Icon} name=${state} /> ${list.length} ${t(`state.${state}`)}</span></a>`)}
       <span class="grow" /><a href="#/accounts">${t("overview.table")}</a></header>
-    <ul class=${`chips ${small ? "small" : ""}`}>
-      ${sorted.map((one) => html`<li key=${one.id}><a class=${`chip state-${one.state}`} href=${href("/accounts", one.id)} title=${`${one.id}: ${t(`state.${one.state}`)}`}>
-        <${Icon} name=${one.state} /><span class=${small ? "unseen" : "id"}>${one.id}</span><span class="unseen">, ${t(`state.${one.state}`)}</span>${!small && one.order === 1 ? html`<${Tag}>${t("overview.first")}</>` : null}</a></li>`)}
+    <ul class="chips">
+      ${(small ? sorted.filter((one) => one.state !== "active").slice(0, CHIPS) : sorted).map((one) => html`<li key=${one.id}><a class=${`chip state-${one.state}`} href=${href("/accounts", one.id)}>
+        <${Icon} name=${one.state} /><span class="id" title=${one.id}>${one.id}</span><span class="unseen">, ${t(`state.${one.state}`)}</span>${one.order === 1 ? html`<${Tag}>${t("overview.first")}</>` : null}</a></li>`)}
+      ${small && html`<li class="dots state-active" aria-hidden="true">${sorted.filter((one) => one.state === "active").map((one) => html`<i key=${one.id} title=${one.id} />`)}</li>`}
     </ul></section>`;
 }
 
@@ -103,8 +105,7 @@ function Figures() {
   const whole = merged(hour.map((one) => one.seconds));
   const stand = now.value;
   return html`<dl class="figures">
-    <${Figure} word=${t("fig.rate")} value=${number(Math.round(recent * 10) / 10)} more=${t("fig.rate.more", { n: number(sum("total")) })}>
-      <${Spark} label=${t("fig.rate.spark")} values=${hour.map((one) => one.total)} /></>
+    <${Figure} word=${t("fig.rate")} value=${number(Math.round(recent * 10) / 10)} more=${t("fig.rate.more", { n: number(sum("total")) })} />
     <${Figure} word=${t("fig.success")} value=${well + failed ? percent(well / (well + failed)) : "–"} tone=${failed ? "warn" : ""} more=${failed ? plural("fig.success.failed", failed) : t("fig.success.none")} />
     <${Figure} word=${t("fig.first")} value=${seconds(quantile(first, 0.5))} more=${t("fig.p95", { value: seconds(quantile(first, 0.95)) })} />
     <${Figure} word=${t("fig.whole")} value=${seconds(quantile(whole, 0.5))} more=${t("fig.p95", { value: seconds(quantile(whole, 0.95)) })} />
@@ -114,8 +115,8 @@ function Figures() {
   </dl>`;
 }
 
-const Figure = ({ word, value, more, tone = "", children }) =>
-  html`<div class=${`figure ${tone}`}><dt>${word}</dt><dd><span class="value">${value}</span> <span class="dim">${more}</span>${children}</dd></div>`;
+const Figure = ({ word, value, more, tone = "" }) =>
+  html`<div class=${`figure ${tone}`}><dt>${word}</dt><dd><span class="value">${value}</span> <span class="dim">${more}</span></dd></div>`;
 
 function Traffic() {
   const kinds = [
@@ -130,8 +131,13 @@ function Traffic() {
 
 function Latency() {
   const hour = lastHour.value;
-  const all = { seconds: merged(hour.map((one) => one.seconds)), first_content: merged(hour.map((one) => one.first_content)) };
-  const line = (key, q, word, tone) => ({ word, tone, whole: quantile(all[key], q), values: hour.map((one) => quantile(one[key], q)) });
+  // One minute holds few answers: each point is of the five minutes that end there.
+  const line = (key, q, word, tone) => ({
+    word,
+    tone,
+    whole: quantile(merged(hour.map((one) => one[key])), q),
+    values: hour.map((_, i) => quantile(merged(hour.slice(Math.max(0, i - 4), i + 1).map((one) => one[key])), q)),
+  });
   const series = [line("first_content", 0.5, t("latency.first"), "a"), line("seconds", 0.5, t("latency.half"), "b"), line("seconds", 0.95, t("latency.slow"), "warn")];
   return html`<section class="card"><${Lines} title=${t("latency.title")} note=${t("chart.hour")} minutes=${hour} series=${series} format=${seconds} /></section>`;
 }
@@ -140,22 +146,26 @@ function Latency() {
 function Staircase() {
   const rows = useComputed(() => {
     const until = now.value ? now.value.time : 0;
-    const since = until - 900;
     const by = new Map();
+    let since = until;
+    let total = 0;
     for (const one of served.value) {
-      if (one.at < since) break;
+      if (one.at < until - 900 || total > MARKS) break;
+      since = one.at;
       one.asked.forEach((asked, i) => {
         if (!by.has(asked.account)) by.set(asked.account, []);
         const tone = asked.outcome === "ok" ? "good" : asked.outcome === "cancelled" ? "off" : "bad";
         by.get(asked.account).push({ key: `${one.id}-${i}`, at: one.at, tone, title: outcome(asked.outcome) });
+        total += 1;
       });
     }
+    since = Math.min(since, until - 60);
     const shown = [...accounts.value].sort((a, b) => (by.get(b.id) || []).length - (by.get(a.id) || []).length).slice(0, LANES);
     const ids = new Set(shown.map((one) => one.id));
     return {
       since,
       until,
-      total: [...by.values()].reduce((n, marks) => n + marks.length, 0),
+      total,
       rows: accounts.value.filter((one) => ids.has(one.id)).map((one) => ({ id: one.id, href: href("/accounts", one.id), marks: by.get(one.id) || [], total: (by.get(one.id) || []).length })),
     };
   });

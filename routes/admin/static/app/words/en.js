@@ -15,6 +15,7 @@ export default {
   "ui.more": "Show {n} more",
 
   "time.never": "never",
+  "time.for": "for {span}",
   "time.just": "just now",
   "time.ago": "{span} ago",
   "time.in": "in {span}",
@@ -178,17 +179,14 @@ export default {
   "overview.ill": "Accounts that need an eye",
   "overview.more.one": "and one more",
   "overview.more.other": "and {n} more",
-  "overview.table": "Table",
+  "overview.table": "All accounts",
   "overview.first": "next",
 
-  "ill.since": "since",
-  "ill.since.short": "since",
   "ill.next": "Next:",
   "ill.cookies": "Replace its cookies",
 
   "fig.rate": "Requests a minute",
   "fig.rate.more": "{n} in the last hour",
-  "fig.rate.spark": "Requests a minute over the last hour",
   "fig.success": "Success, last hour",
   "fig.success.failed.one": "one failed",
   "fig.success.failed.other": "{n} failed",
