@@ -25,6 +25,13 @@ const SHAPES = {
   next: html`<path d="m6.5 3 5 5-5 5" />`,
   key: html`<circle cx="5" cy="11" r="3" /><path d="m7.2 8.8 6.3-6.300M11 5l2 2" />`,
   search: html`<circle cx="7" cy="7" r="4.5" /><path d="m10.5 10.5 4 4" />`,
+  copy: html`<rect x="5.5" y="5.5" width="8.5" height="8.5" rx="1.5" /><path d="M3 10.5c-.6 0-1-.4-1-1V3c0-.6.4-1 1-1h6.5c.6 0 1 .4 1 1" />`,
+  stop: html`<rect x="3.5" y="3.5" width="9" height="9" rx="1.5" />`,
+  hold: html`<path d="M5.5 3v10M10.5 3v10" />`,
+  run: html`<path d="M4.5 2.8 13 8l-8.5 5.2z" />`,
+  send: html`<path d="M14 2 7 9M14 2 9.5 14 7 9 2 6.5z" />`,
+  attach: html`<path d="m13.5 7.5-5.6 5.6a3.3 3.3 0 0 1-4.7-4.7l5.8-5.7a2.2 2.2 0 0 1 3.1 3.1l-5.7 5.7a1.1 1.1 0 0 1-1.6-1.5l5.2-5.2" />`,
+  download: html`<path d="M8 2v8.5M4.5 7.5 8 11l3.5-3.5M2.5 14h11" />`,
   leave: html`<path d="M6.5 2H2.500v12h4M6 8h8.500M11 4.5 14.5 8 11 11.5" />`,
 };
 

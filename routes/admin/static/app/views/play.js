@@ -61,7 +61,7 @@ function Talk() {
     if (count) scrollTo(0, document.documentElement.scrollHeight);
   }, [count]);
   useEffect(() => {
-    if (text && follows.current) scrollTo(0, document.documentElement.scrollHeight);
+    if (count && follows.current) scrollTo(0, document.documentElement.scrollHeight);
   }, [text, state]);
   if (!count)
     return html`<div class="starters"><p class="dim">${t("play.empty")}</p>

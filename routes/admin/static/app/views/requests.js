@@ -7,6 +7,7 @@ import { Button, Empty, Loading, Tag } from "../ui.js";
 import { CopyButton } from "./parts/copy.js";
 
 const SHOWN = 50;
+const MANY = 3; // accounts that a row has room for
 const STAGES = ["queued", "upstream", "pictures", "own"];
 
 const wanted = signal({ account: "", outcome: "", model: "" });
@@ -31,7 +32,7 @@ export default function Requests({ route }) {
   const filtered = Boolean(now.account || now.outcome || now.model);
   return html`<div class="stack">
     <header class="row spread"><h1>${t("nav.requests")}</h1>
-      <${Button} kind="quiet" aria-pressed=${held.value ? "true" : "false"} icon=${held.value ? "next" : "stop"} onClick=${() => (held.value = held.value ? null : served.value)}>
+      <${Button} kind="quiet" aria-pressed=${held.value ? "true" : "false"} icon=${held.value ? "run" : "hold"} onClick=${() => (held.value = held.value ? null : served.value)}>
         ${t(held.value ? "req.go" : "req.hold")}</></header>
     ${one && html`<${Single} id=${one} found=${found} />`}
     <${Filters} all=${served.value} />
@@ -84,13 +85,18 @@ function Bar({ one }) {
   const stages = stagesOf(one);
   const words = STAGES.filter((name) => stages[name] >= 0.0005).map((name) => `${t(`req.stage.${name}`)} ${seconds(stages[name])}`);
   return html`<span class="stages" role="img" aria-label=${words.join(", ") || t("req.instant")} title=${words.join("\n")}>
-    ${STAGES.map((name) => stages[name] > 0 && html`<i key=${name} class=${`stage ${name}`} style=${{ flexGrow: stages[name] }} />`)}</span>`;
+    ${STAGES.map((name) => stages[name] > 0 && html`<i key=${name} class=${`stage ${name}`} style=${{ flexGrow: stages[name] / (one.seconds || 1) + 0.001 }} />`)}</span>`;
 }
 
-const Tried = ({ one }) =>
-  one.asked.length
-    ? one.asked.map((ask, i) => html`${i ? html`<span class="dim" aria-hidden="true"> → </span>` : ""}<span class=${`tried ${kindOf(ask.outcome)}`}>${ask.account}${ask.outcome === "ok" ? "" : html` <small>${outcomeWord(ask.outcome)}</small>`}</span>`)
-    : html`<span class="dim">${t("req.nobody")}</span>`;
+/** The accounts in their order; of many the first and the last. */
+function Tried({ one }) {
+  const { asked } = one;
+  if (!asked.length) return html`<span class="dim">${t("req.nobody")}</span>`;
+  const left = asked.length > MANY ? asked.length - 2 : 0;
+  const shown = left ? [asked[0], asked.at(-1)] : asked;
+  return shown.map((ask, i) => html`${i ? html`<span class="dim"> → ${left ? html`${plural("req.more", left)} → ` : ""}</span>` : ""}<span
+    class=${`tried ${kindOf(ask.outcome)}`}>${ask.account}${ask.outcome === "ok" ? "" : html` <small>${outcomeWord(ask.outcome)}</small>`}</span>`);
+}
 
 function Row({ one }) {
   return html`<details class="request">

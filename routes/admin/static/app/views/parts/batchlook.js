@@ -27,7 +27,7 @@ export function Progress({ batch }) {
   const settled = batch.completed + batch.failed + batch.cancelled;
   return html`<div class="stack tight">
     <div class="progress" role="progressbar" aria-label=${t("batch.progress")} aria-valuemin="0" aria-valuemax=${batch.total} aria-valuenow=${settled} aria-valuetext=${words}>
-      ${parts.map(([name, n]) => html`<i key=${name} class=${name} style=${{ flexGrow: n }} />`)}
-      <i style=${{ flexGrow: Math.max(0, batch.total - settled - batch.running) }} /></div>
+      ${parts.map(([name, n]) => html`<i key=${name} class=${name} style=${{ flexGrow: n / batch.total }} />`)}
+      <i style=${{ flexGrow: Math.max(0, batch.total - settled - batch.running) / batch.total }} /></div>
     <p class="dim number">${words}</p></div>`;
 }

@@ -1,8 +1,8 @@
 // The models that may be asked, and who answered what was asked here.
 import { html, signal } from "../../lib.js";
 import { get } from "../../api.js";
-import { t } from "../../i18n.js";
-import { served } from "../../live.js";
+import { plural, t } from "../../i18n.js";
+import { served as all } from "../../live.js";
 import { href } from "../../router.js";
 
 /** What GET /api/models said: {models, categories: {text, image}, default, default_image}; {error} where it could not be asked. */
@@ -30,11 +30,13 @@ export function ModelOptions({ kinds }) {
   return kinds.map((kind) => html`<optgroup key=${kind} label=${t(`models.${kind}`)}>${options(kind)}</optgroup>`);
 }
 
-/** The accounts that were asked for a request, in their order, once the journal tells them. */
+/** Which account answered a request, or was asked last, once the journal tells it. */
 export function AskedWhom({ id }) {
-  const entry = served.value.find((one) => one.id === id);
+  const entry = all.value.find((one) => one.id === id);
   if (!entry) return null;
-  return html`<span class="asked">${entry.asked.length ? t("play.served") : ""} ${entry.asked.map(
-    (one, i) => html`${i ? " → " : ""}<a href=${href("/accounts", one.account)}>${one.account}</a>`,
-  )} · <a href=${href("/requests", id)}>${t("play.details")}</a></span>`;
+  const { asked } = entry;
+  const end = asked.at(-1);
+  const served = end && end.outcome !== "cancelled" && entry.outcome === "ok";
+  return html`<span class="asked">${end && t(served ? "play.served" : "play.asked")} ${end && html`<a href=${href("/accounts", end.account)}>${end.account}</a> `}
+    ${asked.length > 1 && `${plural("play.after", asked.length - 1)} `}<a href=${href("/requests", id)}>${t("play.details")}</a></span>`;
 }

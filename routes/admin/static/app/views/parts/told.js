@@ -3,7 +3,7 @@
 //   <${Told} error=${Failure} id="req_…" retry=${fn} />   id: the request's, "" where there is none
 import { html } from "../../lib.js";
 import { Button, Icon } from "../../ui.js";
-import { has, plural, t } from "../../i18n.js";
+import { has, t } from "../../i18n.js";
 import { href } from "../../router.js";
 
 /** Where the remedy is, by the code of the error. */
@@ -23,10 +23,9 @@ export function Told({ error, id = "", retry }) {
     <div class="stack tight">
       <p class="strong">${ours ? t(`told.${error.code}`) : error.message}</p>
       ${has(`told.do.${error.code}`) && html`<p>${t(`told.do.${error.code}`)}</p>`}
-      ${error.retryAfter !== null && error.retryAfter !== undefined && html`<p>${plural("told.wait", error.retryAfter)}</p>`}
       <p class="row">
         ${retry && html`<${Button} onClick=${retry}>${t("ui.retry")}</>`}
-        ${place && html`<a href=${href(place)}>${t(WORDS[place])}</a>`}
+        ${place === "/requests" && id ? html`<a href=${href(place, id)}>${t("play.details")}</a>` : place && html`<a href=${href(place)}>${t(WORDS[place])}</a>`}
         <span class="dim mono">${[error.code, error.status ? `HTTP ${error.status}` : "", id].filter(Boolean).join(" · ")}</span>
       </p>
     </div>

@@ -90,7 +90,7 @@ export function Watched({ id }) {
   }, [id, round]);
   const cancel = async () => {
     const body = plural("batch.cancel.body", batch.pending);
-    if (!(await confirm({ title: t("batch.cancel.title"), body, action: t("batch.cancel"), danger: true }))) return;
+    if (!(await confirm({ title: t("batch.cancel.title"), body, action: t("batch.cancel"), keep: t("batch.cancel.keep"), danger: true }))) return;
     setCancelling(true);
     try {
       const told = await del(`/v1/batch/${encodeURIComponent(id)}`);
