@@ -105,11 +105,12 @@ Told: TypeAlias = View | Turn | GatewayError | None
 
 class FakeOperator:
     """Implements `engine.service.OperatorService`. `shown` is the view of now; `tell` sends everybody who looks a further turn, an
-    error, or the end. `done` remembers actions and who did them, `looking` counts open streams. brief: streams end after the
+    error, or the end. `done` remembers actions and who did them, `looking` counts open streams, `opened` all since the reset. brief: streams end after the
     first view."""
 
     def __init__(self, *, brief: bool = False) -> None:
         self.brief = brief
+        self._queues: list[tuple[asyncio.AbstractEventLoop, asyncio.Queue[Told]]] = []
         self.reset()
 
     def reset(self) -> None:
@@ -117,9 +118,11 @@ class FakeOperator:
         self.done: list[tuple[str, str, str]] = []
         self.found: Mapping[str, tuple[str, str]] = {"probe": ("well", "")}
         """What actions come to: outcome and detail."""
-        self.looking = 0
         self.opened = 0
-        self._queues: list[tuple[asyncio.AbstractEventLoop, asyncio.Queue[Told]]] = []
+
+    @property
+    def looking(self) -> int:
+        return len(self._queues)
 
     def tell(self, *turns: Told) -> None:
         """From any thread."""
@@ -150,7 +153,6 @@ class FakeOperator:
         queue: asyncio.Queue[Told] = asyncio.Queue()
         entry = (asyncio.get_running_loop(), queue)
         self._queues.append(entry)
-        self.looking += 1
         self.opened += 1
         try:
             yield shown_or_raised(self.shown)
@@ -159,7 +161,6 @@ class FakeOperator:
                     raise turn
                 yield turn
         finally:
-            self.looking -= 1
             self._queues.remove(entry)
 
     async def history(self, account: str) -> tuple[Happened, ...]:
