@@ -116,6 +116,11 @@ class Readings:
         self.count = 0
         """Readings so far."""
 
+    @property
+    def reads(self) -> bool:
+        """Whether the store is read every second."""
+        return self._reader is not None
+
     async def view(self) -> View:
         """Everything, no older than a second. While the store is away it is what was known last, and says so."""
         async with self._reading:
@@ -190,10 +195,7 @@ class Readings:
         try:
             async with asyncio.timeout(_LONGEST):
                 now, views, changes, news, leader, status = await self._asked(before is None)
-                if before is not None and (changes.epoch, news.mark.epoch) != (
-                    self._seen.epoch,
-                    self._seen.mark.epoch,
-                ):
+                if before is not None and self._lost(changes, news):
                     before = None
                     now, views, changes, news, leader, status = await self._asked(anew=True)
         except (StoreUnavailable, TimeoutError):
@@ -220,6 +222,13 @@ class Readings:
             self._pool.status(),
         )
         return now, views, changes, news, leader, status
+
+    def _lost(self, changes: Changes, news: News) -> bool:
+        """Whether what was seen is of a store that has lost its data since."""
+        seen = self._seen
+        return (seen.logged > 0 and changes.epoch != seen.epoch) or (
+            seen.mark.writes > 0 and news.mark.epoch != seen.mark.epoch
+        )
 
     def _now(
         self,

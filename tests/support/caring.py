@@ -154,6 +154,7 @@ class Ward:
         policy: Policy | None = None,
         phone: Phone | None = None,
         note: Noting = into_nothing,
+        replica: str | None = None,
         **changes: Any,
     ) -> Carer:
         metrics, clock = Metrics(), SystemClock()
@@ -166,7 +167,7 @@ class Ward:
             policy=policy, reprobe_first=settings.reprobe_first, reprobe_max=settings.reprobe_max, suspect_retry=0.1,
             open_timeout=5.0, probe_timeout=settings.probe_timeout, lease_ttl=2.0,
         )  # fmt: skip
-        pool = Pool(store, sessions, accounts, TABLE, options, metrics, clock, cookies=jars)
+        pool = Pool(store, sessions, accounts, TABLE, options, metrics, clock, replica, jars)
         supervisor = Supervisor(pool, shared, jars, settings, metrics, clock, note)
         engine = Engine(
             pool, EngineSettings(first_content_timeout=5, silence_timeout=5, deadline=20), metrics, clock

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.clock import SystemClock
 from engine.service import Standing, Turn, View
-from journal import Facts, Journal
+from journal import Facts, Journal, Minute
 from pool import AccountConfig
 from pool.upstream import SessionFactory
 from supervisor.operator import Operator
@@ -45,11 +45,17 @@ class Office:
         self._open: list[Replica] = []
 
     async def replica(
-        self, sessions: SessionFactory, accounts: Sequence[AccountConfig], *, every: float = SOON, **options: Any
+        self,
+        sessions: SessionFactory,
+        accounts: Sequence[AccountConfig],
+        *,
+        every: float = SOON,
+        **options: Any,
     ) -> Replica:
         clock = SystemClock()
-        journal = Journal(self.ward.url, clock, f"replica-{len(self._open) + 1}", every=SOON)
-        carer = await self.ward.carer(sessions, accounts, note=journal.happened, **options)
+        name = f"replica-{len(self._open) + 1}"
+        journal = Journal(self.ward.url, clock, name, every=SOON)
+        carer = await self.ward.carer(sessions, accounts, note=journal.happened, replica=name, **options)
         about = About("1.2.3", clock.now(), alerts_configured=True)
         readings = Readings(
             carer.pool, carer.shared, carer.jars, journal, carer.settings, clock, about,
@@ -73,6 +79,7 @@ class Watcher:
         self._turns = turns
         self.told: list[View | Turn] = []
         self.accounts: dict[str, Standing] = {}
+        self.minutes: dict[int, Minute] = {}
 
     async def next(self, seconds: float = 5.0) -> View | Turn:
         """What is told next."""
@@ -80,8 +87,9 @@ class Watcher:
             what = await anext(self._turns)
         self.told.append(what)
         if isinstance(what, View):
-            self.accounts = {}
+            self.accounts, self.minutes = {}, {}
         self.accounts.update((standing.id, standing) for standing in what.accounts)
+        self.minutes.update((minute.start, minute) for minute in what.minutes)
         if isinstance(what, Turn):
             for id in what.gone:
                 self.accounts.pop(id, None)
