@@ -7,7 +7,7 @@
 //   has("key")                whether there are such words
 //   plural("key", n, more?)   t("key.one") or t("key.other") by the language's rules, with {n}
 //   number(n), percent(0..1), bytes(n), seconds(s) (short: "340 ms", "2.1 s", "3 min"), span(s) ("3 min", "2 d 4 h")
-//   clockTime(s), fullTime(s) a time in seconds since 1970, short and whole
+//   clockTime(s), dayTime(s), fullTime(s)   a time in seconds since 1970: of today, of another day, whole
 //
 // Dictionaries: words/<lang>.js (the frame, accounts, events) and words/<lang>-play.js (playground, batches, requests).
 // Both languages must have the same keys and the same {names}: tests/page/test_static.py compares them.
@@ -104,5 +104,7 @@ const two = (a, unitA, b, unitB) => `${a} ${t(unitA)}${b ? ` ${b} ${t(unitB)}` :
 
 export const clockTime = (at) =>
   format(Intl.DateTimeFormat, "clock", { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(at * 1000);
+export const dayTime = (at) =>
+  format(Intl.DateTimeFormat, "day", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }).format(at * 1000);
 export const fullTime = (at) =>
   format(Intl.DateTimeFormat, "full", { dateStyle: "medium", timeStyle: "medium" }).format(at * 1000);

@@ -6,7 +6,8 @@
 //   <${Next} one />        what happens to the account next, with its countdown
 //   <${Line} entry account={shown} />   a happening as a sentence; account: whether to name the account
 import { html } from "./lib.js";
-import { clockTime, fullTime, has, t } from "./i18n.js";
+import { clockTime, dayTime, fullTime, has, t } from "./i18n.js";
+import { now } from "./live.js";
 import { href } from "./router.js";
 import { Badge, Tag, Until } from "./ui.js";
 
@@ -30,14 +31,15 @@ export function Next({ one }) {
     operator: one.state === "disabled" ? "next.enable" : one.reason === "expired" ? "next.cookies" : "next.operator",
   };
   if (!keys[one.next]) return html`<span class="dim">${t("next.nothing")}</span>`;
-  return html`<span>${t(keys[one.next])}${one.next !== "operator" && one.next_at !== null ? html` <${Until} at=${one.next_at} />` : null}</span>`;
+  const [before, after] = t(keys[one.next]).split("{when}");
+  return html`<span>${before}${after === undefined || one.next_at === null ? null : html`<${Until} at=${one.next_at} />`}${after}</span>`;
 }
 
 const GOOD = new Set(["well", "ok", "told", "sent", "delivered", "kept", "came", "enable", "probe", "clear"]);
 
 export function Line({ entry, account = true }) {
   return html`<li class="line">
-    <time datetime=${new Date(entry.at * 1000).toISOString()} title=${fullTime(entry.at)}>${clockTime(entry.at)}</time>
+    <time datetime=${new Date(entry.at * 1000).toISOString()} title=${fullTime(entry.at)}>${now.value && now.value.time - entry.at > 72_000 ? dayTime(entry.at) : clockTime(entry.at)}</time>
     <span class="kind">${t(`kind.${entry.kind}`)}</span>
     <span class="what">${account && entry.account && html`<a href=${href("/accounts", entry.account)}>${entry.account}</a>`} ${told(entry)}</span>
   </li>`;
