@@ -170,8 +170,8 @@ class Journal:
         return News(
             now / 1000,
             Mark(served, happened, routine, writes, epoch),
-            tuple(_read(requested, Served)),
-            tuple(sorted(entries, key=lambda entry: -entry.at)),
+            _newest_first(_read(requested, Served)),
+            _newest_first(entries),
             tuple(minute_of(minute * 60, flat) for minute, flat in minutes),
             {name: _facts(text) for name, text in zip(here[::2], here[1::2], strict=True)},
         )
@@ -273,6 +273,11 @@ def _read(rows: Sequence[str], kind: type[T]) -> list[T]:
         with suppress(msgspec.MsgspecError):
             found.append(replace(msgspec.json.decode(text, type=kind), at=int(at) / 1000))
     return found
+
+
+def _newest_first(entries: list[T]) -> tuple[T, ...]:
+    """Replicas write one after the other what they noted side by side."""
+    return tuple(sorted(entries, key=lambda entry: -entry.at))
 
 
 def _facts(text: str) -> Facts:

@@ -57,7 +57,9 @@ def turned(
         news.minutes,
     )
     happened = _newest([*new, *view.happened])[:HAPPENED] if new else view.happened
-    served = (*news.served, *view.served)[:SERVED] if news.served else view.served
+    served = view.served
+    if news.served:
+        served = tuple(sorted((*news.served, *view.served), key=lambda entry: -entry.at)[:SERVED])
     after = View(now, accounts, tuple(happened), served, _minutes(view.minutes, news.minutes, now.time))
     return after, turn
 
