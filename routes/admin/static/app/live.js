@@ -41,6 +41,7 @@ let source = null;
 let heard = 0;
 let failures = 0;
 let timer = 0;
+let asked = 0; // when the session was told, by the store's clock
 let ahead = 0; // ms by which the store's clock is ahead of this machine's
 
 export function start() {
@@ -48,6 +49,7 @@ export function start() {
     if (phase.value === "open") ended("expired");
   });
   setInterval(tick, 1000);
+  for (const event of ["pointerdown", "keydown"]) window.addEventListener(event, renew, { passive: true });
   // A phone that wakes up finds its connection dead without having been told.
   for (const event of ["visibilitychange", "online", "pageshow"])
     window.addEventListener(event, () => document.visibilityState === "visible" && tick(), { capture: true });
@@ -58,6 +60,18 @@ function tick() {
   if (document.visibilityState !== "visible") return;
   time.value = (Date.now() + ahead) / 1000;
   if (source && Date.now() - heard > QUIET) lost();
+}
+
+/** A session that is half over is made anew while somebody works with the page; one that nobody uses ends. */
+async function renew() {
+  const told = session.value;
+  if (phase.value !== "open" || !told.expires_at || time.value < (told.expires_at + asked) / 2) return;
+  asked = time.value; // once, whatever comes of it
+  try {
+    session.value = await get("/admin/api/session");
+  } catch {
+    // the next touch after the half of what is left tries again
+  }
 }
 
 /** Ask who we are, then listen; again and again while the gateway does not answer. */
@@ -73,6 +87,7 @@ async function recover() {
   }
   if (!pageVersion.value) pageVersion.value = found.version;
   session.value = found;
+  asked = time.value;
   if (found.needed && !found.signed_in) {
     if (phase.value === "open") word.value = "expired";
     phase.value = "login";
@@ -173,6 +188,7 @@ export async function login(key) {
   // A wrong key is a 401 too, but ends no session.
   const response = await send("POST", "/admin/api/session", { key }, { signingIn: true });
   session.value = await response.json();
+  asked = time.value;
   if (!session.value.signed_in) throw new Failure({ status: 401, code: "invalid_api_key" });
   word.value = "";
   listen();

@@ -14,28 +14,31 @@ import { Badge, Tag, Until } from "./ui.js";
 export const outcome = (word) => (has(`outcome.${word}`) ? t(`outcome.${word}`) : word.replaceAll("_", " "));
 
 export function reason(one) {
+  if (one.state === "active") return one.last_resort ? t("reason.last_resort") : "";
   if (!one.reason && !one.why) return "";
   if (has(`reason.${one.reason}`)) return t(`reason.${one.reason}`);
   return (one.why || one.reason.replaceAll("_", " ")).replace(/[.。]$/, "");
 }
 
-export const remedy = (one) => (one.state === "quarantined" || one.state === "cooling") && has(`remedy.${one.reason}`) ? t(`remedy.${one.reason}`) : "";
+export const remedy = (one) => (one.state !== "active" && has(`remedy.${one.reason}`) ? t(`remedy.${one.reason}`) : "");
 
 export function Next({ one }) {
   const ill = one.state === "quarantined";
+  const set = { disabled: one.reason === "by configuration" ? "next.file" : "next.enable", draining: "next.leave" };
   const keys = {
     probe: ill ? "next.reprobe" : "next.probe",
     rotation: "next.rotation",
     return: "next.return",
     open: "next.open",
-    operator: one.state === "disabled" ? "next.enable" : one.reason === "expired" ? "next.cookies" : "next.operator",
+    operator: one.reason === "expired" ? "next.cookies" : "next.operator",
   };
-  if (!keys[one.next]) return html`<span class="dim">${t("next.nothing")}</span>`;
-  const [before, after] = t(keys[one.next]).split("{when}");
+  const key = set[one.state] || keys[one.next];
+  if (!key) return html`<span class="dim">${t("next.nothing")}</span>`;
+  const [before, after] = t(key).split("{when}");
   return html`<span>${before}${after === undefined || one.next_at === null ? null : html`<${Until} at=${one.next_at} />`}${after}</span>`;
 }
 
-const GOOD = new Set(["well", "ok", "told", "sent", "delivered", "kept", "came", "enable", "probe", "clear"]);
+const GOOD = new Set(["well", "ok", "told", "mended"]);
 
 export function Line({ entry, account = true }) {
   return html`<li class="line">

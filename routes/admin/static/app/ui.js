@@ -3,7 +3,7 @@
 //   <${Button} kind="plain|main|danger|quiet" busy=${bool} icon="name" onClick=...>words</>   busy: cannot be pressed, and says so
 //   <${Field} label hint error>${(props) => html`<input ...${props} />`}</>       ties label, hint and error to the input
 //   <${Dialog} open title onClose>...</>     native <dialog>; Escape and the cross call onClose
-//   await confirm({title, body, action, danger})  -> true | false
+//   await confirm({title, body, action, danger, keep})  -> true | false   keep: the word for no, "Cancel" where none is given
 //   toast(text, "good" | "bad" | "note")     a line that goes by itself; <${Toasts} /> once, in the frame
 //   <${Badge} state="active" />              an account's state: shape and word
 //   <${Tag} kind="good|warn|bad|note">word</>
@@ -76,7 +76,7 @@ export function Question() {
   };
   return html`<${Dialog} open=${Boolean(found)} title=${found ? found.title : ""} onClose=${() => answer(false)}>
     ${found && html`<p>${found.body}</p><div class="row end">
-      <${Button} onClick=${() => answer(false)}>${t("ui.cancel")}</>
+      <${Button} onClick=${() => answer(false)}>${found.keep || t("ui.cancel")}</>
       <${Button} kind=${found.danger ? "danger" : "main"} autofocus onClick=${() => answer(true)}>${found.action}</></div>`}
   </>`;
 }

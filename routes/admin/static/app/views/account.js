@@ -61,7 +61,7 @@ function Head({ one }) {
       <${Button} icon="good" busy=${busy.value === "probe"} onClick=${() => act("probe")}>${t("do.probe")}</>
       ${(one.state === "cooling" || one.resting.length > 0) && html`<${Button} busy=${busy.value === "clear"} onClick=${() => act("clear")}>${t("do.clear")}</>`}
       ${off
-        ? html`<${Button} kind="main" busy=${busy.value === "enable"} onClick=${() => act("enable")}>${t("do.enable")}</>`
+        ? one.reason !== "by configuration" && html`<${Button} kind="main" busy=${busy.value === "enable"} onClick=${() => act("enable")}>${t("do.enable")}</>`
         : html`<${Button} busy=${busy.value === "disable"}
             onClick=${() => act("disable", { title: t("ask.disable", { id: one.id }), body: t("ask.disable.body"), action: t("do.disable"), danger: true })}>${t("do.disable")}</>`}
     </div>
@@ -87,8 +87,8 @@ function Facts({ one }) {
     ${fact(t("facts.throttled"), record ? record.throttled : 0)}
     ${one.failures > 0 && fact(t("facts.failures"), one.failures)}
     ${fact(t("facts.cookies"), html`<${Age} at=${one.cookies_at} /> <span class="dim">${t("facts.source")} ${t(`source.${one.cookie_source || "unknown"}`)}</span>`)}
-    ${fact(t("facts.rotation"), html`${when(one.rotation_at, one.rotation_outcome)} ${one.next_rotation !== null && html`<span class="dim">${t("facts.then")} <${Until} at=${one.next_rotation} /></span>`}`)}
-    ${fact(t("facts.probe"), html`${when(one.probed_at, one.probe_outcome)} ${one.next_probe !== null && html`<span class="dim">${t("facts.then")} <${Until} at=${one.next_probe} /></span>`}`)}
+    ${fact(t("facts.rotation"), html`${when(one.rotation_at, one.rotation_outcome)}${one.next_rotation !== null && html`<span class="dim"> · ${t("facts.then")} <${Until} at=${one.next_rotation} /></span>`}`)}
+    ${fact(t("facts.probe"), html`${when(one.probed_at, one.probe_outcome)}${one.next_probe !== null && html`<span class="dim"> · ${t("facts.then")} <${Until} at=${one.next_probe} /></span>`}`)}
     ${fact(t("facts.proved"), html`<${Time} at=${one.proved_at} />`)}
     ${fact(t("facts.egress"), html`<span class="mono">${one.egress === "direct" || !one.egress ? t("facts.direct") : one.egress}</span>`)}
     ${fact(t("facts.spacing"), span(one.min_interval))}
@@ -151,9 +151,9 @@ function States({ one, all }) {
 function stretchesOf(one, all, until) {
   const changes = all.filter((entry) => entry.kind === "state").sort((a, b) => a.at - b.at);
   const begin = changes.length ? changes[0].at : one.since === null ? until - 3600 : one.since;
-  const since = Math.max(until - DAY, Math.min(begin, until - 600));
+  const since = Math.max(until - DAY, Math.min(begin, until - 60));
   let state = changes.length ? changes[0].before || changes[0].after : one.state;
-  let from = since;
+  let from = Math.max(since, begin);
   const stretches = [];
   for (const change of changes) {
     if (change.at > from) stretches.push({ state, from, to: Math.min(change.at, until) });

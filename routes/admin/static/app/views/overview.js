@@ -111,7 +111,7 @@ function Figures() {
     <${Figure} word=${t("fig.whole")} value=${seconds(quantile(whole, 0.5))} more=${t("fig.p95", { value: seconds(quantile(whole, 0.95)) })} />
     <${Figure} word=${t("fig.throttled")} value=${number(throttled)} tone=${throttled ? "warn" : ""} more=${t("fig.throttled.more", { n: number(limited) })} />
     <${Figure} word=${t("fig.use")} value=${`${stand.in_flight} / ${stand.capacity}`} tone=${stand.waiting ? "warn" : ""} more=${stand.waiting ? plural("fig.use.waiting", stand.waiting) : t("fig.use.none")} />
-    <${Figure} word=${html`<a href="#/batches">${t("fig.batches")}</a>`} value=${number(stand.batches_open)} more=${t("fig.batches.more", { running: stand.tasks_running, waiting: stand.tasks_waiting })} />
+    <${Figure} word=${html`<a href="#/batches">${t("fig.batches")}</a>`} value=${number(stand.batches_open)} more=${stand.tasks_running + stand.tasks_waiting === 0 ? t("fig.batches.none") : t("fig.batches.more", { running: number(stand.tasks_running), waiting: number(stand.tasks_waiting) })} />
   </dl>`;
 }
 

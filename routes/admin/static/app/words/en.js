@@ -90,6 +90,9 @@ export default {
   "reason.by hand": "somebody disabled it",
   "reason.by configuration": "the accounts file disables it",
   "reason.removed": "it was taken out of the accounts file",
+  "reason.cookies_unreadable": "its stored cookies cannot be read",
+  "reason.last_resort": "it keeps failing, and serves only when nothing else is left",
+  "reason.unavailable": "Gemini is not available to it",
 
   "outcome.ok": "well",
   "outcome.well": "well",
@@ -111,6 +114,12 @@ export default {
   "outcome.unsure": "could not be asked",
   "outcome.empty": "no new cookie",
   "outcome.refused": "refused",
+  "outcome.told": "told",
+  "outcome.failed": "not delivered",
+  "outcome.dropped": "dropped",
+  "outcome.no_device": "no phone is set up",
+  "outcome.mended": "well again",
+  "outcome.broken": "broken",
 
   "remedy.expired": "New cookies bring it back at once.",
   "remedy.rejected": "Sign in to gemini.google.com with it and look.",
@@ -119,6 +128,9 @@ export default {
   "remedy.location": "Give it a proxy in a country where Gemini is offered.",
   "remedy.guardian": "Use another account, or have the guardian allow it.",
   "remedy.ip_blocked": "Fewer accounts behind one address, or another proxy, help.",
+  "remedy.unavailable": "Sign in to gemini.google.com with it to see why.",
+  "remedy.cookies_unreadable": "Start the gateway with the GEMPOOL_STATE_KEY that they were written with, or paste new ones.",
+  "remedy.by configuration": "Change enabled: false in the accounts file.",
 
   "next.probe": "Probe {when}",
   "next.reprobe": "Probed again {when}",
@@ -127,6 +139,8 @@ export default {
   "next.open": "A session is opened {when}",
   "next.cookies": "Waits for new cookies",
   "next.enable": "Waits until somebody enables it",
+  "next.file": "Waits for the accounts file",
+  "next.leave": "Leaves once it is done",
   "next.operator": "Waits for a person",
   "next.nothing": "Nothing is planned",
 
@@ -201,6 +215,7 @@ export default {
   "fig.use.waiting.one": "one waits",
   "fig.use.waiting.other": "{n} wait",
   "fig.batches": "Open batches",
+  "fig.batches.none": "nothing to do",
   "fig.batches.more": "{running} tasks run, {waiting} wait",
 
   "chart.ago": "{n} min ago",

@@ -90,6 +90,9 @@ export default {
   "reason.by hand": "已被人工禁用",
   "reason.by configuration": "账号文件中设为禁用",
   "reason.removed": "已从账号文件中移除",
+  "reason.cookies_unreadable": "无法读取它保存的 Cookie",
+  "reason.last_resort": "它不断失败，只在别无选择时服务",
+  "reason.unavailable": "该账号无法使用 Gemini",
 
   "outcome.ok": "正常",
   "outcome.well": "正常",
@@ -111,6 +114,12 @@ export default {
   "outcome.unsure": "无法确认",
   "outcome.empty": "没有新 Cookie",
   "outcome.refused": "被拒绝",
+  "outcome.told": "已送达",
+  "outcome.failed": "未送达",
+  "outcome.dropped": "已丢弃",
+  "outcome.no_device": "未设置手机",
+  "outcome.mended": "已恢复",
+  "outcome.broken": "有误",
 
   "remedy.expired": "换上新 Cookie 即可立刻恢复。",
   "remedy.rejected": "请用该账号登录 gemini.google.com 查看。",
@@ -119,6 +128,9 @@ export default {
   "remedy.location": "请为它配置位于支持 Gemini 地区的代理。",
   "remedy.guardian": "请换用其他账号，或请监护人放行。",
   "remedy.ip_blocked": "减少同一出口的账号，或更换代理会有帮助。",
+  "remedy.unavailable": "请用该账号登录 gemini.google.com 查看原因。",
+  "remedy.cookies_unreadable": "请用写入时的 GEMPOOL_STATE_KEY 启动网关，或粘贴新的 Cookie。",
+  "remedy.by configuration": "请修改账号文件中的 enabled: false。",
 
   "next.probe": "{when}探测",
   "next.reprobe": "{when}再次探测",
@@ -127,6 +139,8 @@ export default {
   "next.open": "{when}打开会话",
   "next.cookies": "等待新的 Cookie",
   "next.enable": "等待有人启用",
+  "next.file": "等待修改账号文件",
+  "next.leave": "完成后离开",
   "next.operator": "等待人工处理",
   "next.nothing": "没有安排",
 
@@ -201,6 +215,7 @@ export default {
   "fig.use.waiting.one": "1 个在等待",
   "fig.use.waiting.other": "{n} 个在等待",
   "fig.batches": "进行中的批量任务",
+  "fig.batches.none": "没有任务",
   "fig.batches.more": "{running} 个运行，{waiting} 个等待",
 
   "chart.ago": "{n} 分钟前",
