@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from core.masking import MASK, mask
+from gateway.readable import Readable
 
 _SECRET_KEYS = re.compile(
     r"(?:^|_|-)(?:cookies?|authorization|password|secret|psid|psidts|api_?key|x-api-key|x-goog-api-key"
@@ -83,10 +84,7 @@ def set_up(log_format: str = "auto", level: str = "info", stream: TextIO | None 
     lines = stream or sys.stderr
     renderer: Any = _json
     if log_format == "text" or (log_format == "auto" and lines.isatty()):
-        # Plain tracebacks: the pretty ones print local variables, secrets among them.
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=lines.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+        renderer = Readable(colors=lines.isatty())
     first: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

@@ -22,11 +22,11 @@ from routes.guards import Guard, brought_secrets, heed_proxy
 from routes.models import KnownModels
 from routes.outcomes import Outcomes
 from routes.presence import CallerLeft
+from routes.recording import Recorder
 from routes.routing import EXCHANGE
 from routes.services import RouteServices
 
 log = structlog.get_logger("gempool.routes")
-access_log = structlog.get_logger("gempool.access")
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 CLIENT_CLOSED_REQUEST = 499
@@ -80,14 +80,13 @@ class EdgeApp(Litestar):
     Litestar's own middleware does not see requests that it cannot route, and these need all of that too.
     """
 
-    __slots__ = ("_guard", "_models", "_outcomes", "_services")
+    __slots__ = ("_guard", "_recorder", "_services")
 
     def __init__(
         self, services: RouteServices, models: KnownModels, outcomes: Outcomes, guard: Guard, **options: Any
     ) -> None:
         self._services = services
-        self._outcomes = outcomes
-        self._models = models
+        self._recorder = Recorder(services, models, outcomes)
         self._guard = guard
         super().__init__(**options)
 
@@ -114,7 +113,7 @@ class EdgeApp(Litestar):
             raise
         finally:
             in_flight.dec()
-            await self._account(exchange)
+            await self._recorder.record(exchange)
 
     def _open(self, scope: HTTPScope, receive: Receive, send: Send) -> Exchange:
         services = self._services
@@ -173,41 +172,6 @@ class EdgeApp(Litestar):
         methods = gemini.narrowed(exchange.path, allow)
         await exchange.start(204, cors.preflight_headers(exchange.headers, f"{methods}, OPTIONS".encode()))
         await exchange.send(b"", more=False)
-
-    async def _account(self, exchange: Exchange) -> None:
-        """The metrics and the one log line of a request."""
-        metrics = self._services.metrics
-        now = exchange.monotonic()
-        if exchange.traces:
-            self._outcomes.count(exchange.outcome)
-        model = await self._models.label(exchange.model) if exchange.model else "none"
-        metrics.requests.labels(exchange.route, model, exchange.outcome).inc()
-        if not exchange.watches:
-            metrics.request_seconds.labels(exchange.route).observe(now - exchange.started)
-        if exchange.first_content_at is not None:
-            metrics.first_content_seconds.labels(exchange.route).observe(
-                exchange.first_content_at - exchange.started
-            )
-        if exchange.waited and exchange.outcome == "ok":
-            metrics.overhead_seconds.labels(exchange.route).observe(exchange.overhead)
-        facts: dict[str, object] = {
-            "request_id": exchange.id,
-            "caller": exchange.caller_name,
-            "method": exchange.method,
-            "route": exchange.route,
-            "status": exchange.status,
-            "outcome": exchange.outcome,
-            "ms": round((now - exchange.started) * 1000, 2),
-            "bytes": exchange.bytes_sent,
-        }
-        if exchange.model:
-            facts["model"] = exchange.model[:80]
-            facts["attempts"] = exchange.attempts
-            if exchange.upstream_model:
-                facts["upstream_model"] = exchange.upstream_model
-        if exchange.first_content_at is not None:
-            facts["ms_first_content"] = round((exchange.first_content_at - exchange.started) * 1000, 2)
-        access_log.info("request", **facts)
 
 
 def _request_id(scope: HTTPScope, keys: Keys) -> str:

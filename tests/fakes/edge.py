@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from access import Keys, Limits, NamedKey, Rate, Sessions
@@ -14,6 +15,7 @@ from core.metrics import Metrics
 from core.secret import Secret
 from engine.service import BatchService, CookieService, OperatorService, ResponseStore
 from fetch import Fetcher
+from journal import Served
 from routes import EdgeSettings, RouteServices, create_app
 from storage import Local
 from tests.fakes.server import serving
@@ -32,6 +34,8 @@ class Edge:
         self.port = int(url.rpartition(":")[2])
         self.chat = chat
         self.http = client
+        self.noted: list[Served] = []
+        """What the journal was told."""
         self._registry: CollectorRegistry = metrics.registry
 
     def metric(self, name: str, **labels: str) -> float:
@@ -82,10 +86,14 @@ def edge(
         operator=operator,
         sessions=Sessions(Secret(admin_key), Secret(state_key), life=session_life) if admin_key else None,
     )
+    noted: list[Served] = []
+    services = replace(services, noted=noted.append, replica="replica-1")
     endings = [limiter.close] if limiter else []
     app = create_app(services, on_shutdown=endings)
     with (
         serving(app) as url,
         ConformingClient(base_url=url, timeout=10, verify=False) as client,
     ):
-        yield Edge(url, chat, metrics, client, app.routes)
+        found = Edge(url, chat, metrics, client, app.routes)
+        found.noted = noted
+        yield found
