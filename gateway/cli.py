@@ -72,6 +72,27 @@ def health(host: str | None, port: str | None, ready: bool, config: str | None) 
     _ended(problem)
 
 
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--push", is_flag=True, help="Send a test alert to every device, too.")
+@_addressed
+@click.option("--accounts", help="The accounts file (GEMPOOL_ACCOUNTS_FILE).", metavar="FILE")
+@click.option("--config", help="The configuration file (GEMPOOL_CONFIG_FILE).", metavar="FILE")
+def doctor(
+    as_json: bool, push: bool, host: str | None, port: str | None, accounts: str | None, config: str | None
+) -> None:
+    """Look at everything that the gateway stands on, and say what to do (docs/doctor.md).
+
+    Exit code 0: all is well; 1: something should be looked at; 2: something does not work.
+    """
+    from gateway.doctor import doctor as examined
+
+    given = {"server.host": host, "server.port": port, "accounts_file": accounts, "config_file": config}
+    text, code = examined(_set(given), as_json, push)
+    click.echo(text)
+    sys.exit(code)
+
+
 @main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def simulate(arguments: tuple[str, ...]) -> None:
