@@ -167,7 +167,7 @@ def test_the_order_of_facts_is_fixed(gate: Edge, lines: Lines) -> None:
         ask(gate),
         ask(gate, stream=True),
         ask(gate, key="sk-wrong"),
-        ask(gate, temperature="hot"),
+        ask(gate, n="many"),
         gate.http.get("/health"),
     ):
         line = lines.one(answer)
@@ -376,10 +376,10 @@ def test_a_terminal_shows_a_line_that_is_read_from_left_to_right(gate: Edge) -> 
         rf" request_id={id}",
         line,
     )
-    id = ask(gate, temperature="hot").headers["x-request-id"]
+    id = ask(gate, n="many").headers["x-request-id"]
     until(lambda: id in shown.stream.getvalue())
     assert re.search(
-        rf" 400 POST /v1/chat/completions invalid_request [\d.]+ ms caller={CALLER} param=temperature ",
+        rf" 400 POST /v1/chat/completions invalid_request [\d.]+ ms caller={CALLER} param=n ",
         shown.stream.getvalue(),
     )
 
