@@ -32,7 +32,7 @@ async def store(settings: Settings, clock: Clock) -> list[Finding]:
     embedded = not settings.redis_url
     if embedded and not EmbeddedStore(settings.data_dir / "store").socket.exists():
         return [ok(PART, "the embedded one, which starts with the gateway; none runs now")]
-    where = "the embedded one" if embedded else place(url)
+    where = "the gateway's own socket" if embedded else place(url)
     wire = Wire(Address(url), SECONDS)
     try:
         return await _asked(wire, where, clock)
