@@ -65,7 +65,7 @@ GLANCE = Row(
             steps=((None, "green"), (10, "orange"), (100, "red")),
         ),
         stat(
-            "Replicas",
+            "Replicas up",
             "Replicas that answer Prometheus.",
             Query(f"count(gempool_build_info{{{PICKED}}})"),
             unit="none",

@@ -43,7 +43,7 @@ GLANCE = Row(
             decimals=0,
         ),
         stat(
-            "Open batches",
+            "Batches open",
             "Unfinished ones, as the store told last.",
             Query(f"max(gempool_batches_open{{{PICKED}}})"),
             unit="none",
