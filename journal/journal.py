@@ -167,12 +167,17 @@ class Journal:
         answer = await self._run(self._look, *seen, requests)
         now, served, happened, routine, writes, epoch, requested, noted, usual, minutes, here = answer
         entries = [*_read(noted, Happened), *_read(usual, Happened)]
+        read: list[Minute] = []
+        for number, (minute, flat) in enumerate(minutes, 1):
+            read.append(minute_of(minute * 60, flat))
+            if number % 10 == 0:
+                await asyncio.sleep(0)  # with many accounts they are long, and others wait
         return News(
             now / 1000,
             Mark(served, happened, routine, writes, epoch),
             _newest_first(_read(requested, Served)),
             _newest_first(entries),
-            tuple(minute_of(minute * 60, flat) for minute, flat in minutes),
+            tuple(read),
             {name: _facts(text) for name, text in zip(here[::2], here[1::2], strict=True)},
         )
 

@@ -37,6 +37,7 @@ log = structlog.get_logger("gempool.pool")
 
 
 _PAGE = 500
+_SMALL_PAGE = 50
 
 
 class PoolStatus(Struct, frozen=True):
@@ -362,17 +363,21 @@ class Pool:
 
     async def records(self) -> tuple[float, list[Record]]:
         """All accounts as the store knows them, and its time in seconds. Raises StoreUnavailable."""
-        now, total, records = await self._store.page(0, _PAGE)
+        return await self._paged(_PAGE)
+
+    async def _paged(self, size: int) -> tuple[float, list[Record]]:
+        now, total, records = await self._store.page(0, size)
         while len(records) < total:
-            now, total, more = await self._store.page(len(records), _PAGE)
+            now, total, more = await self._store.page(len(records), size)
             if not more:
                 break
             records += more
         return now, records
 
     async def views(self) -> tuple[float, list[AccountView]]:
-        """All accounts in the roster's order, and the store's time in seconds. Raises StoreUnavailable."""
-        now, records = await self.records()
+        """All accounts in the roster's order, and the store's time in seconds: in small pages, so that nobody is held up who
+        serves meanwhile. Raises StoreUnavailable."""
+        now, records = await self._paged(_SMALL_PAGE)
         return now, [self._view(record, now) for record in records]
 
     async def changes(self, logged: int = 0, epoch: str = "") -> Changes:

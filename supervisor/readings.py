@@ -16,7 +16,7 @@ from pool import AccountConfig, AccountView, Changes, Pool, PoolStatus, Shared, 
 from supervisor.jars import Jars
 from supervisor.outlook import merged, says_something, turned, whole
 from supervisor.settings import SupervisorSettings
-from supervisor.standings import Known, standings
+from supervisor.standings import Standings
 from supervisor.supervisor import LEASE
 
 log = structlog.get_logger("gempool.supervisor")
@@ -24,8 +24,8 @@ log = structlog.get_logger("gempool.supervisor")
 AWAY = "The store does not answer."
 _EVERY = 1.0
 _AT_LEAST_EVERY = 5.0
-_LONGEST = 0.8
-"""Seconds that a reading may take; after them the store counts as away."""
+_LONGEST, _LONGEST_ANEW = 0.8, 2.0
+"""Seconds that a reading of what is new, or of everything, may take; after them the store counts as away."""
 _OUTDATED = 60.0
 """Seconds after which what was read is not gone on from, but read anew."""
 
@@ -92,14 +92,13 @@ class Readings:
         self._shared = shared
         self._jars = jars
         self._journal = journal
-        self._settings = settings
         self._clock = clock
         self._about = about
         self._facts = facts
         self._work = work
         self._every = every
-        self._known = Known(
-            self._config, self._source, lambda config: bool(jars.missing(config)), pool.public_models
+        self._standings = Standings(
+            settings, self._source, lambda config: bool(jars.missing(config)), pool.public_models
         )
         self._tasks = Tasks("readings")
         self._listeners: set[_Listener] = set()
@@ -149,7 +148,7 @@ class Readings:
     async def standing(self, account: str) -> Standing:
         """One account as it is now. Raises NotFound, StoreUnavailable."""
         now, views = await self._pool.views()
-        for standing in self._standings(now, views):
+        for standing in await self._stand(now, views):
             if standing.id == account:
                 return standing
         known = ", ".join(view.record.id for view in views)
@@ -193,7 +192,7 @@ class Readings:
         if before is not None and (not before.now.store_ok or self._tried_at - self._read_at > _OUTDATED):
             before = None
         try:
-            async with asyncio.timeout(_LONGEST):
+            async with asyncio.timeout(_LONGEST_ANEW if before is None else _LONGEST):
                 now, views, changes, news, leader, status = await self._asked(before is None)
                 if before is not None and self._lost(changes, news):
                     before = None
@@ -202,7 +201,7 @@ class Readings:
             return self._store_is_away()
         self._seen = _Seen(changes.logged, changes.epoch, news.mark)
         self._read_at = self._clock.monotonic()
-        accounts = self._standings(now, views)
+        accounts = await self._stand(now, views)
         told = self._now(now, views, changes, news, leader, status)
         if before is None:
             view = whole(told, accounts, changes, news)
@@ -306,15 +305,8 @@ class Readings:
         self._view = view
         self._timed_at = self._clock.monotonic()
 
-    def _standings(self, now: float, views: list[AccountView]) -> tuple[Standing, ...]:
-        before = {} if self._view is None else {standing.id: standing for standing in self._view.accounts}
-        return standings(views, now, self._settings, self._known, before)
-
-    def _config(self, account: str) -> AccountConfig | None:
-        try:
-            return self._pool.config(account)
-        except NotFound:
-            return None
+    async def _stand(self, now: float, views: list[AccountView]) -> tuple[Standing, ...]:
+        return await self._standings.of(views, {config.id: config for config in self._pool.configs()}, now)
 
     def _source(self, config: AccountConfig) -> str:
         jar = self._jars.known(config)

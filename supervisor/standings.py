@@ -1,6 +1,9 @@
-"""How each account stands, for the operator. All pure but for what the pool and the jars know of this replica."""
+"""How each account stands, for the operator."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from msgspec.structs import replace
 
 from engine.service import ModelRest, NextStep, Standing
 from pool import AccountConfig, AccountView, State
@@ -9,44 +12,65 @@ from supervisor.policy import plan
 from supervisor.reasons import UNREADABLE, why_of
 from supervisor.settings import SupervisorSettings
 
+_AT_ONCE = 50
 _STEADY = 0.5
 """Seconds by which a planned time may differ between two readings and still be the same plan."""
 
 
-class Known:
-    """What this replica knows of accounts beside their records.
+class Standings:
+    """Reckons how accounts stand, and what stands as before only once.
 
-    config: the roster's entry, None where this replica has none. source: where its cookies are from. unreadable: whether its
-    stored cookies cannot be read. models: the public names that it serves.
+    settings: what the supervisor goes by. source: where an account's cookies are from. unreadable: whether its stored cookies
+    cannot be read. models: the public names that an account serves.
     """
 
     def __init__(
         self,
-        config: Callable[[str], AccountConfig | None],
+        settings: SupervisorSettings,
         source: Callable[[AccountConfig], str],
         unreadable: Callable[[AccountConfig], bool],
         models: Callable[[Record], tuple[str, ...]],
     ) -> None:
-        self.config = config
-        self.source = source
-        self.unreadable = unreadable
-        self.models = models
+        self._settings = settings
+        self._source = source
+        self._unreadable = unreadable
+        self._models = models
+        self._before: dict[str, tuple[AccountView, AccountConfig | None, Standing]] = {}
 
+    async def of(
+        self, views: Sequence[AccountView], configs: Mapping[str, AccountConfig], now: float
+    ) -> tuple[Standing, ...]:
+        """In the order of the views. configs: this replica's roster. now: seconds of the store's clock. Lets others go first now
+        and then, since there may be many."""
+        places, found = orders(views), list[Standing]()
+        for number, view in enumerate(views, 1):
+            id = view.record.id
+            found.append(self._one(view, configs.get(id), now, places.get(id, 0)))
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        if len(self._before) > len(views):
+            here = {view.record.id for view in views}
+            self._before = {id: known for id, known in self._before.items() if id in here}
+        return tuple(found)
 
-def standings(
-    views: Sequence[AccountView],
-    now: float,
-    settings: SupervisorSettings,
-    known: Known,
-    before: Mapping[str, Standing],
-) -> tuple[Standing, ...]:
-    """In the order of the views. now: seconds of the store's clock. before: the last reading's, by id, so that plans which are
-    reckoned anew each time stand still."""
-    places = orders(views)
-    return tuple(
-        _standing(view, now, settings, known, places.get(view.record.id, 0), before.get(view.record.id))
-        for view in views
-    )
+    def _one(self, view: AccountView, config: AccountConfig | None, now: float, order: int) -> Standing:
+        id = view.record.id
+        before = self._before.get(id)
+        # Where a model rests time alone changes what is told.
+        if (
+            before is not None
+            and config is before[1]
+            and view == before[0]
+            and not view.record.lane_cooldowns
+        ):
+            standing = before[2] if before[2].order == order else replace(before[2], order=order)
+        else:
+            source = "" if config is None else self._source(config)
+            unreadable = config is not None and self._unreadable(config)
+            models, last = self._models(view.record), None if before is None else before[2]
+            standing = standing_of(view, config, now, self._settings, order, source, unreadable, models, last)
+        self._before[id] = (view, config, standing)
+        return standing
 
 
 def orders(views: Iterable[AccountView]) -> dict[str, int]:
@@ -58,17 +82,20 @@ def orders(views: Iterable[AccountView]) -> dict[str, int]:
     return {record.id: place for place, record in enumerate(serving, 1)}
 
 
-def _standing(
+def standing_of(
     view: AccountView,
+    config: AccountConfig | None,
     now: float,
     settings: SupervisorSettings,
-    known: Known,
     order: int,
+    source: str,
+    unreadable: bool,
+    models: tuple[str, ...],
     before: Standing | None,
 ) -> Standing:
+    """before: the last reading's, so that a plan which is reckoned anew each time stands still."""
     record, state, reason = view.record, view.state, view.reason
-    config = known.config(record.id)
-    if state is State.STARTING and config is not None and known.unreadable(config):
+    if state is State.STARTING and unreadable:
         reason = UNREADABLE
     appointments = plan(record, now, settings)
     cooling = record.cooldown.until if state is State.COOLING and record.cooldown is not None else None
@@ -89,7 +116,7 @@ def _standing(
         min_interval=record.min_interval,
         last_used=record.last_used or None,
         cookies_at=record.cookies_at or None,
-        cookie_source="" if config is None else known.source(config),
+        cookie_source=source,
         rotation_at=record.rotation_tried_at or None,
         rotation_outcome=record.rotation_outcome,
         next_rotation=appointments.rotate,
@@ -102,7 +129,7 @@ def _standing(
         session_open=view.session_open,
         egress=record.egress,
         tags=() if config is None else config.tags,
-        models=known.models(record),
+        models=models,
         resting=tuple(
             ModelRest(lane, cooldown.reason, cooldown.until)
             for lane, cooldown in sorted(record.lane_cooldowns.items())
