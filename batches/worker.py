@@ -255,6 +255,10 @@ class Worker:
             tries=came_to.tries if isinstance(came_to, Outcome) else task.tries + isinstance(came_to, Again),
             attempts=trace.attempts,
             ms=round(seconds * 1000),
+            ms_queue=round(trace.queued * 1000),
+            ms_upstream=round((trace.waited - trace.queued) * 1000),
+            ms_pictures=round(trace.pictures * 1000),
+            accounts=" ".join(f"{one.account}:{one.outcome}" for one in trace.tried),
             **_why(came_to),
         )
 

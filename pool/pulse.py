@@ -186,6 +186,10 @@ class Pulse:
             return
         change = StateChange(account, known.state if known is not None else None, state, reason, at)
         self._known[account] = change
+        if change.before is not None:
+            log.info(
+                "account changed", account=account, before=change.before, after=change.state, reason=reason
+            )
         for callback in self._observers:
             try:
                 callback(change)

@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -174,6 +175,14 @@ def test_the_order_of_facts_is_fixed(gate: Edge, lines: Lines) -> None:
         assert list(line)[:4] == ["timestamp", "level", "logger", "event"]
         facts = list(line)[4:]
         assert facts == [key for key in ORDER if key in facts]
+
+
+def test_the_page_tells_the_facts_in_their_order() -> None:
+    """docs/logs.md has each of them once, as they come."""
+    page = Path(__file__).parents[2] / "docs" / "logs.md"
+    told = page.read_text(encoding="utf-8").partition("| fact | meaning |")[2].partition("\n\n")[0]
+    cells = re.findall(r"^\| ([^|]+) \|", told, re.MULTILINE)
+    assert [name for cell in cells for name in re.findall(r"`(\w+)`", cell)] == list(ORDER)
 
 
 def test_a_request_without_a_model_has_a_short_line(gate: Edge, lines: Lines) -> None:
