@@ -2,7 +2,7 @@
 import { effect, html, signal, useEffect, useRef } from "../lib.js";
 import { Failure, send } from "../api.js";
 import { bytes, has, number, seconds, t } from "../i18n.js";
-import { phase } from "../live.js";
+import { phase, time } from "../live.js";
 import { Button, Empty, ErrorBox, Field, Icon, Loading, Tag } from "../ui.js";
 import { Compare } from "./parts/compare.js";
 import { CopyButton } from "./parts/copy.js";
@@ -119,13 +119,8 @@ function Working() {
 }
 
 function Elapsed({ since }) {
-  const passed = useRef(null);
-  useEffect(() => {
-    const show = () => (passed.current.textContent = seconds(Math.round((performance.now() - since) / 1000) || 0));
-    const timer = setInterval(show, 1000);
-    return () => clearInterval(timer);
-  }, [since]);
-  return html`<span ref=${passed} class="dim number" aria-hidden="true" />`;
+  time.value; // counts on
+  return html`<span class="dim number" aria-hidden="true">${seconds(Math.max(1, Math.round((performance.now() - since) / 1000)))}</span>`;
 }
 
 function Result({ one }) {

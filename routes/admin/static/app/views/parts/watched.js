@@ -102,18 +102,18 @@ export function Watched({ id }) {
       setCancelling(false);
     }
   };
-  const back = html`<p><a class="backlink" href="#/batches"><${Icon} name="back" /><span>${t("batch.all")}</span></a></p>`;
-  if (!batch)
-    return html`<div class="stack">${back}<h1>${t("batch.title")}</h1>
-      ${error ? html`<${Told} error=${error} retry=${() => setRound((n) => n + 1)} />` : html`<${Loading} />`}</div>`;
+  // The heading is the same element before and after the first word of the batch: it has the focus.
+  const head = html`<p><a class="backlink" href="#/batches"><${Icon} name="back" /><span>${t("batch.all")}</span></a></p>
+    <header class="row spread"><div class="row"><h1>${batch ? `${t(`batch.kind.${batch.kind}`)} · ${plural("batch.prompts", batch.total)}` : t("batch.title")}</h1>
+      ${batch && html`<${State} state=${batch.status} />`}</div>
+      ${batch && !ended(batch) && batch.status !== "cancelling" && html`<${Button} busy=${cancelling} onClick=${cancel}>${t("batch.cancel")}</>`}</header>`;
+  if (!batch) return html`<div class="stack">${head}${error ? html`<${Told} error=${error} retry=${() => setRound((n) => n + 1)} />` : html`<${Loading} />`}</div>`;
   const results = tasks.filter((one) => one.ok);
   const errors = tasks.filter((one) => !one.ok).sort((a, b) => a.index - b.index);
   if (live.current) results.reverse();
   else results.sort((a, b) => a.index - b.index);
   return html`<div class="stack">
-    ${back}
-    <header class="row spread"><div class="row"><h1>${t(`batch.kind.${batch.kind}`)} · ${plural("batch.prompts", batch.total)}</h1> <${State} state=${batch.status} /></div>
-      ${!ended(batch) && batch.status !== "cancelling" && html`<${Button} busy=${cancelling} onClick=${cancel}>${t("batch.cancel")}</>`}</header>
+    ${head}
     ${error && html`<${ErrorBox} error=${error} />`}
     <section class="card">
       <${Progress} batch=${batch} />
