@@ -61,6 +61,11 @@ def hiding(words: Iterable[str]) -> Iterator[None]:
         _hidden.reset(token)
 
 
+def hide(words: Iterable[str]) -> None:
+    """Hide these words as well until the `hiding` around it ends: what the request turned out to have brought in its body."""
+    _hidden.set((*_hidden.get(), *(word for word in words if len(word) >= SHORTEST)))
+
+
 def mask(text: str) -> str:
     """The text with everything masked that looks like a cookie, a key or a password in a URL."""
     text = mask_values(text)

@@ -5,13 +5,13 @@ import msgspec
 from access import Rate, Tries, site
 from core.clock import Clock
 from core.errors import Forbidden, InvalidRequest, RateLimited, Unauthenticated
-from core.masking import hiding
+from core.masking import hide
 from core.secret import Secret
 from routes import body
 from routes.admin.wire import SessionState, SignIn
 from routes.cookie import forgotten, is_from_here
 from routes.exchange import Exchange
-from routes.guards import PAGE, Guard, brought_secrets
+from routes.guards import PAGE, Guard
 from routes.services import RouteServices
 
 NO_STORE = (b"cache-control", b"no-store")
@@ -41,15 +41,15 @@ class SessionHandlers:
         self._pace(exchange)
         request = await exchange.json(lambda found: body.convert(found, SignIn), at_most=LONGEST)
         key = Secret(request.key.strip())
-        with hiding([*brought_secrets(exchange.scope), key.reveal()]):
-            if sessions is None:
-                raise Forbidden(
-                    guard.nobody_can or "No key is configured: whoever is on this machine needs none."
-                )
-            if not key:
-                raise InvalidRequest("'key' is empty. Send the admin key.", param="key")
-            self._check(exchange, key)
-            session = guard.sign_in(exchange, sessions)
+        hide([key.reveal()])
+        if sessions is None:
+            raise Forbidden(
+                guard.nobody_can or "No key is configured: whoever is on this machine needs none."
+            )
+        if not key:
+            raise InvalidRequest("'key' is empty. Send the admin key.", param="key")
+        self._check(exchange, key)
+        session = guard.sign_in(exchange, sessions)
         await self._tell(exchange, SessionState(True, True, session.expires_at, self._services.version, ""))
 
     async def sign_out(self, exchange: Exchange) -> None:
