@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from core.clock import SystemClock
 from core.errors import StoreUnavailable
 from core.masking import hiding
 from journal import Asked, Facts, Journal, Minute
@@ -126,8 +127,6 @@ async def test_text_that_is_no_unicode_is_written(book: Written) -> None:
 
 async def test_a_store_that_is_away_loses_the_oldest_entries_only(empty_valkey: str) -> None:
     """They are kept up to the bound; the newest reach the store when it is back."""
-    from core.clock import SystemClock
-
     away = Journal("unix:///nowhere/s", SystemClock(), "one", timeout=0.1, waiting=3)
     for number in range(5):
         away.served(served(id=str(number)))
@@ -140,8 +139,6 @@ async def test_a_store_that_is_away_loses_the_oldest_entries_only(empty_valkey: 
 
 async def test_close_writes_what_is_left(empty_valkey: str) -> None:
     """A replica that ends loses nothing, and is among the living no more."""
-    from core.clock import SystemClock
-
     clock = SystemClock()
     one, two = (Journal(empty_valkey, clock, name, every=3600) for name in ("one", "two"))
     one.facts = lambda: Facts(alerts_pending=2)
