@@ -119,7 +119,8 @@ function Room({ view }) {
     document.title = heading ? `${heading.textContent} · gempool` : "gempool";
     if (shown.current !== null && shown.current !== path && found) {
       scrollTo(0, 0);
-      if (heading) {
+      if (heading && !document.activeElement.closest("main form")) {
+        // unless the view has put it where one is to write
         heading.tabIndex = -1;
         heading.focus({ preventScroll: true });
       }

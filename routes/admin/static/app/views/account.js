@@ -136,7 +136,7 @@ function Past({ one }) {
 const key = (entry) => `${entry.at} ${entry.kind} ${entry.outcome} ${entry.after}`;
 
 function States({ one, all }) {
-  const until = Math.floor(time.value / 5) * 5;
+  const until = Math.ceil(time.value / 5) * 5; // it is drawn anew every five seconds
   const { stretches, since } = stretchesOf(one, all, until);
   const total = {};
   for (const stretch of stretches) total[stretch.state] = (total[stretch.state] || 0) + stretch.to - stretch.from;
@@ -149,8 +149,8 @@ function States({ one, all }) {
 
 /** The last day at most, and not more than is known. */
 function stretchesOf(one, all, until) {
-  const changes = all.filter((entry) => entry.kind === "state").sort((a, b) => a.at - b.at);
-  const begin = changes.length ? changes[0].at : one.since === null ? until - 3600 : one.since;
+  const changes = all.filter((entry) => entry.kind === "state" && entry.at < until).sort((a, b) => a.at - b.at);
+  const begin = changes.length ? changes[0].at : one.since === null ? until - 3600 : Math.min(one.since, until);
   const since = Math.max(until - DAY, Math.min(begin, until - 60));
   let state = changes.length ? changes[0].before || changes[0].after : one.state;
   let from = Math.max(since, begin);
