@@ -66,6 +66,7 @@ async function draw() {
       displayRequestDuration: true,
       filter: true,
       persistAuthorization: false,
+      syntaxHighlight: false, // its colours are too faint on their ground
       tryItOutEnabled: true,
       validatorUrl: null,
     })
