@@ -45,9 +45,10 @@ _PLACES: _Patterns = (
         rf"\1{MASK}",
     ),
 )
-# One cheap search decides for most strings that there is nothing to mask.
-_VALUE_HINT = re.compile(r"g\.a000|sidts-|AIza|gp-|v1\.\d|://[^\s/@]*@")
-_PLACE_HINT = re.compile(r"__Secure-|__Host-|SID|NID|AEC|bearer\s|basic\s|key=", re.IGNORECASE)
+# For most strings a few cheap searches decide that there is nothing to mask: every line of the log goes through here, and
+# looking for plain words is ten times as fast as any pattern.
+_VALUE_HINTS = ("g.a000", "sidts-", "AIza", "gp-", "v1.", "://")
+_PLACE_HINTS = ("__secure-", "__host-", "sid", "nid", "aec", "bearer", "basic", "key=")
 
 
 @contextmanager
@@ -69,7 +70,8 @@ def hide(words: Iterable[str]) -> None:
 def mask(text: str) -> str:
     """The text with everything masked that looks like a cookie, a key or a password in a URL."""
     text = mask_values(text)
-    if _PLACE_HINT.search(text) is not None:
+    # Where it is not ASCII, more letters than these have the same lower case.
+    if not text.isascii() or _any_in(_PLACE_HINTS, text.lower()):
         for pattern, replacement in _PLACES:
             text = pattern.sub(replacement, text)
     return text
@@ -79,10 +81,17 @@ def mask_values(text: str) -> str:
     """The same for a sentence that may tell somebody where to write a key: `Bearer KEY` stays."""
     for word in _hidden.get():
         text = _without(text, word)
-    if _VALUE_HINT.search(text) is not None:
+    if _any_in(_VALUE_HINTS, text):
         for pattern, replacement in _VALUES:
             text = pattern.sub(replacement, text)
     return text
+
+
+def _any_in(words: tuple[str, ...], text: str) -> bool:
+    for word in words:  # noqa: SIM110  a generator would take longer than the search
+        if word in text:
+            return True
+    return False
 
 
 def _without(text: str, word: str) -> str:

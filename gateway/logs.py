@@ -4,6 +4,7 @@ The last processor masks whatever looks like a cookie or a key. It is the second
 `core.secret.Secret` and never hands them to a log line in the first place.
 """
 
+import functools
 import logging
 import re
 import sys
@@ -37,7 +38,9 @@ def _masked(value: Any) -> Any:
     return mask(str(value))
 
 
+@functools.lru_cache(maxsize=1024)
 def _names_secret(key: object) -> bool:
+    """Facts have few names, and each line asks for all of its own."""
     return isinstance(key, str) and _SECRET_KEYS.search(key) is not None
 
 
