@@ -121,11 +121,12 @@ class Names:
 class Front:
     """The balancer and what stands behind it."""
 
-    def __init__(self, port: int, replicas: list[Gateway], names: Names) -> None:
+    def __init__(self, port: int, replicas: list[Gateway], names: Names, log: Path) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.port = port
         self.replicas = replicas
         self.names = names
+        self.log = log
 
     def ask(self, **options: Any) -> httpx.Response:
         return httpx.post(f"{self.url}/v1/chat/completions", json=QUESTION, timeout=30, **options)
@@ -208,7 +209,7 @@ def front(
             replicas = [group.start(HOST=host, PORT=str(inner), **settings) for host in HOSTS]
             for replica in replicas:
                 replica.ready()
-            yield Front(outer, replicas, names)
+            yield Front(outer, replicas, names, tmp_path / "caddy.log")
             group.end()
     finally:
         group.end()
@@ -241,7 +242,7 @@ def test_callers_come_through(front: Front, upstream: Web) -> None:
 
 def test_replicas_come_and_go_without_a_caller_noticing(front: Front, upstream: Web) -> None:
     """One is killed, its name stays for a while: nobody is refused. Then both are gone: callers are told so in JSON,
-    with a time to come back."""
+    with a time to come back, and no key of theirs is in the balancer's log."""
     upstream.defaults(frames=2, words=4)
     doomed, other = front.replicas
     doomed.kill()
@@ -251,10 +252,14 @@ def test_replicas_come_and_go_without_a_caller_noticing(front: Front, upstream: 
     assert [front.ask().status_code for _ in range(4)] == [200] * 4
 
     other.kill()
-    refused = front.ask()
+    refused = front.ask(
+        params={"key": "hush-1"}, headers={"x-api-key": "hush-2", "authorization": "Bearer hush-3"}
+    )
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "2"
     assert refused.json()["error"]["code"] == "unavailable"
+    wait_for(lambda: "/v1/chat/completions" in front.log.read_text(encoding="utf-8"))
+    assert "hush" not in front.log.read_text(encoding="utf-8")
 
 
 def test_a_replica_that_stops_ends_its_streams(front: Front, upstream: Web) -> None:
