@@ -34,7 +34,7 @@ OF_ACCOUNT = 100
 _OF_ACCOUNT_SECONDS = 30 * 86400
 WAITING = 5000
 """Entries of each kind that are kept for a store that is away."""
-_AT_ONCE = 500
+_AT_ONCE = 200
 _EVERY = 1.0
 _FACTS_HOLD = 10.0
 _LAST_WORDS = 1.0
@@ -166,18 +166,13 @@ class Journal:
         seen = (mark.served, mark.happened, mark.routine, mark.writes, mark.epoch)
         answer = await self._run(self._look, *seen, requests)
         now, served, happened, routine, writes, epoch, requested, noted, usual, minutes, here = answer
-        entries = [*_read(noted, Happened), *_read(usual, Happened)]
-        read: list[Minute] = []
-        for number, (minute, flat) in enumerate(minutes, 1):
-            read.append(minute_of(minute * 60, flat))
-            if number % 10 == 0:
-                await asyncio.sleep(0)  # with many accounts they are long, and others wait
+        entries = [*await _read(noted, Happened), *await _read(usual, Happened)]
         return News(
             now / 1000,
             Mark(served, happened, routine, writes, epoch),
-            _newest_first(_read(requested, Served)),
+            _newest_first(await _read(requested, Served)),
             _newest_first(entries),
-            tuple(read),
+            tuple([await self._minute(minute) for minute in minutes]),
             {name: _facts(text) for name, text in zip(here[::2], here[1::2], strict=True)},
         )
 
@@ -196,9 +191,14 @@ class Journal:
     async def history(self, account: str, limit: int = OF_ACCOUNT) -> tuple[Happened, ...]:
         """What was noted about one account, newest first."""
         key = f"{self._prefix}happened:{account}"
-        return tuple(_read(await self._observed(self._wire.call("LRANGE", key, 0, limit - 1)), Happened))
+        rows = await self._observed(self._wire.call("LRANGE", key, 0, limit - 1))
+        return tuple(await _read(rows, Happened))
 
     # how it is done
+
+    async def _minute(self, minute: int) -> Minute:
+        flat = await self._observed(self._wire.call("HGETALL", f"{self._prefix}m:{minute}"))
+        return minute_of(minute * 60, flat)
 
     def _note(self, line: deque[T], entry: T, what: str) -> None:
         if len(line) >= self._bound:
@@ -270,10 +270,13 @@ class Journal:
             raise unavailable() from error
 
 
-def _read(rows: Sequence[str], kind: type[T]) -> list[T]:
-    """Entries with the store's time; one that another version wrote in another way is left out."""
+async def _read(rows: Sequence[str], kind: type[T]) -> list[T]:
+    """Entries with the store's time; one that another version wrote in another way is left out. Lets others go first now and
+    then, since there may be many."""
     found: list[T] = []
-    for row in rows:
+    for number, row in enumerate(rows, 1):
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)
         at, _, text = row.partition(" ")
         with suppress(msgspec.MsgspecError):
             found.append(replace(msgspec.json.decode(text, type=kind), at=int(at) / 1000))

@@ -1,7 +1,7 @@
 -- What is new. ARGV: the numbers that the reader has seen (served, happened, routine, writes) and the epoch they are of, most
 -- requests wanted.
--- Returns {NOW, the four numbers, the epoch, requests, happenings, routine ones (newest first), changed minutes as {minute, flat
--- counts}, living replicas as a flat list of name and facts}. A reader with numbers of another epoch gets everything: the store
+-- Returns {NOW, the four numbers, the epoch, requests, happenings, routine ones (newest first), the minutes that
+-- changed (which the reader gets one by one: with many accounts they are long), living replicas as a flat list of name and facts}. A reader with numbers of another epoch gets everything: the store
 -- has lost its data since.
 local have = call('HMGET', P .. 'numbers', 'served', 'happened', 'routine', 'writes', 'epoch')
 local epoch, same = have[5] or '', have[5] == ARGV[5]
@@ -22,7 +22,7 @@ if n[4] > seen[4] then
   for minute = this - MINUTES + 1, this do
     local key = P .. 'm:' .. string.format('%.0f', minute)
     local changed = call('HGET', key, '#')
-    if changed and tonumber(changed) > seen[4] then minutes[#minutes + 1] = { minute, call('HGETALL', key) } end
+    if changed and tonumber(changed) > seen[4] then minutes[#minutes + 1] = minute end
   end
 end
 
