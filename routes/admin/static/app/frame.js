@@ -13,7 +13,7 @@ const loaded = signal({}); // by path: {view} or {error}
 const menu = signal(false);
 
 export function Frame() {
-  if (phase.value === "login") return html`<div class="bare"><${Login} /><${Corner} /><${Toasts} /></div>`;
+  if (phase.value === "login") return html`<div class="bare"><${Login} /><footer><${Corner} /></footer><${Toasts} /></div>`;
   const view = VIEWS.find((one) => one.path === (route.value.parts[0] || ""));
   return html`
     <a class="skip" href="#main" onClick=${toMain}>${t("ui.skip")}</a>

@@ -10,17 +10,25 @@ import { Age, Badge, Button, Empty, ErrorBox, For, Icon, Loading, Tag, Time, Unt
 import { Cookies } from "./cookies.js";
 
 const DAY = 86_400;
+const HISTORY = 200; // entries, as many as the gateway tells
 
 export function Account({ id, query }) {
   const one = account(id);
+  const past = usePast(id);
   if (!one) return html`<${Missing} id=${id} />`;
   return html`<${Back} />
     <${Head} one=${one} />
     <div class="pair">
-      <${Cookies} one=${one} begin=${query.cookies === "1"} />
+      <div class="column">
+        <${Cookies} one=${one} begin=${query.cookies === "1"} />
+        <${Attempts} id=${id} />
+        ${past.all && html`<${States} one=${one} all=${past.all} />`}
+      </div>
       <${Facts} one=${one} />
     </div>
-    <${Past} one=${one} />`;
+    <section class="card"><header><h2>${t("account.history")}</h2></header>
+      ${past.error ? html`<${ErrorBox} error=${past.error} retry=${past.again} />` : !past.all ? html`<${Loading} />` : past.all.length === 0 ? html`<${Empty} title=${t("lately.empty")} />`
+        : html`<ol class="log">${past.all.slice(0, HISTORY).map((entry) => html`<${Line} key=${key(entry)} entry=${entry} account=${false} />`)}</ol>`}</section>`;
 }
 
 const Back = () => html`<p><a class="plainlink" href="#/accounts"><${Icon} name="back" /> ${t("account.all")}</a></p>`;
@@ -98,9 +106,8 @@ function Facts({ one }) {
   </dl></section>`;
 }
 
-/** What was, from the store, and what happens while one looks, from the live events. */
-function Past({ one }) {
-  const id = one.id;
+/** What was, from the store, and what happens while one looks, from the live events: {all, error, again}. */
+function usePast(id) {
   const history = useSignal(null);
   const error = useSignal(null);
   const tries = useSignal(0);
@@ -114,10 +121,12 @@ function Past({ one }) {
       });
     return () => stop.abort();
   }, [id, tries.value]);
-  if (error.value) return html`<${ErrorBox} error=${error.value} retry=${() => (tries.value += 1)} />`;
-  if (!history.value) return html`<${Loading} />`;
-  const known = new Set(history.value.map(key));
-  const all = [...happened.value.filter((entry) => entry.account === id && !known.has(key(entry))), ...history.value].sort((a, b) => b.at - a.at);
+  const known = new Set((history.value || []).map(key));
+  const all = history.value && [...happened.value.filter((entry) => entry.account === id && !known.has(key(entry))), ...history.value].sort((a, b) => b.at - a.at);
+  return { all, error: error.value, again: () => (tries.value += 1) };
+}
+
+function Attempts({ id }) {
   const cells = (records.value.get(id) || { perMinute: [] }).perMinute;
   const minutes = lastHour.value.map((minute, i) => ({ start: minute.start, well: 0, failed: 0, cancelled: 0, ...cells[i] }));
   const kinds = [
@@ -125,12 +134,7 @@ function Past({ one }) {
     { key: "failed", word: t("traffic.failed"), tone: "bad" },
     { key: "cancelled", word: t("traffic.cancelled"), tone: "off" },
   ];
-  return html`<div class="pair">
-      <section class="card"><${Bars} title=${t("account.attempts")} note=${t("chart.hour")} minutes=${minutes} kinds=${kinds} /></section>
-      <${States} one=${one} all=${all} />
-    </div>
-    <section class="card"><header><h2>${t("account.history")}</h2></header>
-      ${all.length ? html`<ol class="log">${all.slice(0, 200).map((entry) => html`<${Line} key=${key(entry)} entry=${entry} account=${false} />`)}</ol>` : html`<${Empty} title=${t("lately.empty")} />`}</section>`;
+  return html`<section class="card"><${Bars} title=${t("account.attempts")} note=${t("chart.hour")} minutes=${minutes} kinds=${kinds} /></section>`;
 }
 
 const key = (entry) => `${entry.at} ${entry.kind} ${entry.outcome} ${entry.after}`;

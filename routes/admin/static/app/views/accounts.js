@@ -11,7 +11,8 @@ import { Next, reason } from "../telling.js";
 import { Age, Badge, Button, Empty, For, Icon, Until } from "../ui.js";
 import { Account } from "./account.js";
 
-const CARDS = 40; // on a narrow screen at first; a search is quicker than a long thumb
+const ROWS = 100; // at first; the ill ones are among them, and a search is quicker than a long thumb
+const CARDS = 40;
 const wide = signal(false);
 const room = matchMedia("(min-width: 1080px)");
 room.addEventListener("change", () => (wide.value = room.matches));
@@ -51,7 +52,7 @@ function List({ query }) {
   };
   const states = Object.keys(SEVERITY).filter((one) => counts[one]);
   const choice = (value, label) => html`<button key=${value} type="button" class="choice" aria-pressed=${state === value ? "true" : "false"} onClick=${() => set({ state: value })}>${label}</button>`;
-  const shown = wide.value || more.value ? found : found.slice(0, CARDS);
+  const shown = more.value ? found : found.slice(0, wide.value ? ROWS : CARDS);
   return html`<h1>${t("nav.accounts")}</h1>
     ${all.length === 0
       ? html`<${Empty} title=${t("head.none")}>${t("head.none.next")}</>`
@@ -90,7 +91,7 @@ function Table({ found }) {
   const numbers = new Set(["order", "flight", "success", "throttled", "cookies"]);
   return html`<div class="card table"><table>
     <caption class="unseen">${t("nav.accounts")}</caption>
-    <thead><tr>${head.map((one) => html`<th key=${one} scope="col" class=${numbers.has(one) ? "number" : ""} title=${t(`col.${one}.long`)}>${t(`col.${one}`)}</th>`)}</tr></thead>
+    <thead><tr>${head.map((one) => html`<th key=${one} scope="col" class=${`col-${one} ${numbers.has(one) ? "number" : ""}`} title=${t(`col.${one}.long`)}>${t(`col.${one}`)}</th>`)}</tr></thead>
     <tbody>${found.map((one) => html`<${Row} key=${one.id} one=${one} ...${figures(one)} />`)}</tbody>
   </table></div>`;
 }
@@ -106,7 +107,7 @@ function Row({ one, share, low, asked, limited }) {
     <td class=${`number ${low ? "bad" : ""}`} title=${plural("col.asked", asked)}>${share}</td>
     <td class=${`number ${limited ? "warn" : ""}`}>${number(limited)}</td>
     <td class="number"><${Age} at=${one.cookies_at} /></td>
-    <td>${one.next_probe === null ? html`<span class="dim">–</span>` : html`<${Until} at=${one.next_probe} />`}</td>
+    <td class="soon">${one.next_probe === null ? html`<span class="dim">–</span>` : html`<${Until} at=${one.next_probe} />`}</td>
   </tr>`;
 }
 
