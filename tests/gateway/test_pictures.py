@@ -83,9 +83,9 @@ def test_a_link_is_made_without_any_setting(start: Start, tmp_path: Path, web: F
     assert (prompt.originals, prompt.forget, bounds.silence) == (True, True, 180.0)
     assert httpx.get(f"{url}/health").json()["watermark_removal"] is True
     for line in (
-        'gempool_pictures_total{outcome="ok"} 1.0',
-        'gempool_watermark_total{verdict="removed"} 1.0',
-        'gempool_pictures_stored_total{outcome="ok",store="local"} 1.0',
+        'gempool_pictures_total{outcome="ok"} 1',
+        'gempool_watermark_total{verdict="removed"} 1',
+        'gempool_pictures_stored_total{outcome="ok",store="local"} 1',
     ):
         assert counted(url, line)
 
@@ -120,8 +120,8 @@ def test_an_object_store_that_is_away_is_stood_in_for(start: Start) -> None:
     )
     item = drawn(url)
     assert httpx.get(item["url"]).status_code == 200
-    assert counted(url, 'gempool_pictures_stored_total{outcome="failed",store="s3"} 1.0')
-    assert counted(url, 'gempool_pictures_stored_total{outcome="fallback",store="local"} 1.0')
+    assert counted(url, 'gempool_pictures_stored_total{outcome="failed",store="s3"} 1')
+    assert counted(url, 'gempool_pictures_stored_total{outcome="fallback",store="local"} 1')
 
 
 def test_a_folder_that_cannot_be_written_gives_the_picture_inline(start: Start, tmp_path: Path) -> None:
