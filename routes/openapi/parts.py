@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 from engine.service import BatchState
 from routes.openapi.operations import Access, Family
+from routes.openapi.shown.errors import error_shown
 
 SECURITY_SCHEMES: dict[str, Any] = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "As OpenAI's clients send the key."},
@@ -193,7 +194,14 @@ def error_responses(dialects: Sequence[Family], schema: dict[str, Any]) -> dict[
         error_name(dialects, status): {
             "description": description,
             "headers": headers_of(*_MORE_HEADERS.get(status, ())),
-            "content": {"application/json": {"schema": schema}},
+            "content": {
+                "application/json": {
+                    "schema": schema,
+                    "examples": {
+                        dialect.name: {"value": error_shown(dialect.prefix, status)} for dialect in dialects
+                    },
+                }
+            },
         }
         for status, description in _ERRORS.items()
     }

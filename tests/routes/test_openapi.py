@@ -223,6 +223,19 @@ def test_what_is_shown_is_as_its_schema_says() -> None:
                     assert contract().faults(said["contentSchema"], event) == [], where
 
 
+def test_errors_are_shown_in_their_dialects() -> None:
+    """Each status of each dialect, or of both where a route speaks both, as its schema says and with its own status."""
+    for name, answer in contract().document["components"]["responses"].items():
+        content = answer["content"]["application/json"]
+        dialects = {"OpenAI", "Gemini"} & set(re.findall(r"OpenAI|Gemini", name))
+        assert set(content["examples"]) == dialects
+        for dialect, example in content["examples"].items():
+            assert contract().faults(content["schema"], example["value"]) == [], name
+            assert len(example["value"]["error"]["message"]) > 10
+            if dialect == "Gemini":
+                assert name.endswith(f"Error{example['value']['error']['code']}")
+
+
 def test_nothing_is_shown_that_is_no_operations() -> None:
     """An example of a route that is gone is noticed."""
     listed = {(operation.method, operation.path) for operation in operations()}
