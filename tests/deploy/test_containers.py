@@ -2,11 +2,13 @@
 
 import ipaddress
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.cli import main
 from gateway.settings import all_settings, load, secret_names
 from gateway.sources import IN_FILE
 from tests.deploy.composing import ROOT, faults, make_secrets, read, variables
@@ -173,6 +175,18 @@ def test_the_image_holds_every_package_and_no_more() -> None:
         "requirements.lock",
         "config/demo.yaml",
     }
+
+
+def test_the_page_knows_every_volume_and_command(compose: dict[str, Any]) -> None:
+    """docs/deploy.md tells what each volume holds, and names only commands, services and scripts that are there."""
+    page = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
+    for volume in set(compose["volumes"]) - {"caddy-config"}:
+        assert f"`{volume}`" in page
+    verbs = set(re.findall(r"gempool ([a-z]+)", page + (ROOT / "docs/doctor.md").read_text(encoding="utf-8")))
+    assert verbs <= set(main.commands)
+    for script in re.findall(r"\./(deploy/\S+\.sh)", page):
+        assert (ROOT / script).stat().st_mode & 0o100, script
+    subprocess.run(["sh", "-n", str(ROOT / "deploy/backup.sh")], check=True)
 
 
 def test_secrets_are_made_once(tmp_path: Path) -> None:
