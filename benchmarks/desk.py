@@ -1,5 +1,5 @@
 """What the operator's desk costs: the journal's writes with 200 accounts and 50 requests a second, and the readings of whoever
-looks. Run: python -m benchmarks.operator"""
+looks. Run: python -m benchmarks.desk"""
 
 import asyncio
 import itertools
