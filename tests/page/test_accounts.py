@@ -88,7 +88,7 @@ def test_an_account_is_set_aside_found_and_deleted_under_an_open_page(
 ) -> None:
     """On a phone, and with no key at all on this machine: the page opens at once, asks before it disables an account, does
     nothing where the answer is no, enables it again, finds accounts by state and name, and tells when the one that is looked
-    at was taken out of the accounts file."""
+    at was taken out of the accounts file. Language and colours that were chosen are kept."""
     gateway = gateways.start(gateways.accounts_file(4), **CARE).ready()
     phone = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
     page = opened(gateway.url, "/accounts", **phone)
@@ -126,7 +126,17 @@ def test_an_account_is_set_aside_found_and_deleted_under_an_open_page(
     expect(page.get_by_role("alert")).to_contain_text("account-4 is no longer in the accounts file.")
     page.get_by_role("link", name="All accounts").click()
     expect(cards).to_have_text(["account-1", "account-2", "account-3"])
-    assert upstream.account(3)["prompts"] == 0
+
+    page.get_by_role("button", name="More").click()
+    menu = page.get_by_role("dialog")
+    menu.get_by_role("button", name="中文").click()
+    menu.get_by_role("combobox").select_option("dark")
+    expect(page.locator("html[lang=zh-CN][data-theme=dark]")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(menu).to_be_hidden()
+    page.reload()
+    expect(page.get_by_role("heading", name="账号")).to_be_visible()
+    expect(page.locator("html[lang=zh-CN][data-theme=dark]")).to_have_count(1)
 
 
 def test_a_restart_is_told_and_got_over_and_another_key_asks_for_it(

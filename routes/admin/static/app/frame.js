@@ -1,7 +1,7 @@
 // What stands around every view: navigation, the state of the link, the banner, the login where it is needed.
 import { html, signal, useEffect, useErrorBoundary, useRef } from "./lib.js";
 import { lang, setLang, span, t } from "./i18n.js";
-import { link, linkSince, logout, now, pageVersion, phase, session, time } from "./live.js";
+import { link, linkSince, linkWhy, logout, now, pageVersion, phase, session, time } from "./live.js";
 import { href, route } from "./router.js";
 import { THEMES, setTheme, theme } from "./theme.js";
 import { Button, Dialog, ErrorBox, Icon, Loading, Question, Toasts } from "./ui.js";
@@ -90,7 +90,7 @@ function Banner() {
   const newer = now.value && pageVersion.value && now.value.version !== pageVersion.value;
   return html`<div class="banners" role="status" aria-live="polite">
     ${link.value === "lost" && phase.value === "open" && html`<p class="banner bad"><${Icon} name="warn" />
-      <span>${t("link.banner")} <span aria-hidden="true"><${Gone} /></span></span></p>`}
+      <span>${t("link.banner")} ${linkWhy.value} <span aria-hidden="true"><${Gone} /></span></span></p>`}
     ${newer && html`<p class="banner note"><${Icon} name="note" /><span>${t("link.newer", { version: now.value.version })}</span>
       <${Button} onClick=${() => location.reload()}>${t("link.reload")}</></p>`}
   </div>`;
@@ -103,7 +103,7 @@ function Gone() {
 
 const Asking = () =>
   link.value === "lost"
-    ? html`<div class="empty" role="status"><p class="strong">${t("link.nobody")}</p><p>${t("link.nobody.next")}</p></div>`
+    ? html`<div class="empty" role="status"><p class="strong">${linkWhy.value || t("link.nobody")}</p><p>${t("link.nobody.next")}</p></div>`
     : html`<${Loading} />`;
 
 function Room({ view }) {

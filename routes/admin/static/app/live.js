@@ -4,6 +4,7 @@
 //   session    what GET /admin/api/session said: {needed, signed_in, expires_at, version, why}, or null
 //   word       why the login is shown again: "" | "expired" | "left"
 //   link       "connecting" | "live" | "lost" (the page then shows what it knew, and keeps trying)
+//   linkWhy    what the gateway says where it answers and yet tells nothing (its store is away), or ""
 //   linkSince  when the link was lost, ms of this machine's clock
 //   now        Now of engine/service.py, or null before the first view
 //   accounts   [Standing] in the roster's order;  account(id) -> one of them or undefined;  gone: Set of ids that were deleted
@@ -25,6 +26,7 @@ export const session = signal(null);
 export const word = signal("");
 export const link = signal("connecting");
 export const linkSince = signal(0);
+export const linkWhy = signal("");
 export const now = signal(null);
 export const accounts = signal([]);
 export const gone = signal(new Set());
@@ -136,7 +138,20 @@ function listen() {
     again();
   });
   // The browser would try again by itself, but not after a 401 or a 503, and it does not say which it was.
-  source.addEventListener("error", lost);
+  source.addEventListener("error", () => {
+    const again = failures > 0;
+    lost();
+    if (again) explain();
+  });
+}
+
+async function explain() {
+  try {
+    await get("/admin/api/view");
+    linkWhy.value = "";
+  } catch (failure) {
+    linkWhy.value = failure.status ? failure.message : "";
+  }
 }
 
 function begin(view) {
@@ -150,6 +165,7 @@ function begin(view) {
   minutes.value = view.minutes;
   reckon(view.now);
   link.value = "live";
+  linkWhy.value = "";
   phase.value = "open";
   word.value = "";
 }

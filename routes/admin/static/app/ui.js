@@ -11,7 +11,6 @@
 //   <${Time} at />            "3 min ago", the whole time as its title;  at: seconds, null -> "never"
 //   <${Until} at />           "in 40 s", "any moment" once it is over;  <${Age} at />  "3 min";  <${For} at />  "for 3 min"
 //   useClock((at, now) => text, at)   a signal with a text that follows the clock
-//   <${Spark} values label /> a small line; label says what it shows
 //   says(failure)             a Failure as a sentence
 import { computed, html, signal, useEffect, useId, useMemo, useRef } from "./lib.js";
 import { Icon } from "./icons.js";
@@ -142,12 +141,3 @@ export const For = ({ at }) => (at === null || at === undefined ? null : html`<$
 export const Age = ({ at }) => (at === null || at === undefined ? html`<span class="dim">–</span>` : html`<${Time} at=${at} words=${aged} />`);
 
 const iso = (at) => new Date(at * 1000).toISOString();
-
-export function Spark({ values, label, width = 96, height = 20 }) {
-  const top = Math.max(1, ...values);
-  const step = width / Math.max(1, values.length - 1);
-  const points = values.map((value, i) => `${(i * step).toFixed(1)},${(height - 1 - (value / top) * (height - 2)).toFixed(1)}`);
-  return html`<svg class="spark" role="img" aria-label=${label} viewBox=${`0 0 ${width} ${height}`} width=${width} height=${height} preserveAspectRatio="none">
-    <polyline points=${points.join(" ")} /></svg>`;
-}
-
