@@ -18,9 +18,9 @@ from tests.support.processes import _NO_TLS, ROOT, wait_for
 
 DEPLOY = ROOT / "deploy" / "prometheus"
 SCRAPE = 1.0
-FASTER = 75.0
-"""Every `for` and every range of the rules, in expressions and in what they tell, is divided by this: `for: 15m` are 12 seconds, a
-rate over 5 minutes is one over 4 seconds, which are four scrapes."""
+FASTER = 100.0
+"""Every `for` and every range of the rules, in expressions and in what they tell, is divided by this: `for: 15m` are 9 seconds, a
+rate over 5 minutes is one over 3 seconds, which are three scrapes."""
 LEAST = 4.0
 """No alert waits for less, so that scrapes that come late on a busy machine are no incident."""
 
