@@ -141,6 +141,7 @@ VIEWS: dict[str, tuple[str, Callable[[Page], None], dict[str, Any]]] = {
     "accounts": ("/admin#/accounts", nothing, {}),
     "accounts-dark": ("/admin#/accounts", nothing, {"color_scheme": "dark"}),
     "accounts-phone": ("/admin#/accounts", nothing, {"viewport": PHONE}),
+    "accounts-zh": ("/admin#/accounts", nothing, {"locale": "zh-CN"}),
     "requests": ("/admin#/requests", nothing, {}),
     "playground": ("/admin#/play", chat, {}),
     "batches": ("/admin#/batches", nothing, {}),
@@ -161,11 +162,11 @@ def main() -> None:
         demo = Demo(Path(folder))
         try:
             with traffic(demo.url), sync_playwright() as driver:
-                httpx.post(f"{demo.url}/v1/batch/images", json={"prompts": PROMPTS * 6}, timeout=60)
                 time.sleep(given.minutes * 30)
                 demo.break_account(0, "expired")
                 time.sleep(given.minutes * 30)
                 demo.break_account(1, "http_429")
+                httpx.post(f"{demo.url}/v1/batch/images", json={"prompts": PROMPTS * 50}, timeout=60)
                 time.sleep(3)
                 browser = driver.chromium.launch(executable_path=program, args=ARGS)
                 for name in given.only or VIEWS:
