@@ -118,7 +118,7 @@ def timeline(
         "showValue": "auto",
         "alignValue": "left",
         "rowHeight": 0.85,
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
         "tooltip": {"mode": "single", "sort": "none"},
     }
     defaults = _defaults(
@@ -194,7 +194,6 @@ def table(
         "showHeader": True,
         "cellHeight": "sm",
         "sortBy": [{"displayName": key.capitalize(), "desc": False}],
-        "footer": {"show": False, "reducer": ["sum"], "fields": "", "countRows": False},
     }
     custom = {"align": "auto", "filterable": False, "cellOptions": {"type": "auto"}, "inspect": False}
     defaults = _defaults("none", custom, [(None, "text")], {"mode": "thresholds"})
