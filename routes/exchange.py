@@ -217,7 +217,7 @@ class Exchange:
             headers.append((b"x-gempool-attempts", b"%d" % attempts))
         if self.waited:
             headers.append((b"x-gempool-overhead-ms", b"%.2f" % (self.overhead * 1000)))
-        await self._sent({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     def _awaits_the_word(self) -> bool:
         """Whether the caller sends the body only once it is asked for."""
@@ -226,12 +226,9 @@ class Exchange:
     async def send(self, data: bytes, *, more: bool = True) -> None:
         """Send a piece of the body."""
         self.bytes_sent += len(data)
-        await self._sent({"type": "http.response.body", "body": data, "more_body": more})
-
-    async def _sent(self, message: Any) -> None:
         before = self.monotonic()
         try:
-            await self._send(message)
+            await self._send({"type": "http.response.body", "body": data, "more_body": more})
         finally:
             self.send_seconds += self.monotonic() - before
 
