@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.pages import KEY, Opened
-from tests.support.processes import Gateway, Web, wait_for
+from tests.support.ports import free_ports
+from tests.support.processes import Gateway, Gateways, Web, wait_for
 
 pytestmark = pytest.mark.timeout(300)  # they wait long for what a busy machine does late
 
@@ -123,3 +124,30 @@ def test_many_batches_are_looked_through_page_by_page(visit: Opened, gateway: Ga
     expect(page.get_by_role("region", name="Results")).to_contain_text("You said: Question 11")
     page.goto("/admin#/batches/batch_gone")
     expect(page.get_by_role("alert")).to_contain_text("There is no batch 'batch_gone'.")
+
+
+def test_a_watched_batch_goes_on_once_the_gateway_is_back(
+    gateways: Gateways, opened: Opened, upstream: Web
+) -> None:
+    """While the gateway is away the page says so and keeps what it knew; then every result comes once, without a reload."""
+    (port,) = free_ports(1)
+    gateway = gateways.start(ADMIN_KEY=KEY, PORT=str(port)).ready()
+    upstream.defaults(latency={"generate": 0.5})
+    page = opened(gateway.url, "/batches", key=KEY)
+    page.get_by_role("button", name="New batch").click()
+    dialog = page.get_by_role("dialog", name="New batch")
+    dialog.get_by_label("Texts").check()
+    dialog.get_by_label("Prompts, one a line").fill("\n".join(f"Question {number}" for number in range(12)))
+    dialog.get_by_role("button", name="Order it").click()
+    results = page.get_by_role("region", name="Results").get_by_role("listitem")
+    expect(results.first).to_be_visible()
+    gateway.stop()
+    expect(page.get_by_text("No connection")).to_be_visible()
+    expect(results.first).to_be_visible()
+    gateways.start(ADMIN_KEY=KEY, PORT=str(port)).ready()
+    bar = page.get_by_role("progressbar", name="Progress")
+    expect(bar).to_have_attribute("aria-valuetext", "12 of 12 done", timeout=90_000)
+    expect(results).to_have_count(12)
+    for number in range(12):
+        expect(results.filter(has_text=re.compile(rf"You said: Question {number}\b"))).to_have_count(1)
+    expect(page.get_by_text("No connection")).to_have_count(0)
