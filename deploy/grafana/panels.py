@@ -197,5 +197,4 @@ def _restarts() -> Json:
         "useValueForTime": True,
         "titleFormat": "Started",
         "textFormat": "{{instance}}",
-        "target": {"limit": 100, "matchAny": False, "tags": [], "type": "dashboard"},
     }

@@ -266,9 +266,12 @@ def filled_in(expr: str) -> str:
 
 
 def asked() -> Iterator[tuple[str, str, bool]]:
-    """The place, the query and whether it is an instant one, of every panel."""
+    """The place, the query and whether it is an instant one, of every panel and annotation."""
     for name, text in dashboards().items():
-        for panel in json.loads(text)["panels"]:
+        board = json.loads(text)
+        for annotation in board["annotations"]["list"]:
+            yield f"{name}: {annotation['name']}", annotation["expr"], False
+        for panel in board["panels"]:
             for target in panel.get("targets", ()):
                 yield f"{name}: {panel['title']} {target['refId']}", target["expr"], target["instant"]
 
