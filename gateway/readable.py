@@ -49,7 +49,10 @@ class Readable:
         if "request_id" in facts:
             facts["request_id"] = facts.pop("request_id")  # long, and what one looks for last
         color = GREEN if status < 400 else YELLOW if status < 500 else RED
-        said = [self._styled(str(status or "---"), color), self._styled(f"{_plain(method)} {_plain(route)}", BOLD)]
+        said = [
+            self._styled(str(status or "---"), color),
+            self._styled(f"{_plain(method)} {_plain(route)}", BOLD),
+        ]
         if outcome != "ok":
             said.append(self._styled(_plain(outcome), color))
         return " ".join([*said, self._styled(f"{ms:g} ms", BOLD)])
