@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.metrics import metric
 from tests.support.processes import GEMPOOL, Gateway, Gateways, Web, wait_for
 
 LIVE = 6.0
@@ -150,10 +151,9 @@ def test_every_edit_is_live_without_a_failed_request(
 
 
 def _broken(gateway: Gateway, path: Path) -> float:
-    lines = gateway.get("/metrics").text.splitlines()
-    (value,) = [line.rpartition(" ")[2] for line in lines if line.startswith("gempool_config_broken{")]
-    assert any(str(path) in line for line in lines)
-    return float(value)
+    value = metric(gateway.get("/metrics").text, "gempool_config_broken", file=str(path))
+    assert value is not None
+    return value
 
 
 def as_json(psid: str, psidts: str) -> str:

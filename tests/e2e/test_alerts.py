@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.bark import FakeBark, bark_server
+from tests.support.metrics import metric
 from tests.support.processes import Gateway, Gateways, Web, wait_for
 
 PHONE = "phone4Key"
@@ -34,9 +35,7 @@ def titles(bark: FakeBark) -> list[str]:
 
 
 def told(gateway: Gateway, kind: str) -> float:
-    line = f'gempool_alerts_total{{kind="{kind}",outcome="told"}} '
-    page = gateway.get("/metrics").text
-    return sum(float(row.removeprefix(line)) for row in page.splitlines() if row.startswith(line))
+    return metric(gateway.get("/metrics").text, "gempool_alerts_total", kind=kind, outcome="told") or 0.0
 
 
 def test_an_account_that_expires_is_told_once_and_so_is_its_return(
@@ -108,6 +107,5 @@ def test_a_broken_accounts_file_is_told(
 
 
 def _expired(gateway: Gateway) -> bool:
-    return (
-        'gempool_account_state{account="account-1",state="quarantined"} 1.0' in gateway.get("/metrics").text
-    )
+    page = gateway.get("/metrics").text
+    return metric(page, "gempool_account_state", account="account-1", state="quarantined") == 1

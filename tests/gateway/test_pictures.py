@@ -17,6 +17,7 @@ from gateway.settings import SettingsError, load
 from pool.upstream import Done
 from tests.fakes.server import serving, until
 from tests.fakes.sessions import FakeWeb
+from tests.support.metrics import metric
 from watermark import write_stars
 from watermark.star import coverage
 
@@ -67,8 +68,8 @@ async def one_picture(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": MARKED})
 
 
-def counted(url: str, line: str) -> bool:
-    return line in httpx.get(f"{url}/metrics").text
+def counted(url: str, name: str, **labels: str) -> float | None:
+    return metric(httpx.get(f"{url}/metrics").text, name, **labels)
 
 
 def test_a_link_is_made_without_any_setting(start: Start, tmp_path: Path, web: FakeWeb) -> None:
@@ -82,12 +83,9 @@ def test_a_link_is_made_without_any_setting(start: Start, tmp_path: Path, web: F
     ((_, prompt, bounds),) = web.asked
     assert (prompt.originals, prompt.forget, bounds.silence) == (True, True, 180.0)
     assert httpx.get(f"{url}/health").json()["watermark_removal"] is True
-    for line in (
-        'gempool_pictures_total{outcome="ok"} 1',
-        'gempool_watermark_total{verdict="removed"} 1',
-        'gempool_pictures_stored_total{outcome="ok",store="local"} 1',
-    ):
-        assert counted(url, line)
+    assert counted(url, "gempool_pictures_total", outcome="ok") == 1
+    assert counted(url, "gempool_watermark_total", verdict="removed") == 1
+    assert counted(url, "gempool_pictures_stored_total", outcome="ok", store="local") == 1
 
 
 def test_settings_reach_what_they_are_about(start: Start, tmp_path: Path, web: FakeWeb) -> None:
@@ -120,8 +118,8 @@ def test_an_object_store_that_is_away_is_stood_in_for(start: Start) -> None:
     )
     item = drawn(url)
     assert httpx.get(item["url"]).status_code == 200
-    assert counted(url, 'gempool_pictures_stored_total{outcome="failed",store="s3"} 1')
-    assert counted(url, 'gempool_pictures_stored_total{outcome="fallback",store="local"} 1')
+    assert counted(url, "gempool_pictures_stored_total", outcome="failed", store="s3") == 1
+    assert counted(url, "gempool_pictures_stored_total", outcome="fallback", store="local") == 1
 
 
 def test_a_folder_that_cannot_be_written_gives_the_picture_inline(start: Start, tmp_path: Path) -> None:
