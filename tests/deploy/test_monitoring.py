@@ -21,8 +21,8 @@ from deploy.grafana.build import dashboards
 from tests.fakes.bark import FakeBark, bark_server
 from tests.support.debian import debian
 from tests.support.ports import free_ports
-from tests.support.processes import _NO_TLS, Gateway, Gateways, Web, simulating, wait_for
-from tests.support.prometheus import SCRAPE, Prometheus, scraping
+from tests.support.processes import Gateway, Gateways, Web, simulating, wait_for
+from tests.support.prometheus import NO_TLS, SCRAPE, Prometheus, scraping
 from tests.support.store import valkey
 
 pytestmark = pytest.mark.timeout(300)  # faults and alerts take their time, and more of it on a busy machine
@@ -84,9 +84,7 @@ class Crowd:
             thread.join()
 
     def _ask(self, turn: int) -> None:
-        with httpx.Client(
-            timeout=30, verify=_NO_TLS, headers={"authorization": f"Bearer {CALLER}"}
-        ) as client:
+        with httpx.Client(timeout=30, verify=NO_TLS, headers={"authorization": f"Bearer {CALLER}"}) as client:
             while not self._over.wait(self._pause):
                 turn += 1
                 with suppress(httpx.HTTPError):
@@ -137,7 +135,7 @@ class Service:
 
     def post(self, path: str, body: dict[str, Any], key: str = CALLER, turn: int = 0) -> httpx.Response:
         headers = {"authorization": f"Bearer {key}"}
-        return httpx.post(self.url(turn) + path, json=body, headers=headers, timeout=60, verify=_NO_TLS)
+        return httpx.post(self.url(turn) + path, json=body, headers=headers, timeout=60, verify=NO_TLS)
 
     def draw(self, turn: int = 0) -> httpx.Response:
         body = {"model": PICTURE, "prompt": f"a red kite {turn}", "response_format": "url"}
@@ -167,7 +165,7 @@ class Service:
                 json=body,
                 headers=headers,
                 timeout=0.3,
-                verify=_NO_TLS,
+                verify=NO_TLS,
             )
 
 
