@@ -180,7 +180,7 @@ def test_cookies_are_handed_in_over_the_api(upstream: Web, gateways: Gateways, e
         "secure_1psid": fresh["secure_1psid"],
         "secure_1psidts": fresh["secure_1psidts"],
     }
-    assert httpx.post(url, json=body).status_code == 403
+    assert httpx.post(url, json=body).status_code == 401
     admin = {"x-admin-key": "admin-key-of-the-test"}
     wrong = httpx.post(url, json={**body, "secure_1psid": "a/b"}, headers=admin)
     assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "secure_1psid")
