@@ -381,11 +381,14 @@ class View(Struct, frozen=True):
 
 
 class Turn(Struct, frozen=True):
-    """What is new since the last one. accounts: those that differ, whole. gone: ids of those that are no more. served: at most so
-    many as a person can follow, newest first; minutes: those that differ, whole."""
+    """What is new since the last one. accounts: those that differ, whole; not those of which only the `order` does, since each
+    request moves everybody up: `order` has the ids of all that can serve, who serves next first, None where that has not changed.
+    gone: ids of those that are no more. served: at most so many as a person can follow, newest first; minutes: those that differ,
+    whole."""
 
     now: Now
     accounts: tuple[Standing, ...] = ()
+    order: tuple[str, ...] | None = None
     gone: tuple[str, ...] = ()
     happened: tuple[Happened, ...] = ()
     served: tuple[Served, ...] = ()

@@ -47,10 +47,12 @@ def turned(
     """The view after a reading of what is new since, and what differs."""
     before = {standing.id: standing for standing in view.accounts}
     ids = {standing.id for standing in accounts}
+    order = _order(accounts)
     new = _newest([*news.happened, *happened_of(changes.changes)])
     turn = Turn(
         now,
-        tuple(standing for standing in accounts if before.get(standing.id) != standing),
+        tuple(standing for standing in accounts if _differs(before.get(standing.id), standing)),
+        order if order != _order(view.accounts) else None,
         tuple(id for id in before if id not in ids),
         tuple(new[:TURN_HAPPENED]),
         news.served[:TURN_SERVED],
@@ -66,7 +68,7 @@ def turned(
 
 def says_something(turn: Turn, before: Now) -> bool:
     """Whether anything differs but the time."""
-    if turn.accounts or turn.gone or turn.happened or turn.served or turn.minutes:
+    if turn.accounts or turn.order is not None or turn.gone or turn.happened or turn.served or turn.minutes:
         return True
     return replace(turn.now, time=before.time) != before
 
@@ -81,11 +83,22 @@ def merged(earlier: Turn, later: Turn) -> Turn:
     return Turn(
         later.now,
         tuple(accounts.values()),
+        later.order if later.order is not None else earlier.order,
         tuple(gone),
         (*later.happened, *earlier.happened)[:TURN_HAPPENED],
         (*later.served, *earlier.served)[:TURN_SERVED],
         _minutes(earlier.minutes, later.minutes, later.now.time),
     )
+
+
+def _differs(before: Standing | None, after: Standing) -> bool:
+    """In more than its place in the order."""
+    return before is None or (before is not after and replace(before, order=after.order) != after)
+
+
+def _order(accounts: Iterable[Standing]) -> tuple[str, ...]:
+    """Who can serve, next first."""
+    return tuple(standing.id for standing in sorted(accounts, key=lambda one: one.order) if standing.order)
 
 
 def _minutes(before: Sequence[Minute], after: Sequence[Minute], now: float) -> tuple[Minute, ...]:

@@ -22,8 +22,19 @@ STANDING = Standing(
     last_resort=False, session_open=True, egress="direct",
 )  # fmt: skip
 
-accounts = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 3), max_size=4).map(
-    lambda found: tuple(replace(STANDING, id=id, in_flight=n) for id, n in sorted(found.items()))
+
+def _standings(found: dict[str, int], line: list[str]) -> tuple[Standing, ...]:
+    """line: who serves next, of those that can."""
+    return tuple(
+        replace(STANDING, id=id, in_flight=n, order=line.index(id) + 1 if id in line else 0)
+        for id, n in sorted(found.items())
+    )
+
+
+accounts = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 3), max_size=4).flatmap(
+    lambda found: st.lists(st.sampled_from(sorted(found) or ["a"]), unique=True).map(
+        lambda line: _standings(found, [id for id in line if id in found])
+    )
 )
 minutes = st.dictionaries(st.integers(0, 3), st.integers(1, 9), max_size=3).map(
     lambda found: tuple(
@@ -67,6 +78,11 @@ class Page:
         self.accounts.update((standing.id, standing) for standing in turn.accounts)
         for id in turn.gone:
             self.accounts.pop(id, None)  # it may have come and gone in between
+        if turn.order is not None:
+            self.accounts = {
+                id: replace(standing, order=turn.order.index(id) + 1 if id in turn.order else 0)
+                for id, standing in self.accounts.items()
+            }
         self.minutes.update((minute.start, minute) for minute in turn.minutes)
         self.served = [*(entry.id for entry in turn.served), *self.served]
         self.happened = [*turn.happened, *self.happened]
@@ -95,6 +111,16 @@ def test_turns_tell_what_a_view_would(
             slow.apply(untold)
             untold = None
             slow.agrees_with(view)
+
+
+def test_a_turn_of_the_line_is_short() -> None:
+    """Where an account has served, the others have moved up: a list of names tells it, not each of them whole."""
+    line = tuple(replace(STANDING, id=id, order=at) for at, id in enumerate("abcd", 1))
+    moved = tuple(replace(one, order=one.order - 1 or 4) for one in line)
+    moved = (replace(moved[0], last_used=1.0), *moved[1:])
+    _, turn = turned(whole(*_read(0, (line, (), 0, 0))), *_read(1, (moved, (), 0, 0)))
+    assert (turn.accounts, turn.order) == ((moved[0],), ("b", "c", "d", "a"))
+    assert says_something(replace(turn, accounts=()), NOW)
 
 
 def test_a_turn_without_news_says_nothing() -> None:

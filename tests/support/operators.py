@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from msgspec.structs import replace
+
 from core.clock import SystemClock
 from engine.service import Standing, Turn, View
 from journal import Facts, Journal, Minute
@@ -93,6 +95,10 @@ class Watcher:
         if isinstance(what, Turn):
             for id in what.gone:
                 self.accounts.pop(id, None)
+            if what.order is not None:
+                places = {id: place for place, id in enumerate(what.order, 1)}
+                for id, standing in self.accounts.items():
+                    self.accounts[id] = replace(standing, order=places.get(id, 0))
         return what
 
     async def until(self, condition: Callable[[View | Turn], object], seconds: float = 10.0) -> View | Turn:

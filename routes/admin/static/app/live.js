@@ -180,6 +180,13 @@ function follow(turn) {
     accounts.value = [...kept, ...turn.accounts.filter((one) => !known.has(one.id))];
     if (left.size) gone.value = new Set([...gone.value, ...left]);
   }
+  if (turn.order) {
+    const places = new Map(turn.order.map((id, at) => [id, at + 1]));
+    accounts.value = accounts.value.map((one) => {
+      const order = places.get(one.id) || 0;
+      return one.order === order ? one : { ...one, order };
+    });
+  }
   if (turn.happened.length) happened.value = [...turn.happened, ...happened.value].slice(0, KEPT.happened);
   if (turn.served.length) served.value = [...turn.served, ...served.value].slice(0, KEPT.served);
   if (turn.minutes.length) {
