@@ -37,6 +37,7 @@ OF_THE_TREE: dict[type[GatewayError], Course] = {
     errors.PromptRefused: "fail",
     errors.PreviousResponseNotFound: "fail",
     errors.Unauthenticated: "fail",
+    errors.SignedOut: "fail",
     errors.Forbidden: "fail",
     errors.NotFound: "fail",
     errors.UnknownModel: "again",

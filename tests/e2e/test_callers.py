@@ -108,7 +108,7 @@ def test_a_public_address_without_a_key_is_refused_at_the_start(gateways: Gatewa
     gateway = gateways.start(
         HOST="0.0.0.0", gempool__access__keys=json.dumps([entry]), ADMIN_KEY="root"
     ).ready()
-    for path in ("/v1/models", "/metrics", "/api/cookies/status", "/docs"):
+    for path in ("/v1/models", "/metrics", "/api/cookies/status", "/admin/api/view"):
         assert httpx.get(f"{gateway.url}{path}").status_code == 401
         assert httpx.get(f"{gateway.url}{path}", headers={"x-forwarded-for": "127.0.0.1"}).status_code == 401
         assert httpx.get(f"{gateway.url}{path}", headers={"host": "localhost"}).status_code == 401

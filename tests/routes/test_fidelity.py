@@ -140,8 +140,11 @@ def example(operation: Operation) -> tuple[str, Any]:
 
 
 ROUTES = [
-    operation for operation in operations() if operation.good and not operation.path.startswith("/files")
+    operation
+    for operation in operations()
+    if operation.good and not operation.path.startswith(("/files", "/admin", "/docs"))
 ]
+"""Those of client programs."""
 IDS = [f"{operation.method} {operation.path}" for operation in ROUTES]
 
 
