@@ -48,7 +48,8 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
 
     sessions: what opens the accounts' sessions, where it is not the web app's adapter.
     Raises `pool.RosterError` where the accounts file is broken. `app.state.drain(grace)` waits until no
-    request runs, `grace` seconds at most, and then ends what runs still.
+    request runs, `grace` seconds at most, and then ends what runs still; `app.state.refused(code)` counts a request
+    that was refused before the application saw it.
     """
     roster = _roster(settings)
     clock, metrics = SystemClock(), Metrics()
@@ -106,6 +107,9 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
         pool.refuse()
         engine.interrupt()
 
+    def refused(code: str) -> None:
+        metrics.requests.labels("unrouted", "none", code).inc()
+
     @contextlib.asynccontextmanager
     async def running(app: Litestar) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -144,7 +148,8 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             batches.start(predecessors=dead)
             stack.push_async_callback(operator.close)
             app.state["drain"] = drain
-            log.info("started", accounts=len(roster.accounts), store="embedded" if embedded else "redis")
+            app.state["refused"] = refused
+            log.info("started", accounts=len(roster.accounts), store="embedded" if embedded else "shared")
             yield
 
     return create_edge(

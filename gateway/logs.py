@@ -79,6 +79,11 @@ def _json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     return msgspec.json.encode(ordered | dict(event), enc_hook=str).decode()
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """A request that the protocol refuses has a line of its own, which says more; see `routes.refusal`."""
+    return record.msg != "Invalid HTTP request received."
+
+
 def set_up(log_format: str = "auto", level: str = "info", stream: TextIO | None = None) -> None:
     """Point structlog and the standard library's logging at one stream (standard error by default).
 
@@ -115,4 +120,7 @@ def set_up(log_format: str = "auto", level: str = "info", stream: TextIO | None 
     root.setLevel(number if level == "debug" else max(number, logging.WARNING))
     # Its lines of what it tries again hold the names of pictures, which begin with prompts; what fails for good we log.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+    # While the store hangs it warns at each beat that the beat before goes on still; that the store is away we log once.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     logging.captureWarnings(True)

@@ -4,7 +4,7 @@ the time it may take to arrive, and refusals in the shape of the service's other
 import asyncio
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -35,11 +35,21 @@ class _TwoHosts(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """cors_origins: web origins whose pages may read a refusal; `*` means any."""
+    """cors_origins: web origins whose pages may read a refusal; `*` means any. refused: called with the code of each
+    error that was answered here."""
 
-    def __init__(self, *args: Any, cors_origins: Sequence[str] = ("*",), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        cors_origins: Sequence[str] = ("*",),
+        refused: Callable[[str], None] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._cors_origins = cors_origins
+        self._refused = refused
+        self._began = self.loop.time()
+        """When the first bytes of the request that is being read came."""
         self._line = b""
         """The first bytes of the request that is being read, for what the parser does not get to tell."""
         self._head_bytes = 0
@@ -66,6 +76,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if not self._message_open:
             self._line = data[:_LINE_BYTES]
+            self._began = self.loop.time()
         elif self._head_pending and len(self._line) < _LINE_BYTES:
             self._line += data[:_LINE_BYTES]
         super().data_received(data)
@@ -187,12 +198,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def _render(self, error: CallerError) -> bytes:
         """The error in the dialect of the request's path, as far as that came."""
         line = _REQUEST_LINE.match(self._line)
-        method, target = (line[1], line[2]) if line else (b"", b"")
+        target = line[2] if line else b""
         if not self._message_open:
-            return refusal.render(error, method, target)
+            return refusal.render(error, self._method(), target)
+        return refusal.render(error, self._method(), self.url or target, self.headers)
+
+    def _method(self) -> bytes:
+        """The refused request's, as far as it came."""
         # Of several requests in one read only the first has its line here.
-        method = self.scope["method"].encode() if "method" in self.scope else method
-        return refusal.render(error, method, self.url or target, self.headers)
+        if self._message_open and "method" in self.scope:
+            return self.scope["method"].encode()
+        line = _REQUEST_LINE.match(self._line)
+        return line[1] if line else b""
 
     def _answer(self, error: CallerError, body: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -206,6 +223,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + body)
         if self.transport.can_write_eof():
             self.transport.write_eof()
+        refusal.tell(
+            error,
+            request_id=request_id.decode(),
+            address=self.client[0] if self.client else "unknown",
+            method=self._method(),
+            sent=len(body),
+            seconds=self.loop.time() - self._began,
+        )
+        if self._refused is not None:
+            self._refused(error.code)
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
 

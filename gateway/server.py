@@ -78,7 +78,8 @@ def serve(
     """Build the application and serve it until a signal ends the process in good order.
 
     build: `gateway.app.create_app`. The application's lifespan starts and stops everything; where its state
-    has a `drain`, that is called with the grace in seconds when the stop begins.
+    has a `drain`, that is called with the grace in seconds when the stop begins; its `refused`, with an error's code for
+    each request that is refused before the application sees it.
     on_ready: started as a task, with the base URL, once connections are answered.
     Raises CannotListen, and whatever the start of the application raises.
     """
@@ -118,7 +119,14 @@ def _config(settings: Settings, app: Litestar) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",  # ours runs already
-        http=cast(Any, functools.partial(BoundedProtocol, cors_origins=settings.server.cors_origins)),
+        http=cast(
+            Any,
+            functools.partial(
+                BoundedProtocol,
+                cors_origins=settings.server.cors_origins,
+                refused=app.state.get("refused"),
+            ),
+        ),
         ws="none",
         lifespan="off",  # entered by us, so that a failed start is an exception and not a log line
         log_config=None,

@@ -291,5 +291,7 @@ class Exchange:
         await self.start(error.status, own + headers_of(error))
         await self.send(b"" if self.head_only else data)
         if not self._awaits_the_word():
+            before = self.monotonic()
             await body.discard(self.receive, at_most=self.settings.body_limit, within=2.0)
+            self.send_seconds += self.monotonic() - before
         await self.send(b"", more=False)

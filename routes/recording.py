@@ -118,7 +118,7 @@ def _facts(exchange: Exchange, total: float, stages: Stages) -> dict[str, object
     facts: dict[str, object] = {
         "request_id": exchange.id,
         "caller": exchange.caller_name,
-        "method": exchange.method,
+        "method": "HEAD" if exchange.head_only else exchange.method,
         "route": exchange.route,
         "status": exchange.status,
         "outcome": exchange.outcome,

@@ -225,8 +225,13 @@ class Alerts:
                 return
             tries += 1
             wait = min(_BACKOFF_CAP, _BACKOFF_FIRST * 2 ** min(tries - 1, 10)) * (0.5 + self._jitter() / 2)
-            details = sorted({delivery.detail for delivery in deliveries if delivery.detail})
-            facts = {"kind": incident.kind, "subject": incident.subject, "devices": len(left), "why": details}
+            detail = "; ".join(sorted({delivery.detail for delivery in deliveries if delivery.detail}))
+            facts = {
+                "kind": incident.kind,
+                "subject": incident.subject,
+                "devices": len(left),
+                "detail": detail,
+            }
             if self._clock.monotonic() + wait - began > self._settings.max_age:
                 if not told:
                     self._count(incident, "failed")

@@ -91,7 +91,7 @@ def edge(
     endings = [limiter.close] if limiter else []
     app = create_app(services, on_shutdown=endings)
     with (
-        serving(app) as url,
+        serving(app, lambda code: metrics.requests.labels("unrouted", "none", code).inc()) as url,
         ConformingClient(base_url=url, timeout=10, verify=False) as client,
     ):
         found = Edge(url, chat, metrics, client, app.routes)

@@ -1,11 +1,12 @@
 """A real server for tests: uvicorn with the gateway's own protocol on loopback, in a thread and a loop of its own."""
 
+import functools
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
@@ -22,13 +23,13 @@ def until(true: Callable[[], bool], within: float = 20.0) -> None:
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """Serve an ASGI application; yields its `http://127.0.0.1:port`."""
+def serving(app: Any, refused: Callable[[str], None] | None = None) -> Iterator[str]:
+    """Serve an ASGI application; yields its `http://127.0.0.1:port`. refused: told of requests that the protocol refuses."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=BoundedProtocol,
+        http=cast(Any, functools.partial(BoundedProtocol, refused=refused)),
         access_log=False,
         log_config=None,
         proxy_headers=False,

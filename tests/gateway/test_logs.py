@@ -60,6 +60,23 @@ def test_libraries_lines_go_the_same_way() -> None:
     assert (line["logger"], line["level"], line["event"]) == ("uvicorn.error", "warning", "Cancel 2 tasks")
 
 
+def test_what_is_logged_elsewhere_is_not_logged_twice() -> None:
+    """Twice a second the scheduler would warn while the store hangs, and uvicorn of each request that is refused before it is
+    one: both have lines of ours. Other warnings of theirs, and errors, stay."""
+    stream = io.StringIO()
+    logs.set_up("json", "info", stream)
+    logging.getLogger("apscheduler.scheduler").warning(
+        "Execution of job %s skipped: maximum number of running instances reached (%d)", "beat", 1
+    )
+    logging.getLogger("apscheduler.scheduler").error("a job failed")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    logging.getLogger("uvicorn.error").warning("Unsupported upgrade request.")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == [
+        "a job failed",
+        "Unsupported upgrade request.",
+    ]
+
+
 def test_events_below_the_level_are_left_out() -> None:
     """`server.log_level` bounds our own lines."""
     stream = io.StringIO()

@@ -67,11 +67,57 @@ def calls(source: str) -> Iterator[Logged]:
         else:
             continue
         first = node.args[0]
-        facts = frozenset(word.arg for word in node.keywords if word.arg not in (None, "exc_info"))
-        is_open = any(word.arg is None for word in node.keywords)
+        facts = {word.arg for word in node.keywords if word.arg not in (None, "exc_info")}
+        more = [handed_on(word.value, tree) for word in node.keywords if word.arg is None]
+        facts |= {fact for found, _ in more for fact in found}
+        is_open = any(unknown for _, unknown in more)
         for text in [first.body, first.orelse] if isinstance(first, ast.IfExp) else [first]:
             assert isinstance(text, ast.Constant), f"an event is a sentence of its own: {ast.unparse(node)}"
             yield Logged(logger, str(text.value), levels, frozenset(map(str, facts)), is_open)
+
+
+def handed_on(value: ast.expr, tree: ast.Module) -> tuple[set[str], bool]:
+    """The facts of a dictionary that a call hands on (`**facts`), as far as the source tells, and whether there may be more: a
+    literal, a name that the module gives one, or a function of the module that makes one."""
+    if isinstance(value, ast.Dict):
+        return keys_of(value)
+    if isinstance(value, ast.Name):
+        return made_in(tree, value.id)
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and node.name == value.func.id:
+                return made_in(node, None)
+    return set(), True
+
+
+def made_in(scope: ast.AST, name: str | None) -> tuple[set[str], bool]:
+    """The keys of the dictionaries that a name gets there; for None of all that are returned or named there."""
+    facts: set[str] = set()
+    unknown, seen = False, False
+    for node in ast.walk(scope):
+        literal: ast.expr | None = None
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+                if name in (None, target.value.id):
+                    if isinstance(target.slice, ast.Constant):
+                        facts.add(str(target.slice.value))
+                    else:
+                        unknown = True
+            elif isinstance(target, ast.Name) and name in (None, target.id):
+                literal = node.value
+        elif isinstance(node, ast.Return) and name is None:
+            literal = node.value
+        for one in [literal.body, literal.orelse] if isinstance(literal, ast.IfExp) else [literal]:
+            if isinstance(one, ast.Dict):
+                found, more = keys_of(one)
+                facts, unknown, seen = facts | found, unknown or more, True
+    return facts, unknown or not seen
+
+
+def keys_of(literal: ast.Dict) -> tuple[set[str], bool]:
+    known = {str(key.value) for key in literal.keys if isinstance(key, ast.Constant)}
+    return known, len(known) < len(literal.keys)
 
 
 def logged() -> dict[tuple[str, str], Logged]:
@@ -106,6 +152,13 @@ def told() -> dict[tuple[str, str], Told]:
             found[key] = Told(
                 frozenset(levels.split(", ")), frozenset(re.findall(r"`(\w+)`", facts)), meaning
             )
+    # The request's facts are a table of their own.
+    request = "gempool.access", "request"
+    page = PAGE.read_text(encoding="utf-8")
+    table = page.partition("| fact | meaning |")[2].partition("\n\n")[0]
+    cells = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
+    names = frozenset(name for cell in cells for name in re.findall(r"`(\w+)`", cell))
+    found[request] = found[request]._replace(facts=names)
     return found
 
 
@@ -121,6 +174,31 @@ def test_an_event_is_told_as_it_is() -> None:
         assert row.levels == one.levels, key
         assert row.facts >= one.facts if one.open else row.facts == one.facts, key
         assert len(row.meaning.split()) > 2, key
+
+
+def test_facts_that_are_handed_on_are_known() -> None:
+    """Those of `**facts` count where the source has them: as a literal, under a name, or made by a function."""
+    source = """
+import structlog
+log = structlog.get_logger("gempool.x")
+def why(found):
+    return {"code": 1} if found else {}
+def tell(found, more):
+    facts = {"kind": 1, "detail": 2}
+    facts["left"] = 3
+    log.info("named", one=1, **facts)
+    log.info("made", **why(found))
+    log.info("literal", **{"a": 1})
+    log.info("not told", **more)
+"""
+    assert {one.event: (set(one.facts), one.open) for one in calls(source)} == {
+        "named": ({"one", "kind", "detail", "left"}, False),
+        "made": ({"code"}, False),
+        "literal": ({"a"}, False),
+        "not told": (set(), True),
+    }
+    alerts = logged()["gempool.supervisor", "alert given up"]
+    assert set(alerts.facts) == {"kind", "subject", "devices", "detail"}
 
 
 def test_loggers_are_named_after_packages() -> None:

@@ -4,8 +4,10 @@ import io
 import json
 import logging
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +193,77 @@ def test_a_request_without_a_model_has_a_short_line(gate: Edge, lines: Lines) ->
     assert not {"model", "account", "attempts", "ms_queue", "ms_upstream", "ms_pictures"} & line.keys()
     assert adds_up(line)
     assert gate.noted == []
+
+
+def test_a_line_tells_the_method_that_was_sent(gate: Edge, lines: Lines) -> None:
+    """HEAD is answered as GET is, and is no GET."""
+    assert lines.one(gate.http.head("/health"))["method"] == "HEAD"
+    assert lines.one(gate.http.get("/health"))["method"] == "GET"
+
+
+def test_waiting_for_the_rest_of_a_refused_body_is_no_time_of_ours(gate: Edge, lines: Lines) -> None:
+    """The answer is sent at once; what the caller still sends is thrown away while it takes it."""
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999\r\n"
+    with socket.create_connection(("127.0.0.1", gate.port), timeout=5) as connection:
+        began = time.monotonic()
+        connection.sendall(
+            f"{head}Authorization: Bearer {ADMIN}\r\nX-Request-Id: req-lingers\r\n\r\n".encode()
+        )
+        assert connection.recv(1000).startswith(b"HTTP/1.1 413")
+        assert time.monotonic() - began < 1.5
+        until(lambda: "req-lingers" in lines.stream.getvalue())
+    (line,) = map(json.loads, lines.stream.getvalue().splitlines())
+    assert (line["status"], line["outcome"]) == (413, "request_too_large")
+    assert line["ms_send"] > 1500
+    assert line["ms_own"] < 500
+    assert adds_up(line)
+
+
+@pytest.mark.parametrize(
+    ("request_", "method", "status", "outcome"),
+    [
+        (b"BREW /pot HTTP/1.1\r\nHost: localhost\r\n\r\n", "BREW", 405, "method_not_allowed"),
+        (b"sk-123456789-a-key /pot HTTP/1.1\r\nHost: localhost\r\n\r\n", "***", 405, "method_not_allowed"),
+        (b"nonsense\r\n\r\n", "", 400, "invalid_request"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET", 400, "invalid_request"),
+        (
+            b"POST /v1/generate HTTP/1.1\r\nHost: a\r\nContent-Length: many\r\n\r\n",
+            "POST",
+            400,
+            "invalid_request",
+        ),
+        (
+            b"GET /ready HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 200_000 + b"\r\n\r\n",
+            "GET",
+            431,
+            "request_head_too_large",
+        ),
+    ],
+)
+def test_what_the_protocol_refuses_leaves_a_line_and_is_counted(
+    gate: Edge, lines: Lines, request_: bytes, method: str, status: int, outcome: str
+) -> None:
+    """A request that no route ever sees is in the log under the id that its caller was told, in the metrics as unrouted, and
+    in no other line."""
+    name, labels = "gempool_requests_total", {"route": "unrouted", "model": "none", "outcome": outcome}
+    before = gate.metric(name, **labels)
+    with socket.create_connection(("127.0.0.1", gate.port), timeout=5) as connection:
+        with suppress(ConnectionError):
+            connection.sendall(request_)
+        answer = b""
+        while more := connection.recv(65536):
+            answer += more
+    head, _, body = answer.partition(b"\r\n\r\n")
+    (id,) = re.findall(rb"x-request-id: (\S+)", head)
+    until(lambda: id.decode() in lines.stream.getvalue())
+    (line,) = map(json.loads, lines.stream.getvalue().splitlines())
+    assert [key for key in ORDER if key in line] == list(line)[4:]
+    assert (line["level"], line["logger"], line["event"]) == ("info", "gempool.access", "request")
+    assert (line["request_id"], line["caller"], line["route"]) == (id.decode(), "ip:127.0.0.1", "unrouted")
+    assert (line["method"], line["status"], line["outcome"]) == (method, status, outcome)
+    assert line["bytes"] == len(body)
+    assert adds_up(line)
+    assert gate.metric(name, **labels) == before + 1
 
 
 def test_refused_requests_leave_a_line_too(gate: Edge, lines: Lines) -> None:
