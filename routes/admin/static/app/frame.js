@@ -1,7 +1,7 @@
 // What stands around every view: navigation, the state of the link, the banner, the login where it is needed.
 import { html, signal, useEffect, useErrorBoundary, useRef } from "./lib.js";
 import { lang, setLang, span, t } from "./i18n.js";
-import { link, linkSince, linkWhy, logout, now, pageVersion, phase, session, time } from "./live.js";
+import { link, linkSince, linkWhy, logout, now, pageVersion, phase, session, time, waits } from "./live.js";
 import { href, route } from "./router.js";
 import { THEMES, setTheme, theme } from "./theme.js";
 import { Button, Dialog, ErrorBox, Icon, Loading, Question, Toasts } from "./ui.js";
@@ -104,7 +104,7 @@ function Gone() {
 const Asking = () =>
   link.value === "lost"
     ? html`<div class="empty" role="status"><p class="strong">${linkWhy.value || t("link.nobody")}</p><p>${t("link.nobody.next")}</p></div>`
-    : html`<${Loading} />`;
+    : html`<${Loading} what=${waits.value && `${t(`link.waits.${waits.value}`)} ${linkWhy.value}`} />`;
 
 function Room({ view }) {
   const shown = useRef(null);

@@ -6,6 +6,8 @@
 //   link       "connecting" | "live" | "lost" (the page then shows what it knew, and keeps trying)
 //   linkWhy    what the gateway says where it answers and yet tells nothing (its store is away), or ""
 //   linkSince  when the link was lost, ms of this machine's clock
+//   waits      "" | "session" | "view": what the first look has waited for longer than a moment
+//   asleep     nobody looks at the page: it holds no stream of events, as a browser has six connections to a host for all its tabs
 //   now        Now of engine/service.py, or null before the first view
 //   accounts   [Standing] in the roster's order;  account(id) -> one of them or undefined;  gone: Set of ids that were deleted
 //   happened   [Happened] newest first (1,000 at most);  served: [Served] newest first (500 at most)
@@ -18,6 +20,8 @@
 import { batch, computed, signal } from "./lib.js";
 import { Failure, del, get, onSignedOut, send } from "./api.js";
 
+const GRACE = 2000; // ms that a hidden page stays connected
+const SLOW = 3000; // ms after which the first look says what it waits for
 const QUIET = 15_000; // ms without a word (turns come every five seconds at least) after which the link counts as lost
 const KEPT = { happened: 1000, served: 500, minutes: 90 };
 
@@ -27,6 +31,8 @@ export const word = signal("");
 export const link = signal("connecting");
 export const linkSince = signal(0);
 export const linkWhy = signal("");
+export const waits = signal("");
+export const asleep = signal(false);
 export const now = signal(null);
 export const accounts = signal([]);
 export const gone = signal(new Set());
@@ -43,6 +49,8 @@ let source = null;
 let heard = 0;
 let failures = 0;
 let timer = 0;
+let rest = 0;
+let slow = 0;
 let asked = 0; // when the session was told, by the store's clock
 let ahead = 0; // ms by which the store's clock is ahead of this machine's
 
@@ -52,10 +60,30 @@ export function start() {
   });
   setInterval(tick, 1000);
   for (const event of ["pointerdown", "keydown"]) window.addEventListener(event, renew, { passive: true });
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(rest);
+    if (document.visibilityState === "visible") wake();
+    else rest = setTimeout(sleep, GRACE);
+  });
   // A phone that wakes up finds its connection dead without having been told.
   for (const event of ["visibilitychange", "online", "pageshow"])
     window.addEventListener(event, () => document.visibilityState === "visible" && tick(), { capture: true });
-  return recover();
+  if (document.visibilityState === "visible") return recover();
+  asleep.value = true;
+}
+
+function sleep() {
+  asleep.value = true;
+  clearTimeout(timer);
+  close();
+}
+
+function wake() {
+  if (!asleep.value) return;
+  asleep.value = false;
+  if (phase.value === "login") return;
+  if (link.value === "live") link.value = "connecting";
+  recover();
 }
 
 function tick() {
@@ -79,10 +107,12 @@ async function renew() {
 /** Ask who we are, then listen; again and again while the gateway does not answer. */
 async function recover() {
   clearTimeout(timer);
+  patience("session");
   let found;
   try {
     found = await get("/admin/api/session", { signal: AbortSignal.timeout(8000) });
   } catch {
+    if (asleep.value) return;
     linkLost();
     again();
     return;
@@ -90,6 +120,7 @@ async function recover() {
   if (!pageVersion.value) pageVersion.value = found.version;
   session.value = found;
   asked = time.value;
+  if (asleep.value) return;
   if (found.needed && !found.signed_in) {
     if (phase.value === "open") word.value = "expired";
     phase.value = "login";
@@ -98,6 +129,25 @@ async function recover() {
     return;
   }
   listen();
+}
+
+/** Say what is waited for where it lasts, and why, if the gateway tells. */
+function patience(what) {
+  clearTimeout(slow);
+  if (phase.value !== "asking") return;
+  if (waits.value) waits.value = what;
+  slow = setTimeout(() => {
+    waits.value = what;
+    if (what === "view") explain();
+  }, SLOW);
+}
+
+/** The stream has ended: that may be the end of the session, so we ask at once, and once. */
+function cut() {
+  close();
+  if (link.value === "live") link.value = "connecting";
+  failures += 1;
+  recover();
 }
 
 function again() {
@@ -123,6 +173,7 @@ function close() {
 
 function listen() {
   close();
+  patience("view");
   heard = Date.now();
   source = new EventSource("/admin/api/live");
   const on = (name, take) =>
@@ -132,16 +183,12 @@ function listen() {
     });
   on("view", (view) => batch(() => begin(view)));
   on("turn", (turn) => batch(() => follow(turn)));
-  source.addEventListener("bye", () => {
-    close();
-    linkLost();
-    again();
-  });
+  source.addEventListener("bye", cut);
   // The browser would try again by itself, but not after a 401 or a 503, and it does not say which it was.
   source.addEventListener("error", () => {
-    const again = failures > 0;
+    if (failures === 0) return cut();
     lost();
-    if (again) explain();
+    explain();
   });
 }
 
@@ -156,6 +203,8 @@ async function explain() {
 
 function begin(view) {
   failures = 0;
+  clearTimeout(slow);
+  waits.value = "";
   const known = new Set(view.accounts.map((one) => one.id));
   const missing = accounts.value.filter((one) => !known.has(one.id)).map((one) => one.id);
   if (missing.length) gone.value = new Set([...gone.value, ...missing]);

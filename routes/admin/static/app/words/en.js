@@ -44,6 +44,8 @@ export default {
   "link.lost": "No connection",
   "link.banner": "The gateway does not answer. What you see is the last that was known; this page goes on by itself once it is back.",
   "link.since": "For {span}.",
+  "link.waits.session": "Waiting for the gateway to answer.",
+  "link.waits.view": "The gateway answers, but has not told yet how its accounts stand. Its store (Redis) may be away.",
   "link.nobody": "The gateway does not answer.",
   "link.nobody.next": "This page opens by itself once it does.",
   "link.newer": "The gateway is now version {version}. This page is older.",

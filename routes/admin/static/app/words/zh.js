@@ -44,6 +44,8 @@ export default {
   "link.lost": "连接中断",
   "link.banner": "网关没有响应。当前显示的是最后一次已知的状态；网关恢复后本页会自动继续。",
   "link.since": "已持续 {span}。",
+  "link.waits.session": "正在等待网关响应。",
+  "link.waits.view": "网关有响应，但还没有报告账号的状况，可能是它的存储（Redis）没有响应。",
   "link.nobody": "网关没有响应。",
   "link.nobody.next": "网关恢复后本页会自动打开。",
   "link.newer": "网关已更新到 {version} 版，本页较旧。",

@@ -2,7 +2,7 @@
 import { effect, html, useEffect, useRef, useState } from "../../lib.js";
 import { Failure, del, events } from "../../api.js";
 import { number, plural, t } from "../../i18n.js";
-import { link } from "../../live.js";
+import { asleep, link } from "../../live.js";
 import { Button, Empty, ErrorBox, Icon, Loading, Tag, Time, confirm, says, toast } from "../../ui.js";
 import { Progress, State, ended, secondsOf } from "./batchlook.js";
 import { CopyButton } from "./copy.js";
@@ -24,7 +24,7 @@ async function follow(id, tell, signal) {
     const leave = () => attempt.abort();
     signal.addEventListener("abort", leave);
     // The page's own link hears every few seconds whether the gateway is there; a stream of events may be silent for long.
-    const unlink = effect(() => link.value === "lost" && leave());
+    const unlink = effect(() => (link.value === "lost" || asleep.value) && leave());
     try {
       for await (const { event, data, id: at } of events(`/v1/batch/${encodeURIComponent(id)}/events?after=${after}`, undefined, { signal: attempt.signal })) {
         if (at) after = Number(at);
@@ -36,15 +36,21 @@ async function follow(id, tell, signal) {
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof Failure)) throw error;
-      tell({ event: "lost", told: error.aborted ? new Failure({ code: "unreachable" }) : error });
+      if (!asleep.value) tell({ event: "lost", told: error.aborted ? new Failure({ code: "unreachable" }) : error });
       if (error.status >= 400 && error.status < 500 && error.status !== 429) return;
     } finally {
       unlink();
       signal.removeEventListener("abort", leave);
     }
-    await new Promise((resolve) => setTimeout(resolve, RETRY));
+    if (asleep.value) await awake();
+    else await new Promise((resolve) => setTimeout(resolve, RETRY));
   }
 }
+
+const awake = () =>
+  new Promise((resolve) => {
+    const end = asleep.subscribe((still) => still || setTimeout(() => resolve(end())));
+  });
 
 export function Watched({ id }) {
   const [batch, setBatch] = useState(null);
