@@ -27,6 +27,7 @@ from pool.member import Finding
 from pool.members import Members
 from pool.models import PublicModel, catalogue, public_names, resolve
 from pool.opening import Opening
+from pool.outage import outage
 from pool.pulse import Pulse, StateChange
 from pool.queue import Queues
 from pool.settings import PoolSettings
@@ -338,10 +339,9 @@ class Pool:
             why = "No account is configured."
         elif self._closing:
             why = "The gateway is shutting down."
-        elif not open_here:
-            why = "No account has an open session."
-        elif not serving:
-            why = "No account can serve: all are quarantined or disabled."
+        elif not (open_here and serving):
+            known = self._pulse.standings(member.config.id for member in self._members)
+            why = outage(states, known, open_here=open_here, opening=self._members.starting)
         else:
             why = ""
         return PoolStatus(

@@ -1,7 +1,7 @@
 """This replica's pulse: its sign of life, what it tells the store, and what it learns from it."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 import structlog
 from msgspec import Struct
@@ -71,6 +71,11 @@ class Pulse:
     def observe(self, callback: Callable[[StateChange], None]) -> None:
         """Call it for every change of an account's state that this replica learns of, whoever made it."""
         self._observers.append(callback)
+
+    def standings(self, accounts: Iterable[str]) -> list[tuple[State, str]]:
+        """State and reason of those of the accounts that this replica has learnt of."""
+        found = (self._known.get(account) for account in accounts)
+        return [(change.state, change.reason) for change in found if change is not None]
 
     async def refresh(self) -> None:
         """One beat now; who asks while one runs waits for that one. Raises StoreUnavailable."""

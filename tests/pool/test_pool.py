@@ -45,7 +45,8 @@ async def test_opening_is_bounded_and_does_not_block_the_start(bench: Bench) -> 
     for config in accounts(6):
         bench.web.holds[config.id] = asyncio.Event()
     pool = await bench.pool(accounts(6), open_all=False, open_parallel=2)
-    assert not (await pool.status()).ready
+    status = await pool.status()
+    assert (status.ready, status.why) == (False, "The accounts are being opened.")
 
     async def two_open() -> bool:
         return bench.web.opening == 2
