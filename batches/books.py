@@ -126,7 +126,8 @@ class Books:
         )
         common = f"{clock}\n{(_LUA / 'common.lua').read_text()}"
         self._scripts = {
-            name: Script(name, f"{common}\n{(_LUA / f'{name}.lua').read_text()}") for name in names
+            name: Script(name, f"{common}\n{(_LUA / f'{name}.lua').read_text()}", self._wire.database)
+            for name in names
         }
 
     # what callers want

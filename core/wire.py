@@ -7,6 +7,9 @@ gets lost in one (redis-py 8.1 did both; see the decision records).
 
 import asyncio
 import hashlib
+import os
+import re
+import socket
 import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
@@ -18,6 +21,7 @@ import hiredis
 from core.errors import StoreUnavailable
 
 _RECONNECT = 0.05
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 
 class WireError(Exception):
@@ -161,16 +165,24 @@ class Wire:
         link = await self._connect()
         return await link.send(*arguments)
 
+    @property
+    def database(self) -> int:
+        return self._address.database
+
+    async def publish(self, channel: str, text: str) -> None:
+        """Tell all who listen now, in this database. Raises WireError or ServerError."""
+        await self.call("PUBLISH", self._own(channel), text)
+
     async def listen(self, channel: str) -> AsyncGenerator[str, None]:
-        """What is published on the channel, over a connection of its own; '' at first, once it listens.
+        """What is published on the channel in this database, over a connection of its own; '' at first, once it listens.
         Raises WireError when the connection is lost."""
         try:
             async with asyncio.timeout(self._timeout):
                 link = await self._address.connect()
         except (OSError, TimeoutError, ServerError) as error:
-            raise WireError(f"no connection to the store: {error or type(error).__name__}") from error
+            raise WireError(f"no connection to the store: {_why(error)}") from error
         try:
-            pushed = link.subscribe(channel)
+            pushed = link.subscribe(self._own(channel))
             while (message := await pushed.get()) is not None:
                 if isinstance(message, ServerError):
                     raise WireError(str(message))
@@ -178,6 +190,10 @@ class Wire:
             raise WireError("the connection to the store was lost")
         finally:
             link.abort()
+
+    def _own(self, channel: str) -> str:
+        """The store has its channels for all of its databases together: each database's have names of their own."""
+        return channel + channel_suffix(self.database)
 
     async def close(self) -> None:
         self._closed = True
@@ -214,7 +230,7 @@ class Wire:
                         self._link = await self._address.connect()
                         break
                     except (OSError, WireError) as error:
-                        reason = str(error)
+                        reason = _why(error)
                         await asyncio.sleep(_RECONNECT)
         except TimeoutError:
             self._refused_until = asyncio.get_running_loop().time() + self._timeout / 4
@@ -237,17 +253,21 @@ class Wire:
         self._watch = loop.call_later(self._timeout / 4, self._look)
 
 
+def channel_suffix(database: int) -> str:
+    return f"@{database}" if database else ""
+
+
 class Script:
     """A Lua script, sent once and called by its digest from then on. Must be harmless when repeated.
 
     Calls reach the store in the order in which they were made, also while it is being sent. name: what metrics and
-    logs call it.
+    logs call it. database: the store's; the Lua finds it as `CHANNEL`, what the names of its channels end in.
     """
 
-    def __init__(self, name: str, source: str) -> None:
+    def __init__(self, name: str, source: str, database: int = 0) -> None:
         self.name = name
-        self._source = source
-        self._sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+        self._source = f"local CHANNEL = '{channel_suffix(database)}'\n{source}"
+        self._sha = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
         self._sending = asyncio.Lock()
         self._sent = False
 
@@ -274,3 +294,14 @@ def unavailable() -> StoreUnavailable:
     return StoreUnavailable(
         "The gateway cannot reach its store. Please try again in a moment.", retry_after=2.0
     )
+
+
+def _why(error: Exception) -> str:
+    """In plain words: "Connection refused", and not what asyncio makes of it, which tells a number, or one for each of a
+    name's addresses."""
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        if isinstance(error, socket.gaierror) and error.strerror:
+            return error.strerror
+        if reasons := dict.fromkeys(os.strerror(int(number)) for number in _ERRNO.findall(str(error))):
+            return ", ".join(reasons)
+    return str(error) or type(error).__name__

@@ -75,9 +75,15 @@ def load_roster(path: Path, environment: Mapping[str, str], files: set[Path] | N
         text = path.read_text(encoding="utf-8")
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise RosterError(path, None, "", "the file does not exist; copy accounts.yaml.example") from None
+        raise RosterError(
+            path,
+            None,
+            "",
+            "the file does not exist; `gempool accounts import FILE --id NAME` makes it from a browser's cookies",
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise RosterError(path, None, "", f"the file cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise RosterError(path, None, "", f"the file cannot be read: {reason}") from error
     roster = parse_roster(text, path, environment, files)
     if mode & (stat.S_IROTH | stat.S_IWOTH):
         warning = f"{path} can be read by every user of this machine: run chmod 600 {path}"

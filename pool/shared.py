@@ -92,7 +92,10 @@ class Shared:
 
     async def publish(self, channel: str, text: str) -> None:
         """Tell all who listen now. A message may be lost, and is at worst delivered twice."""
-        await self._call("PUBLISH", self._prefix + channel, text)
+        try:
+            await self._wire.publish(self._prefix + channel, text)
+        except (WireError, ServerError) as error:
+            raise _unavailable("PUBLISH", error) from error
 
     async def listen(self, channel: str) -> AsyncGenerator[str, None]:
         """What is published on the channel; '' at first, once it listens. Ends with `StoreUnavailable` when

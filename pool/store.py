@@ -24,8 +24,9 @@ log = structlog.get_logger("gempool.pool")
 _LUA = Path(__file__).parent / "lua"
 
 
-def _script(name: str, *parts: str) -> Script:
-    return Script(name, "\n".join((_LUA / f"{part}.lua").read_text() for part in ("common", *parts, name)))
+def _script(database: int, name: str, *parts: str) -> Script:
+    source = "\n".join((_LUA / f"{part}.lua").read_text() for part in ("common", *parts, name))
+    return Script(name, source, database)
 
 
 class Picked(Struct, frozen=True, gc=False):
@@ -117,15 +118,16 @@ class Store:
         self._policy = policy
         self._metrics = metrics
         self._wire = Wire(Address(url), timeout)
-        self._pick = _script("pick")
-        self._release = _script("release", "effects")
-        self._account = _script("account", "effects")
-        self._beat = _script("beat")
-        self._leave = _script("leave")
-        self._page = _script("page")
-        self._sweep = _script("sweep")
-        self._changes = _script("changes")
-        self._reclaim = _script("reclaim")
+        database = self._wire.database
+        self._pick = _script(database, "pick")
+        self._release = _script(database, "release", "effects")
+        self._account = _script(database, "account", "effects")
+        self._beat = _script(database, "beat")
+        self._leave = _script(database, "leave")
+        self._page = _script(database, "page")
+        self._sweep = _script(database, "sweep")
+        self._changes = _script(database, "changes")
+        self._reclaim = _script(database, "reclaim")
         p = policy
         self._ejection: tuple[int, ...] = (p.eject_after, _ms(p.eject_base), _ms(p.eject_cap))
 

@@ -106,7 +106,7 @@ local function file(b, keep)
     call('HSET', P .. 'b:' .. b.id, unpack(b.w))
     b.w = {}
   end
-  call('PUBLISH', P .. 'news', b.id)
+  call('PUBLISH', P .. 'news' .. CHANNEL, b.id)
 end
 
 -- The claim is over, whatever comes next.

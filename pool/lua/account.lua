@@ -83,7 +83,7 @@ elseif verb == 'reinstate' then
     forgive(a)
     call('ZREM', P .. 'ejected', id)
     a.used = true
-    call('PUBLISH', P .. 'wake', 'reinstated ' .. id)
+    call('PUBLISH', P .. 'wake' .. CHANNEL, 'reinstated ' .. id)
   end
 elseif verb == 'clear' then
   put(a, 'cu', 0)

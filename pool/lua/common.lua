@@ -117,7 +117,7 @@ local function place(a)
       call('ZREM', P .. 'cooling', a.id)
       call('ZREM', P .. 'ejected', a.id)
     end
-    call('PUBLISH', P .. 'wake', table.concat({ 'state', a.id, string.format('%.0f', at), a.st, state, reason }, ' '))
+    call('PUBLISH', P .. 'wake' .. CHANNEL, table.concat({ 'state', a.id, string.format('%.0f', at), a.st, state, reason }, ' '))
     put(a, 'st', state)
     put(a, 'sr', reason)
     put(a, 'ss', at)
@@ -193,7 +193,7 @@ local function wake()
   local who = call('GETDEL', P .. 'waiting')
   if not who then return end
   if who ~= 'background' then call('SET', P .. 'called', 1, 'PX', CALLED) end
-  call('PUBLISH', P .. 'wake', 'free')
+  call('PUBLISH', P .. 'wake' .. CHANNEL, 'free')
 end
 
 -- The later end always wins: a cooldown never shortens one that runs.
