@@ -79,7 +79,8 @@ class Keys:
         self, api: Iterable[Secret] = (), admin: Secret | None = None, named: Iterable[NamedKey] = ()
     ) -> None:
         known: dict[bytes, tuple[str, Caller]] = {}
-        for key in api:
+        api_keys = tuple(api)
+        for key in api_keys:
             digest = _digest(key, "API_KEY")
             known[digest] = ("API_KEY", _caller(digest, "api"))
         names: set[str] = set()
@@ -105,6 +106,8 @@ class Keys:
                 )
             known[digest] = ("ADMIN_KEY", _caller(digest, "admin"))
         self._callers = [(digest, caller) for digest, (_, caller) in known.items()]
+        self.written = tuple(key for key in (*api_keys, *([admin] if admin else ())) if not is_digest(key))
+        """Those that are configured as they are, so that they can be hidden wherever somebody writes them."""
 
     @classmethod
     def parse(cls, api: str, admin: str = "") -> "Keys":

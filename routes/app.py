@@ -80,7 +80,7 @@ class EdgeApp(Litestar):
     Litestar's own middleware does not see requests that it cannot route, and these need all of that too.
     """
 
-    __slots__ = ("_guard", "_recorder", "_services")
+    __slots__ = ("_guard", "_keys", "_recorder", "_services")
 
     def __init__(
         self, services: RouteServices, models: KnownModels, outcomes: Outcomes, guard: Guard, **options: Any
@@ -88,13 +88,15 @@ class EdgeApp(Litestar):
         self._services = services
         self._recorder = Recorder(services, models, outcomes)
         self._guard = guard
+        # Whoever has one might write it into a field, and whoever has another must not find it there.
+        self._keys = tuple(key.reveal() for key in services.keys.written)
         super().__init__(**options)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        with hiding(brought_secrets(scope)):
+        with hiding((*brought_secrets(scope), *self._keys)):
             await self._serve(self._open(scope, receive, send))
 
     async def _serve(self, exchange: Exchange) -> None:

@@ -99,3 +99,26 @@ def test_a_word_can_be_hidden_while_others_are() -> None:
         hide(["staple-of-mine", "short"])
         assert mask("correct-horse-battery, staple-of-mine, short") == "***, ***, short"
     assert mask("correct-horse-battery, staple-of-mine") == "correct-horse-battery, staple-of-mine"
+
+
+def test_a_configured_key_that_somebody_else_writes_comes_back_nowhere() -> None:
+    """Also where it is not the one that the request brought: not in an answer, the log or the journal."""
+    stream = io.StringIO()
+    logs.set_up("json", "info", stream)
+    other = "sk-another-callers-0123456789"
+    with edge(api_key=f"one-key-0123456789,{other}", admin_key=KEY) as found:
+        for word in (KEY, other):
+            answers = [
+                found.http.post(path, json=body, headers={"x-api-key": "one-key-0123456789"})
+                for path, body in (
+                    ("/v1/generate", {"prompt": "hi", "model": word}),
+                    ("/v1/chat/completions", {"messages": [{"role": word, "content": "hi"}]}),
+                    (f"/v1beta/models/{word}:generateContent", {}),
+                    (f"/nope/{word}", {}),
+                )
+            ]
+            assert all(answer.status_code in (400, 404) for answer in answers)
+            assert not any(word[:12] in f"{answer.headers}{answer.text}" for answer in answers)
+        until(lambda: stream.getvalue().count('"event":"request"') == 8)
+    assert found.noted
+    assert not any(word[:12] in f"{stream.getvalue()}{found.noted}" for word in (KEY, other))
