@@ -9,7 +9,7 @@ from core.clock import SystemClock
 from journal import Journal
 from tests.support.adapter import until, until_so
 from tests.support.journals import served
-from tests.support.store import valkey
+from tests.support.store import freeze, valkey
 
 
 async def test_entries_outlive_a_store_that_is_away(
@@ -30,7 +30,7 @@ async def test_entries_outlive_a_store_that_is_away(
             return await ids() == ["before"]
 
         await until_so(written)
-        process.send_signal(signal.SIGSTOP)
+        freeze(process)
         journal.served(served(clock.now(), "first"))
         await until(lambda: "cannot be written" in caplog.text)
         for number in range(14):

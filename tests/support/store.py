@@ -28,3 +28,10 @@ def valkey(directory: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         process.send_signal(signal.SIGCONT)
         process.terminate()
         process.wait(10)
+
+
+def freeze(process: subprocess.Popen[bytes]) -> None:
+    """Stop it where it stands; when this returns it does nothing any more."""
+    process.send_signal(signal.SIGSTOP)
+    stat = Path(f"/proc/{process.pid}/stat")
+    wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
