@@ -2,7 +2,7 @@
 
 from deploy.grafana.charts import Column, bars, stat, table, timeline, timeseries
 from deploy.grafana.panels import Dashboard, Query, Row, Variable
-from deploy.grafana.words import ACCOUNTS, OUTCOMES, STATES, a_minute, rate
+from deploy.grafana.words import ACCOUNTS, OUTCOMES, STATES, a_minute, rate, seldom
 
 TEXTS = {"active": "Active", "cooling": "Cooling", "starting": "Starting", "quarantined": "Quarantined"} | {
     "disabled": "Disabled",
@@ -177,7 +177,7 @@ FAULTS = Row(
             "Calls that failed, by account",
             "Without those that were cancelled.",
             Query(
-                rate(
+                seldom(
                     "gempool_upstream_calls_total", "account, outcome", f'{ACCOUNTS}, outcome!~"ok|cancelled"'
                 ),
                 "{{account}}: {{outcome}}",
@@ -188,14 +188,14 @@ FAULTS = Row(
             "Too much, by account and kind",
             "Answers of Google's that asked for less: HTTP 429 (`throttled`), a model's `usage_limit`, or `ip_blocked`.",
             Query(
-                rate("gempool_upstream_throttled_total", "account, kind", ACCOUNTS), "{{account}}: {{kind}}"
+                seldom("gempool_upstream_throttled_total", "account, kind", ACCOUNTS), "{{account}}: {{kind}}"
             ),
             unit="reqps",
         ),
         timeseries(
             "Failovers by reason",
             "Attempts that were moved on to another account, over all accounts.",
-            Query(rate("gempool_failovers_total", "reason"), "{{reason}}"),
+            Query(seldom("gempool_failovers_total", "reason"), "{{reason}}"),
             unit="reqps",
             stack=True,
             width=12,

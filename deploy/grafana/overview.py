@@ -2,7 +2,19 @@
 
 from deploy.grafana.charts import Column, rows, stat, table, timeseries
 from deploy.grafana.panels import Dashboard, Query, Row, Variable
-from deploy.grafana.words import ASKS, FAILED, OUTCOMES, PICKED, RATE, STATES, a_minute, quantile, rate
+from deploy.grafana.words import (
+    ASKS,
+    FAILED,
+    OUTCOMES,
+    PICKED,
+    RATE,
+    STATES,
+    a_minute,
+    or_none,
+    quantile,
+    rate,
+    seldom,
+)
 
 GOAL = 0.99
 """The share of requests that the alerts on the error budget reckon with."""
@@ -105,14 +117,14 @@ CALLERS = Row(
             "429 by kind",
             "What callers were told: a limit of their own (`caller`, `caller_and_model`), or that the pool is busy or used up. And what Google "
             "told us: those were tried again on another account.",
-            Query(rate("gempool_rate_limited_total", "scope"), "limit: {{scope}}"),
+            Query(seldom("gempool_rate_limited_total", "scope"), "limit: {{scope}}"),
             Query(
-                rate(
+                seldom(
                     "gempool_requests_total", "outcome", f'{PICKED}, outcome=~"pool_busy|usage_limit_reached"'
                 ),
                 "to callers: {{outcome}}",
             ),
-            Query(rate("gempool_upstream_throttled_total", "kind"), "from Google: {{kind}}"),
+            Query(seldom("gempool_upstream_throttled_total", "kind"), "from Google: {{kind}}"),
             unit="reqps",
         ),
         timeseries(
@@ -207,7 +219,7 @@ POOL = Row(
         timeseries(
             "Failovers by reason",
             "Attempts that were moved on to another account.",
-            Query(rate("gempool_failovers_total", "reason"), "{{reason}}"),
+            Query(seldom("gempool_failovers_total", "reason"), "{{reason}}"),
             unit="reqps",
             stack=True,
         ),
@@ -354,7 +366,10 @@ TOLD = Row(
         timeseries(
             "Told on the phone",
             "Alerts of the gateway itself, by what became of them. `no_device`: BARK_URL is not set.",
-            Query(f"sum by (outcome) (increase(gempool_alerts_total{{{PICKED}}}{RATE}))", "{{outcome}}"),
+            Query(
+                f"sum by (outcome) (increase(gempool_alerts_total{{{PICKED}}}{RATE})) {or_none('outcome')}",
+                "{{outcome}}",
+            ),
             Query(f"sum(gempool_alerts_pending{{{PICKED}}})", "yet to be told"),
             unit="none",
             width=6,
@@ -363,7 +378,8 @@ TOLD = Row(
             "Pushes to devices",
             "By outcome; repeats count again.",
             Query(
-                f"sum by (outcome) (increase(gempool_alert_pushes_total{{{PICKED}}}{RATE}))", "{{outcome}}"
+                f"sum by (outcome) (increase(gempool_alert_pushes_total{{{PICKED}}}{RATE})) {or_none('outcome')}",
+                "{{outcome}}",
             ),
             unit="none",
             width=6,

@@ -49,6 +49,20 @@ def rate(counter: str, by: str, labels: str = PICKED) -> str:
     return f"sum by ({by}) (rate({counter}{{{labels}}}{RATE}))"
 
 
+def seldom(counter: str, by: str, labels: str = PICKED) -> str:
+    """A second, of what may never have happened: a counter has no series before its first event, and a panel without any would
+    look broken."""
+    return f"{rate(counter, by, labels)} {or_none(by)}"
+
+
 def a_minute(counter: str, by: str, labels: str = PICKED) -> str:
-    """The same for what happens seldom."""
-    return f"60 * {rate(counter, by, labels)}"
+    """The same by the minute."""
+    return f"60 * {seldom(counter, by, labels)}"
+
+
+def or_none(by: str) -> str:
+    """After a query by these labels: a 0 that is called `none`, where there is nothing else."""
+    nothing = "vector(0)"
+    for label in by.split(", "):
+        nothing = f'label_replace({nothing}, "{label}", "none", "", "")'
+    return f"or on() {nothing}"

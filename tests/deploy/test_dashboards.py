@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from core.metrics import Metrics
 from deploy.grafana.build import FOLDER, dashboards
 from deploy.grafana.words import FAILED
+from tests.support.debian import debian
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(dashboards())
@@ -106,6 +108,30 @@ def test_rates_span_enough_scrapes(name: str) -> None:
         assert windows <= {"$__rate_interval", "$__range", "1h"}, title
         for counter in re.findall(r"(?:rate|increase)\((\w+)", expr):
             assert counter.endswith(("_total", "_bucket", "_sum", "_count")), title
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_never_happened_is_shown_as_none(name: str, tmp_path: Path) -> None:
+    """Before a counter's first event it has no series: panels show a 0 then, by Prometheus' own reckoning; and every event by
+    the minute is shown so, as is the panel of refusals."""
+    found = [(title, expr) for title, expr in queries(name) if " or on() " in expr]
+    assert all(" or on() " in expr for _, expr in queries(name) if expr.startswith("60 * sum by"))
+    if name == "overview.json":
+        assert sum(title == "429 by kind" for title, _ in found) == 3
+    cases = []
+    for _, expr in found:
+        labels = re.findall(r'"([a-z]+)", "none"', expr)
+        filled = re.sub(r"\$__rate_interval", "1m", re.sub(r"\$(?:instance|account)\b", ".*", expr))
+        shown = "{" + ", ".join(f'{label}="none"' for label in labels) + "}"
+        cases.append({"expr": filled, "eval_time": "5m", "exp_samples": [{"labels": shown, "value": 0}]})
+    tests = tmp_path / "none.json"  # which is YAML too
+    tests.write_text(
+        json.dumps({"rule_files": [], "tests": [{"input_series": [], "promql_expr_test": cases}]})
+    )
+    done = subprocess.run(
+        [debian("promtool"), "test", "rules", tests], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", NAMES)
