@@ -132,7 +132,7 @@ Let an account's cookies expire, ask again and see that callers notice nothing; 
   curl -s {url}/health{header}
   curl -s -X DELETE {control}/accounts/{broken}/fault
 
-Your own accounts: copy config/accounts.yaml.example to config/accounts.yaml and start again. Ctrl-C stops.
+Your own accounts: {gempool} accounts import FILE --id NAME, and start again. Ctrl-C stops.
 """
 
 

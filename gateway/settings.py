@@ -201,7 +201,15 @@ def load(environ: Mapping[str, str], overrides: Mapping[str, str | Path] | None 
     if "s3.endpoint" in values and values.get("storage.kind") == "local":
         without_effect.append(f"{given['s3.endpoint'].where} (storage.kind is local)")
     loaded = _build(values, Environment(environ), tuple(without_effect))
-    problems += _contradictions(loaded)
+    # What is set and will not do has been told as that; it is not missing besides.
+    refused = {
+        setting.env
+        for key, setting in settings.items()
+        if setting.env
+        and key not in values
+        and any(environ.get(name, "").strip() for name in (setting.env, setting.env + IN_FILE))
+    }
+    problems += _contradictions(loaded, refused)
     if problems:
         raise SettingsError(problems)
     return loaded
@@ -277,13 +285,14 @@ def _names(section: str, struct: type[Struct]) -> Iterator[tuple[str, str]]:
     return ((key, f"{section}.{key}") for key in struct.__struct_fields__)
 
 
-def _contradictions(settings: Settings) -> list[str]:
+def _contradictions(settings: Settings, refused: Collection[str]) -> list[str]:
+    """refused: plain names that are set to what will not do."""
     problems = []
     try:
         Keys(settings.api_keys, settings.admin_key, settings.access.keys)
     except BadKey as error:
         problems.append(str(error))
-    closed = settings.api_keys or settings.access.keys
+    closed = settings.api_keys or settings.access.keys or "API_KEY" in refused
     if not (settings.loopback_only or closed or settings.allow_anonymous):
         problems.append(
             f"HOST: {settings.server.host} is a public address and API_KEY is not set, so anyone could use"
@@ -302,8 +311,8 @@ def _contradictions(settings: Settings) -> list[str]:
             f"models.default_image: {models.default_image} is no model for images in models.table. It has:"
             f" {', '.join(images)}."
         )
-    problems += _storage_problems(settings)
-    if bool(settings.bark.url) != bool(settings.bark.keys):
+    problems += _storage_problems(settings, refused)
+    if bool(settings.bark.url) != bool(settings.bark.keys) and not {"BARK_URL", "BARK_KEYS"} & set(refused):
         given, missing = ("BARK_URL", "BARK_KEYS") if settings.bark.url else ("BARK_KEYS", "BARK_URL")
         problems.append(
             f"{missing}: {given} is set and this is not, so nobody would be alerted. Set both (the app shows"
@@ -321,7 +330,7 @@ def _contradictions(settings: Settings) -> list[str]:
     return problems
 
 
-def _storage_problems(settings: Settings) -> list[str]:
+def _storage_problems(settings: Settings, refused: Collection[str]) -> list[str]:
     s3, problems = settings.s3, []
     if settings.stores_in_s3:
         given = {
@@ -330,7 +339,7 @@ def _storage_problems(settings: Settings) -> list[str]:
             "S3_SECRET_KEY": bool(s3.secret_key),
             "S3_BUCKET": bool(s3.bucket),
         }
-        if missing := [name for name, there in given.items() if not there]:
+        if missing := [name for name, there in given.items() if not there and name not in refused]:
             problems.append(
                 f"The object store needs {', '.join(missing)} in the environment. Set them, or storage.kind: local."
             )

@@ -5,7 +5,9 @@ judged by `gateway.settings`.
 """
 
 import difflib
+import os
 import re
+import stat
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -152,8 +154,10 @@ def _secret_in(path: Path, is_list: bool) -> str:
     """What a secret's file holds, without the line's end. Raises ValueError with the rest of a sentence, which shows
     nothing of the file."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(LONGEST_SECRET + 1)
+        # A pipe would keep the start waiting for a writer; opened so, it does not.
+        with open(path, "rb", opener=_without_waiting) as file:
+            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            raw = file.read(LONGEST_SECRET + 1) if regular else b""
     except FileNotFoundError:
         raise ValueError("does not exist. Make the file, or name another.") from None
     except OSError as error:
@@ -161,6 +165,8 @@ def _secret_in(path: Path, is_list: bool) -> str:
         raise ValueError(
             f"cannot be read ({reason}). Make it a file that the gateway's own user may read."
         ) from None
+    if not regular:
+        raise ValueError("is no regular file. Write the secret into a file, and name that.")
     if len(raw) > LONGEST_SECRET:
         raise ValueError(f"has more than {LONGEST_SECRET} bytes. Name the file that holds the secret alone.")
     try:
@@ -172,6 +178,10 @@ def _secret_in(path: Path, is_list: bool) -> str:
     if len(lines) > 1 and not is_list:
         raise ValueError(f"has {len(lines)} lines. Write the secret into it as one line.")
     return ",".join(lines)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _slip(name: str, ours: Mapping[str, str]) -> str:

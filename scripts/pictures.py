@@ -139,8 +139,6 @@ VIEWS: dict[str, tuple[str, Callable[[Page], None], dict[str, Any]]] = {
     "overview-phone": ("/admin#/", nothing, {"viewport": PHONE}),
     "overview-zh": ("/admin#/", nothing, {"locale": "zh-CN"}),
     "accounts": ("/admin#/accounts", nothing, {}),
-    "accounts-dark": ("/admin#/accounts", nothing, {"color_scheme": "dark"}),
-    "accounts-phone": ("/admin#/accounts", nothing, {"viewport": PHONE}),
     "accounts-zh": ("/admin#/accounts", nothing, {"locale": "zh-CN"}),
     "requests": ("/admin#/requests", nothing, {}),
     "playground": ("/admin#/play", chat, {}),

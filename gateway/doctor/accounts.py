@@ -1,6 +1,8 @@
 """The accounts: the file, the stored cookies, and a session for each as `gempool accounts check` opens it."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from msgspec import structs
@@ -20,9 +22,7 @@ def roster(settings: Settings) -> tuple[Roster | None, list[Finding]]:
     try:
         read = load_roster(settings.accounts_file, settings.environment)
     except RosterError as error:
-        return None, [
-            problem(PART, str(error), "Mend the file there; docs/cookies.md tells what belongs in it.")
-        ]
+        return None, [unread(settings.accounts_file, error)]
     found = [
         warning("files", told, sentence(remedy) or "Mend the accounts file.")
         for told, _, remedy in (text.partition(": ") for text in read.warnings)
@@ -36,6 +36,24 @@ def roster(settings: Settings) -> tuple[Roster | None, list[Finding]]:
     else:
         found.append(ok(PART, f"{len(read.accounts)} in {settings.accounts_file}, {enabled} enabled"))
     return read, found
+
+
+def unread(path: Path, error: RosterError) -> Finding:
+    """The file is not there, is no file, may not be read, or is broken."""
+    cause = None if error.field else error.__context__
+    if isinstance(cause, FileNotFoundError):
+        return problem(
+            PART,
+            f"{path}: the file does not exist",
+            "Run `gempool accounts import FILE --id NAME`, which makes it; docs/cookies.md tells where FILE comes from.",
+        )
+    if isinstance(cause, OSError):
+        return problem(
+            PART,
+            str(error),
+            f"Let GEMPOOL_ACCOUNTS_FILE name a file that the gateway's user ({os.getuid()}) may read.",
+        )
+    return problem(PART, str(error), "Mend the file there; docs/cookies.md tells what belongs in it.")
 
 
 async def newest(

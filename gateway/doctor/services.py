@@ -129,7 +129,14 @@ def _ping(settings: Settings) -> Finding:
     if not reply.status:
         words = f"the Bark server at {where} cannot be reached: {reply.body.decode(errors='replace')}"
         return problem(part, words, "Look at BARK_URL, and whether this machine reaches the server.")
-    if reply.status in (401, 403):
+    if reply.status == 403:
+        said = mask(str(health.facts(reply).get("message", "")))[:200]
+        return problem(
+            part,
+            f"what answers at {where} refuses (HTTP 403{f': {said}' if said else ''})",
+            "Look at BARK_URL, and whether that server, or a proxy before it, lets this machine in.",
+        )
+    if reply.status == 401:
         return problem(
             part,
             f"the Bark server at {where} asks for a user and a password",

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import certifi
 
 from core.clock import Clock
+from gateway.client import why
 from gateway.doctor.findings import Finding, ok, problem, warning
 from pool import AccountConfig
 
@@ -34,11 +35,10 @@ async def upstream_clock(
     try:
         date = await asyncio.to_thread(_date, proxy, ca_file, timeout)
     except (OSError, http.client.HTTPException) as error:
-        why = str(error) or type(error).__name__
         return [
             warning(
                 PART,
-                f"not compared with the upstream's: {HOST} cannot be reached ({why})",
+                f"not compared with the upstream's: {HOST} cannot be reached ({why(error)})",
                 f"Look at the way of {account.id}'s traffic: its `proxy:`, a firewall, or GEMPOOL_UPSTREAM_CA_FILE.",
             )
         ]

@@ -35,13 +35,15 @@ STRINGS = (
 
 class FakeBark:
     """devices: the keys it knows. batch: whether it knows `device_keys`. answer_with: a status and a message
-    for every push from now on. delay: seconds before an answer. user: `name:password` for basic
-    authentication. garbage: answers that are not Bark's."""
+    for every push from now on. turn_away: a status and a message for everything, as of a proxy before it.
+    delay: seconds before an answer. user: `name:password` for basic authentication. garbage: answers that
+    are not Bark's."""
 
     def __init__(self, *devices: str) -> None:
         self.devices = set(devices)
         self.batch = True
         self.answer_with: tuple[int, str] | None = None
+        self.turn_away: tuple[int, str] | None = None
         self.broken_devices: set[str] = set()
         self.delay = 0.0
         self.user = ""
@@ -72,6 +74,8 @@ class FakeBark:
 
     def _answer(self, scope: Any, body: bytes) -> tuple[int, bytes]:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        if self.turn_away is not None:
+            return self.turn_away[0], _reply(*self.turn_away)
         if self.user:
             expected = "Basic " + base64.b64encode(self.user.encode()).decode()
             if headers.get("authorization") != expected:

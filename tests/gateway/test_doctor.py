@@ -186,6 +186,8 @@ async def test_what_does_not_answer_is_told_part_by_part(patient: Patient) -> No
     assert {finding.level for finding in ill(report)} == {"problem"}
     assert all(finding.remedy for finding in ill(report))
     assert f"127.0.0.1:{store}" in ill(report)[0].words
+    assert "Connection refused" in ill(report)[0].words
+    assert "Errno" not in report.text()
     assert "hush" not in report.text()
     assert [finding.level for finding in of(report, "accounts")] == ["ok"] * 4
 
@@ -218,7 +220,13 @@ async def test_the_file_of_accounts(patient: Patient) -> None:
     patient.file.write_text("accounts: []")
     assert [finding.level for finding in ill(await patient.examined())] == ["problem"]
     patient.file.unlink()
-    assert "does not exist" in ill(await patient.examined())[0].words
+    (found,) = ill(await patient.examined())
+    assert found.words == f"{patient.file}: the file does not exist"
+    assert "`gempool accounts import FILE --id NAME`" in found.remedy
+    patient.file.mkdir()
+    (found,) = ill(await patient.examined())
+    assert found.words == f"{patient.file}: the file cannot be read: Is a directory"
+    assert found.remedy.startswith("Let GEMPOOL_ACCOUNTS_FILE name a file")
 
 
 async def test_the_embedded_store_is_not_started(patient: Patient) -> None:
@@ -242,6 +250,21 @@ async def test_what_answers_in_the_gateways_place(patient: Patient) -> None:
         told = {finding.part: finding.words for finding in ill(await patient.examined())}
     assert "something else answers" in told["gateway"]
     assert "no Bark server" in told["alerts"]
+
+
+async def test_a_bark_server_that_refuses(patient: Patient) -> None:
+    """What it answered is told; only 401 asks for a user and a password."""
+    bark = FakeBark("device-1")
+    with serving(bark) as url:
+        patient.environment |= {"BARK_URL": url, "BARK_KEYS": "device-1"}
+        for status, words in (
+            (403, "refuses (HTTP 403: not for you)"),
+            (401, "asks for a user and a password"),
+        ):
+            bark.turn_away = (status, "not for you")
+            (found,) = ill(await patient.examined())
+            assert (found.part, found.level) == ("alerts", "problem")
+            assert words in found.words
 
 
 def test_settings_that_contradict_nothing_but_should_be_looked_at() -> None:

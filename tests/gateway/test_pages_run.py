@@ -95,7 +95,7 @@ def test_the_import_of_the_readme_makes_an_accounts_file(tmp_path: Path) -> None
         line.partition(" #")[0].strip()
         for _, code in blocks("README.md")
         for line in code.splitlines()
-        if "accounts import" in line
+        if ".venv/bin/gempool accounts import" in line
     ]
     jar = [
         {"name": name, "value": value, "domain": ".google.com"}

@@ -1,5 +1,6 @@
 """Secrets that stand in files of their own (`API_KEY_FILE`), as container engines hand them out."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """A folder in its place is what an engine makes of a secret whose file is missing on the host."""
     told = refused({"ADMIN_KEY_FILE": str(tmp_path)})
     assert told.startswith(f"ADMIN_KEY_FILE: {tmp_path} cannot be read (Is a directory). Make it a file")
+
+
+def test_a_pipe_is_not_waited_for(file: Path) -> None:
+    """Nobody may ever write into it; the start says so at once, with the variable."""
+    os.mkfifo(file)
+    told = refused({"API_KEY_FILE": str(file), "HOST": "0.0.0.0"})
+    assert told == f"API_KEY_FILE: {file} is no regular file. Write the secret into a file, and name that."
 
 
 def test_a_value_that_will_not_do_is_told_with_its_file(file: Path) -> None:

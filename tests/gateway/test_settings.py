@@ -413,6 +413,17 @@ def test_an_object_store_without_its_keys_is_refused(missing: str) -> None:
     assert "sk" not in said.split()
 
 
+def test_a_wrong_value_is_not_told_as_a_missing_one() -> None:
+    """One problem for one slip: what is set but will not do, by itself or in a file, is not missing besides."""
+    (told,) = problems(S3 | {"S3_BUCKET": "p"}).splitlines()
+    assert told.startswith("S3_BUCKET: 'p' ")
+    keyless = {name: value for name, value in S3.items() if name != "S3_SECRET_KEY"}
+    (told,) = problems(keyless | {"S3_SECRET_KEY_FILE": "/nowhere"}).splitlines()
+    assert told.startswith("S3_SECRET_KEY_FILE: /nowhere does not exist")
+    (told,) = problems({"BARK_URL": "nonsense", "BARK_KEYS": "one"}).splitlines()
+    assert told.startswith("BARK_URL: ")
+
+
 def test_an_object_store_that_is_not_used_is_told() -> None:
     """Its address alone chooses it, unless the folder was asked for."""
     unused = load(S3 | {"GEMPOOL__STORAGE__KIND": "local"})
