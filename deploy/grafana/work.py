@@ -12,7 +12,10 @@ GLANCE = Row(
         stat(
             "Pictures handed out",
             "In the time range.",
-            Query(f'sum(increase(gempool_pictures_total{{{PICKED}, outcome="ok"}}[$__range]))', instant=True),
+            Query(
+                f'sum(increase(gempool_pictures_total{{{PICKED}, outcome="ok"}}[$__range])) or on() vector(0)',
+                instant=True,
+            ),
             unit="none",
             width=4,
             decimals=0,
@@ -34,7 +37,7 @@ GLANCE = Row(
             "Not stored",
             "Pictures in the time range that a store did not take.",
             Query(
-                f'sum(increase(gempool_pictures_stored_total{{{PICKED}, outcome="failed"}}[$__range]))',
+                f'sum(increase(gempool_pictures_stored_total{{{PICKED}, outcome="failed"}}[$__range])) or on() vector(0)',
                 instant=True,
             ),
             unit="none",
@@ -60,7 +63,7 @@ GLANCE = Row(
             "Tasks failed",
             "For good, in the time range.",
             Query(
-                f'sum(increase(gempool_batch_tasks_total{{{PICKED}, outcome="failed"}}[$__range]))',
+                f'sum(increase(gempool_batch_tasks_total{{{PICKED}, outcome="failed"}}[$__range])) or on() vector(0)',
                 instant=True,
             ),
             unit="none",

@@ -121,7 +121,7 @@ def test_what_never_happened_is_shown_as_none(name: str, tmp_path: Path) -> None
     cases = []
     for _, expr in found:
         labels = re.findall(r'"([a-z]+)", "none"', expr)
-        filled = re.sub(r"\$__rate_interval", "1m", re.sub(r"\$(?:instance|account)\b", ".*", expr))
+        filled = re.sub(r"\$__(?:rate_interval|range)", "1m", re.sub(r"\$(?:instance|account)\b", ".*", expr))
         shown = "{" + ", ".join(f'{label}="none"' for label in labels) + "}"
         cases.append({"expr": filled, "eval_time": "5m", "exp_samples": [{"labels": shown, "value": 0}]})
     tests = tmp_path / "none.json"  # which is YAML too
