@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.composing import ROOT
+from tests.fakes.server import until
 
 # Notes each call; the project's config/ is mounted, the other folders are words. A pipe called `hold` holds certificates up.
 DOCKER = """#!/bin/sh
@@ -18,7 +19,7 @@ echo "$*" >>calls
 case "$*" in
 *"$FAILING"*) exit 1 ;;
 "compose run"*"-v $PWD/config:/mnt:ro valkey -C /mnt"*) exec tar -C config -cf - . ;;
-"compose exec -T caddy tar"*) if [ -p hold ]; then read -r _ <hold; fi ;;
+"compose exec -T caddy tar"*) if [ -p hold ]; then : >held; read -r _ <hold; fi ;;
 esac
 """
 # Whatever ignores a signal hands that on to its children.
@@ -117,10 +118,12 @@ def test_a_signal_ends_it_in_good_order(project: Project, number: signal.Signals
     """Also in a shell that leaves out the trap of EXIT for it."""
     os.mkfifo(project.folder / "hold")
     with project.start({}) as child:
-        with (project.folder / "hold").open("w", encoding="utf-8") as hold:  # opens once the stand-in reads
-            child.send_signal(number)
-            hold.write("\n")
+        until(lambda: (project.folder / "held").exists() or child.poll() is not None)
+        child.send_signal(number)
+        hold = os.open(project.folder / "hold", os.O_RDWR)  # does not wait for the reader, and stays for it
+        os.write(hold, b"\n")
         said, _ = child.communicate(timeout=30)
+        os.close(hold)
     assert child.returncode == 128 + number, said
     assert project.kept == ["one.partial"]
     assert ON in project.calls[-1]
