@@ -123,7 +123,7 @@ def test_many_batches_are_looked_through_page_by_page(visit: Opened, gateway: Ga
     entries.first.get_by_role("link").click()
     expect(page.get_by_role("region", name="Results")).to_contain_text("You said: Question 11")
     page.goto("/admin#/batches/batch_gone")
-    expect(page.get_by_role("alert")).to_contain_text("There is no batch 'batch_gone'.")
+    expect(page.get_by_role("alert")).to_contain_text("There is no such batch.")
 
 
 def test_a_watched_batch_goes_on_once_the_gateway_is_back(

@@ -1,8 +1,8 @@
 // #/batches: work for later. The list, and where a new one is ordered; #/batches/ID: one of them as it happens.
-import { html, signal, useEffect, useState } from "../lib.js";
+import { effect, html, signal, useEffect, useState } from "../lib.js";
 import { get, post } from "../api.js";
 import { plural, t } from "../i18n.js";
-import { link, now } from "../live.js";
+import { link, now, phase, word } from "../live.js";
 import { go, href } from "../router.js";
 import { Button, Dialog, Empty, ErrorBox, Field, Icon, Loading, Time, toast } from "../ui.js";
 import { Progress, State, ended, secondsOf } from "./parts/batchlook.js";
@@ -15,6 +15,19 @@ const AGAIN = 2500; // ms between two looks at a list of which something is unde
 const STATES = ["queued", "running", "completed", "failed", "cancelling", "cancelled"];
 
 const ordering = signal(false);
+
+// What is being ordered: it outlives a closed form and the end of a session.
+const order = signal(blank());
+
+function blank() {
+  return { key: newKey(), kind: "images", text: "", fields: { model: "", concurrency: "", size: "", watermark: "remove" } };
+}
+
+effect(() => {
+  if (phase.value !== "login" || word.value !== "left") return;
+  ordering.value = false;
+  order.value = blank();
+});
 
 export default function Batches({ route }) {
   return route.parts[1] ? html`<${Watched} key=${route.parts[1]} id=${route.parts[1]} />` : html`<${List} query=${route.query} />`;
@@ -83,14 +96,12 @@ function Entry({ batch }) {
 }
 
 function Order() {
-  const [kind, setKind] = useState("images");
-  const [text, setText] = useState("");
-  const [fields, setFields] = useState({ model: "", concurrency: "", size: "", watermark: "remove" });
+  const { key, kind, text, fields } = order.value; // key: a repeat after a lost answer makes no second batch
+  const set = (changed) => (order.value = { ...order.value, ...changed });
   const [error, setError] = useState(null);
   const [busy, setBusy] = useState(false);
-  const [key] = useState(newKey); // of this order: a repeat after a lost answer makes no second batch
   const lines = text.split("\n").flatMap((line, at) => (line.trim() ? [{ prompt: line.trim(), line: at + 1 }] : []));
-  const put = (name) => (event) => setFields({ ...fields, [name]: event.target.value });
+  const put = (name) => (event) => set({ fields: { ...fields, [name]: event.target.value } });
   useEffect(() => {
     loadModels();
   }, []);
@@ -110,6 +121,7 @@ function Order() {
       const made = await post(`/v1/batch/${kind}`, body, { headers: { "idempotency-key": `${key}-${digest(JSON.stringify([kind, body]))}` } });
       remember(made.batch_id, prompts);
       ordering.value = false;
+      order.value = blank();
       toast(plural("batch.taken", made.total), "good");
       go(`/batches/${made.batch_id}`);
     } catch (failure) {
@@ -126,13 +138,10 @@ function Order() {
   return html`<form class="stack" onSubmit=${submit}>
     <fieldset class="row"><legend class="legend">${t("batch.kind")}</legend>
       ${["images", "chat"].map((one) => html`<label key=${one} class="check"><input type="radio" name="kind" checked=${kind === one}
-        onChange=${() => {
-          setKind(one);
-          setFields({ ...fields, model: "" });
-        }} /> ${t(`batch.kind.${one}`)}</label>`)}</fieldset>
+        onChange=${() => set({ kind: one, fields: { ...fields, model: "" } })} /> ${t(`batch.kind.${one}`)}</label>`)}</fieldset>
     <${Field} label=${t("batch.prompts.label")} hint=${lines.length ? plural("batch.prompts", lines.length) : t("batch.prompts.hint")}
       error=${wrong ? t("batch.line", { line: lines[Number(wrong[1])]?.line ?? "?", message: error.message }) : field("prompts")}>
-      ${(props) => html`<textarea rows="7" ...${props} value=${text} onInput=${(event) => setText(event.target.value)} />`}</>
+      ${(props) => html`<textarea rows="7" ...${props} value=${text} onInput=${(event) => set({ text: event.target.value })} />`}</>
     <${Field} label=${t("play.model")} error=${field("model")}>${(props) => html`<select key=${kind} ...${props} value=${fields.model || (kind === "images" ? found.default_image : found.default)} onChange=${put("model")}>
       <${ModelOptions} kinds=${[kind === "images" ? "image" : "text"]} /></select>`}</>
     <div class="pair">
@@ -142,7 +151,7 @@ function Order() {
         <option value="">${t("pics.size.model")}</option>${["1K", "2K", "4K"].map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select>`}</>`}
     </div>
     ${kind === "images" && html`<label class="check"><input type="checkbox" checked=${fields.watermark === "keep"}
-      onChange=${(event) => setFields({ ...fields, watermark: event.target.checked ? "keep" : "remove" })} /> ${t("batch.logo.keep")}</label>`}
+      onChange=${(event) => set({ fields: { ...fields, watermark: event.target.checked ? "keep" : "remove" } })} /> ${t("batch.logo.keep")}</label>`}
     ${error && !wrong && !["prompts", "model", "concurrency", "size"].includes(error.param) && html`<${Told} error=${error} />`}
     <div class="row end"><${Button} onClick=${() => (ordering.value = false)}>${t("ui.cancel")}</>
       <button type="submit" class="button main" aria-disabled=${busy || !lines.length ? "true" : undefined}><span>${t("batch.order")}</span>${busy && html`<span class="spin" role="img" aria-label=${t("ui.busy")} />`}</button></div>

@@ -6,12 +6,14 @@ import { t } from "../i18n.js";
 import { outcome } from "../telling.js";
 import { Button, Field, Icon, says } from "../ui.js";
 
+const FINE = { param: "", text: "", own: "" };
+
 export function Cookies({ one, begin }) {
   const open = useSignal(begin || one.reason === "expired");
   const form = useRef(null);
   const values = useSignal(false);
   const busy = useSignal(false);
-  const error = useSignal({ param: "", text: "" });
+  const error = useSignal(FINE);
   const found = useSignal(null); // {tone, text}
   useEffect(() => {
     if (begin && form.current) form.current.querySelector("textarea, input").focus();
@@ -19,12 +21,17 @@ export function Cookies({ one, begin }) {
   useEffect(() => {
     if (one.reason === "expired") open.value = true;
   }, [one.reason]);
+  useEffect(() => {
+    if (one.state !== "active") return;
+    error.value = FINE; // what was refused is over once the account is well
+    if (found.value?.tone === "bad") found.value = null;
+  }, [one.state]);
 
   async function hand(event) {
     event.preventDefault();
     if (busy.value) return;
     const given = Object.fromEntries(new FormData(form.current));
-    error.value = { param: "", text: "" };
+    error.value = FINE;
     found.value = null;
     const first = values.value ? "secure_1psid" : "cookies";
     if (!given[first].trim()) {
@@ -38,19 +45,19 @@ export function Cookies({ one, begin }) {
     } catch (failure) {
       const at = failure.param && failure.param.split(".")[0];
       if (at === "account") found.value = { tone: "bad", text: t("account.gone", { id: one.id }) };
-      else if (failure.status === 400) error.value = { param: ["secure_1psid", "secure_1psidts", "cookies"].includes(at) && given[at] !== undefined ? at : first, text: failure.message };
+      else if (failure.status === 400) error.value = { param: ["secure_1psid", "secure_1psidts", "cookies"].includes(at) && given[at] !== undefined ? at : first, text: `${refusal(failure.message)} ${t("cookies.again")}`, own: failure.message };
       else if (failure.status !== 401) found.value = { tone: "bad", text: says(failure) };
     } finally {
       busy.value = false;
     }
   }
 
-  const wrong = (name) => (error.value.param === name && error.value.text ? `${error.value.text} ${t("cookies.again")}` : "");
+  const wrong = (name) => error.value.param === name && error.value.text && html`${error.value.text}${error.value.own && html`<small lang="en">${plain(error.value.own)}</small>`}`;
   const area = { spellcheck: false, autocomplete: "off", autocapitalize: "off" };
   const way = (wanted, word) => html`<button type="button" class="choice" aria-pressed=${values.value === wanted ? "true" : "false"}
     onClick=${() => {
       values.value = wanted;
-      error.value = { param: "", text: "" };
+      error.value = FINE;
     }}>${word}</button>`;
   return html`<section class="card cookies" aria-labelledby="cookies-title">
     <header><h2 id="cookies-title">${t("cookies.title")}</h2><span class="grow" />
@@ -68,6 +75,22 @@ export function Cookies({ one, begin }) {
     </form>`}
   </section>`;
 }
+
+/** Why a paste is refused, by what is recognisable in the gateway's words. */
+const REFUSALS = [
+  ["taken", /belongs to the account/],
+  ["several", /of several accounts/],
+  ["expired", /has expired on/],
+  ["signedout", /1PSID is (missing|empty)|PSIDTS is there/],
+  ["elsewhere", /not (of|for) google\.com/],
+  ["damaged", /broken|seven fields|lacks `name`|no such cookie/],
+  ["format", /none of the formats|no list of cookies|no cookie in the export/],
+  ["long", /longer than|larger than/],
+];
+const refusal = (told) => t(`cookies.no.${(REFUSALS.find(([, sign]) => sign.test(told)) || ["other"])[0]}`);
+
+/** The gateway's words without the names of its interface's fields. */
+const plain = (told) => told.replace(/^'\w+' cannot be used: /, "").replace(/, or an exporter's 'cookies'/, "").replace(/'(cookies|secure_1psidt?s?)'/g, "it");
 
 function verdict(told) {
   if (told.probe === "well") return { tone: "good", text: t("cookies.well", { account: told.account }) };

@@ -11,6 +11,7 @@ import { Age, Badge, Empty, For, Icon, Tag, Time } from "../ui.js";
 const LANES = 20; // accounts in the picture of who served when
 const MARKS = 90; // attempts in it: more, and the stairs become a wall
 const CARDS = 6; // ill accounts that are told at length
+const LISTED = 500; // requests that the page keeps at most
 const CHIPS = 40; // accounts that are shown by name in the strip
 
 export default function Overview() {
@@ -44,6 +45,9 @@ function verdict(all, ill, stand) {
   const active = all.filter((one) => one.state === "active").length;
   const idle = all.filter((one) => one.state === "disabled").length;
   if (!stand.store_ok) return { tone: "bad", title: t("head.store"), body: t("head.store.next") };
+  // Where accounts are out or rest, that is said first; the notice below tells of the file in any case.
+  const broken = Object.keys(stand.broken_files || {})[0];
+  if (broken && !ill.length && (stand.ready || !all.length)) return { tone: "bad", title: t("head.broken", { path: broken }), body: others(active) };
   if (!all.length) return { tone: "note", title: t("head.none"), body: t("head.none.next") };
   if (!stand.ready) return { tone: "bad", title: t("head.down"), body: stand.why || t("head.down.next") };
   if (out.length === 1) return { tone: "bad", title: t("head.out.one", { id: out[0].id, reason: reason(out[0]) }), body: others(active) };
@@ -100,19 +104,34 @@ function Figures() {
   const hour = lastHour.value;
   const sum = (key) => hour.reduce((n, one) => n + one[key], 0);
   const [well, failed, limited, throttled] = ["well", "failed", "limited", "throttled"].map(sum);
-  const recent = hour.slice(-6, -1).reduce((n, one) => n + one.total, 0) / 5;
   const first = merged(hour.map((one) => one.first_content));
   const whole = merged(hour.map((one) => one.seconds));
   const stand = now.value;
+  const rate = lastMinute(hour, stand.time);
   return html`<dl class="figures">
-    <${Figure} word=${t("fig.rate")} value=${number(Math.round(recent * 10) / 10)} more=${t("fig.rate.more", { n: number(sum("total")) })} />
+    <${Figure} word=${t("fig.rate")} value=${number(rate)} more=${t("fig.rate.more", { n: number(sum("total")) })} />
     <${Figure} word=${t("fig.success")} value=${well + failed ? percent(well / (well + failed)) : "–"} tone=${failed ? "warn" : ""} more=${failed ? plural("fig.success.failed", failed) : t("fig.success.none")} />
-    <${Figure} word=${t("fig.first")} value=${seconds(quantile(first, 0.5))} more=${t("fig.p95", { value: seconds(quantile(first, 0.95)) })} />
+    <${Figure} word=${t("fig.first")} value=${seconds(firstWithin(first, whole, 0.5))} more=${t("fig.p95", { value: seconds(firstWithin(first, whole, 0.95)) })} />
     <${Figure} word=${t("fig.whole")} value=${seconds(quantile(whole, 0.5))} more=${t("fig.p95", { value: seconds(quantile(whole, 0.95)) })} />
     <${Figure} word=${t("fig.throttled")} value=${number(throttled)} tone=${throttled ? "warn" : ""} more=${t("fig.throttled.more", { n: number(limited) })} />
     <${Figure} word=${t("fig.use")} value=${`${stand.in_flight} / ${stand.capacity}`} tone=${stand.waiting ? "warn" : ""} more=${stand.waiting ? plural("fig.use.waiting", stand.waiting) : t("fig.use.none")} />
     <${Figure} word=${html`<a href="#/batches">${t("fig.batches")}</a>`} value=${number(stand.batches_open)} more=${stand.tasks_running + stand.tasks_waiting === 0 ? t("fig.batches.none") : t("fig.batches.more", { running: number(stand.tasks_running), waiting: number(stand.tasks_waiting) })} />
   </dl>`;
+}
+
+/** Requests of the last sixty seconds: counted where the list of requests reaches so far, else reckoned from its two minutes. */
+function lastMinute(hour, time) {
+  const all = served.value;
+  const recent = all.filter((one) => one.at > time - 60).length;
+  if (recent < all.length || all.length < LISTED) return recent;
+  return Math.round(hour[59].total + hour[58].total * (1 - (time % 60) / 60));
+}
+
+/** An answer that comes in one piece has no first content of its own: it has it with the whole. So a share of first contents is
+    never there later than the same share of whole answers. */
+function firstWithin(first, whole, q) {
+  const [a, b] = [quantile(first, q), quantile(whole, q)];
+  return a === null || b === null ? a : Math.min(a, b);
 }
 
 const Figure = ({ word, value, more, tone = "" }) =>
@@ -132,13 +151,13 @@ function Traffic() {
 function Latency() {
   const hour = lastHour.value;
   // One minute holds few answers: each point is of the five minutes that end there.
-  const line = (key, q, word, tone) => ({
-    word,
-    tone,
-    whole: quantile(merged(hour.map((one) => one[key])), q),
-    values: hour.map((_, i) => quantile(merged(hour.slice(Math.max(0, i - 4), i + 1).map((one) => one[key])), q)),
-  });
-  const series = [line("first_content", 0.5, t("latency.first"), "a"), line("seconds", 0.5, t("latency.half"), "b"), line("seconds", 0.95, t("latency.slow"), "warn")];
+  const over = (minutes, of) => of(merged(minutes.map((one) => one.first_content)), merged(minutes.map((one) => one.seconds)));
+  const line = (of, word, tone) => ({ word, tone, whole: over(hour, of), values: hour.map((_, i) => over(hour.slice(Math.max(0, i - 4), i + 1), of)) });
+  const series = [
+    line((first, whole) => firstWithin(first, whole, 0.5), t("latency.first"), "a"),
+    line((_, whole) => quantile(whole, 0.5), t("latency.half"), "b"),
+    line((_, whole) => quantile(whole, 0.95), t("latency.slow"), "warn"),
+  ];
   return html`<section class="card"><${Lines} title=${t("latency.title")} note=${t("chart.hour")} minutes=${hour} series=${series} format=${seconds} /></section>`;
 }
 

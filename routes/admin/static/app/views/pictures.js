@@ -2,7 +2,7 @@
 import { effect, html, signal, useEffect, useRef } from "../lib.js";
 import { Failure, send } from "../api.js";
 import { bytes, has, number, seconds, t } from "../i18n.js";
-import { phase, time } from "../live.js";
+import { phase, time, word } from "../live.js";
 import { Button, Empty, ErrorBox, Field, Icon, Loading, Tag } from "../ui.js";
 import { Compare } from "./parts/compare.js";
 import { CopyButton } from "./parts/copy.js";
@@ -26,7 +26,7 @@ const said = signal("");
 let last = 0;
 
 effect(() => {
-  if (phase.value === "login") forget();
+  if (phase.value === "login" && word.value === "left") forget();
 });
 
 function forget() {

@@ -2,7 +2,7 @@
 import { effect, html, signal, useEffect, useRef } from "../lib.js";
 import { Failure, events } from "../api.js";
 import { seconds, t } from "../i18n.js";
-import { phase } from "../live.js";
+import { phase, word } from "../live.js";
 import { href } from "../router.js";
 import { Button, ErrorBox, Icon, Loading } from "../ui.js";
 import { CopyButton, copy } from "./parts/copy.js";
@@ -23,7 +23,8 @@ let running = null;
 let last = 0;
 
 effect(() => {
-  if (phase.value === "login") forget(); // the next person has a conversation of their own
+  // The next person has a conversation of their own; who signs in again after the session's end goes on with it.
+  if (phase.value === "login" && word.value === "left") forget();
 });
 
 function forget() {
@@ -224,10 +225,10 @@ function take(turn, chunk, since) {
   }
 }
 
-/** The conversation so far. Pictures of answers are found by the links in their text. */
+/** The conversation so far, without questions whose answer failed. Pictures of answers are found by the links in their text. */
 const messagesOf = (all) =>
   all
-    .filter((turn) => turn.text || turn.pictures.length)
+    .filter((turn, at) => turn.state !== "failed" && all[at + 1]?.state !== "failed" && (turn.text || turn.pictures.length))
     .map((turn) => {
       if (turn.request) return { role: "assistant", content: turn.text };
       if (!turn.pictures.length) return { role: "user", content: turn.text };

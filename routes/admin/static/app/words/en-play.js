@@ -155,6 +155,7 @@ export default {
   "batch.older": "Older",
   "batch.total.one": "{n} batch in all",
   "batch.total.other": "{n} batches in all",
+  "batch.gone": "There is no such batch. It may have expired; the list of all batches shows those that are kept.",
   "batch.all": "All batches",
   "batch.title": "Batch",
   "batch.created": "Ordered",

@@ -155,6 +155,7 @@ export default {
   "batch.older": "更早",
   "batch.total.one": "共 {n} 个批次",
   "batch.total.other": "共 {n} 个批次",
+  "batch.gone": "没有这个批次，可能已过期。保留的批次在“全部批次”中。",
   "batch.all": "全部批次",
   "batch.title": "批次",
   "batch.created": "提交时间",

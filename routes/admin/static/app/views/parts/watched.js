@@ -113,7 +113,7 @@ export function Watched({ id }) {
     <header class="row spread"><div class="row"><h1>${batch ? `${t(`batch.kind.${batch.kind}`)} · ${plural("batch.prompts", batch.total)}` : t("batch.title")}</h1>
       ${batch && html`<${State} state=${batch.status} />`}</div>
       ${batch && !ended(batch) && batch.status !== "cancelling" && html`<${Button} busy=${cancelling} onClick=${cancel}>${t("batch.cancel")}</>`}</header>`;
-  if (!batch) return html`<div class="stack">${head}${error ? html`<${Told} error=${error} retry=${() => setRound((n) => n + 1)} />` : html`<${Loading} />`}</div>`;
+  if (!batch) return html`<div class="stack">${head}${error?.status === 404 ? html`<p class="banner warn" role="alert"><${Icon} name="warn" /><span>${t("batch.gone")}</span></p>` : error ? html`<${Told} error=${error} retry=${() => setRound((n) => n + 1)} />` : html`<${Loading} />`}</div>`;
   const results = tasks.filter((one) => one.ok);
   const errors = tasks.filter((one) => !one.ok).sort((a, b) => a.index - b.index);
   if (live.current) results.reverse();
