@@ -3,10 +3,8 @@ export default {
   "copy.short": "Copy",
   "copy.done": "Copied",
   "copy.failed": "The browser did not allow copying. Select the text and copy it by hand.",
-
   "models.text": "For text",
   "models.image": "For pictures",
-
   "told.unreachable": "The gateway cannot be reached.",
   "told.broken": "The connection broke before the answer was complete.",
   "told.do.unreachable": "It may be restarting. Try again in a moment.",
@@ -21,7 +19,6 @@ export default {
   "told.do.request_too_large": "Send less, or a smaller picture.",
   "told.do.internal_error": "This is a fault of the gateway's. Its log has the rest, under the request's id.",
   "told.do.too_many_batches": "Wait until one of the unfinished batches has ended, or cancel one.",
-
   "play.new": "New conversation",
   "play.empty": "Ask a model what your callers would ask it. Try one of these:",
   "play.empty.pictures": "To make pictures and compare them, go to",
@@ -56,7 +53,6 @@ export default {
   "play.copy.id": "Copy the request's id",
   "play.copy.id.of": "{id}: copy the request's id",
   "play.picture.alt": "Picture made by the model",
-
   "pics.empty": "No picture yet",
   "pics.empty.next": "Describe one and make it. To change a picture, choose, paste or drop a file first.",
   "pics.input": "Picture to change",
@@ -113,7 +109,6 @@ export default {
   "compare.at": "{n} percent {before}, the rest {after}",
   "compare.hint": "Drag the line, or move it with the arrow keys.",
   "compare.near": "Look at the corner",
-
   "batch.about": "Work for later, done behind the live requests. Nothing of it is lost when the gateway restarts.",
   "batch.new": "New batch",
   "batch.none": "No batches yet",
@@ -155,7 +150,7 @@ export default {
   "batch.older": "Older",
   "batch.total.one": "{n} batch in all",
   "batch.total.other": "{n} batches in all",
-  "batch.gone": "There is no such batch. It may have expired; the list of all batches shows those that are kept.",
+  "batch.gone": "There is no such batch. It may have expired.",
   "batch.all": "All batches",
   "batch.title": "Batch",
   "batch.created": "Ordered",
@@ -185,7 +180,6 @@ export default {
   "batch.open.of": "Open picture {n}",
   "batch.swept": "This picture is not kept any more.",
   "batch.more": "Show more",
-
   "req.hold": "Hold still",
   "req.go": "Go on",
   "req.none": "No requests yet",

@@ -4,7 +4,6 @@ export default {
   "unit.min": "min",
   "unit.h": "h",
   "unit.d": "d",
-
   "ui.skip": "Skip to the content",
   "ui.busy": "Working",
   "ui.close": "Close",
@@ -13,14 +12,12 @@ export default {
   "ui.retry": "Try again",
   "ui.all": "All",
   "ui.more": "Show {n} more",
-
   "time.never": "never",
   "time.for": "for {span}",
   "time.just": "just now",
   "time.ago": "{span} ago",
   "time.in": "in {span}",
   "time.due": "any moment",
-
   "nav.label": "Pages",
   "nav.overview": "Overview",
   "nav.accounts": "Accounts",
@@ -33,12 +30,10 @@ export default {
   "nav.ill": "{n} out of service",
   "nav.ill.short": "out of service",
   "nav.nowhere": "There is no such page",
-
   "theme.label": "Colours",
   "theme.auto": "Like the system",
   "theme.light": "Light",
   "theme.dark": "Dark",
-
   "link.connecting": "Connecting",
   "link.live": "Live",
   "link.lost": "No connection",
@@ -50,12 +45,10 @@ export default {
   "link.nobody.next": "This page opens by itself once it does.",
   "link.newer": "The gateway is now version {version}. This page is older.",
   "link.reload": "Reload",
-
   "error.unreachable": "The gateway does not answer. Try again in a moment.",
   "error.wait": "Try again in {wait}.",
   "error.view": "This page broke",
   "error.store_unavailable": "The gateway's store does not answer, so nothing can be changed now.",
-
   "login.title": "Sign in",
   "login.key": "Admin key",
   "login.hint": "The value of ADMIN_KEY that the gateway was started with.",
@@ -68,14 +61,12 @@ export default {
   "login.many": "Too many tries.",
   "login.closed": "Nobody can sign in here",
   "login.closed.next": "Set ADMIN_KEY in the gateway's environment and start it again; this page then asks for it.",
-
   "state.active": "active",
   "state.cooling": "resting",
   "state.quarantined": "out",
   "state.disabled": "disabled",
   "state.starting": "starting",
   "state.draining": "leaving",
-
   "reason.expired": "its cookies have expired",
   "reason.rejected": "Google refuses the account",
   "reason.untrusted": "Google does not trust the account as it is",
@@ -95,7 +86,6 @@ export default {
   "reason.cookies_unreadable": "its stored cookies cannot be read",
   "reason.last_resort": "it keeps failing, and serves only when nothing else is left",
   "reason.unavailable": "Gemini is not available to it",
-
   "outcome.ok": "well",
   "outcome.well": "well",
   "outcome.cancelled": "the caller left",
@@ -122,7 +112,6 @@ export default {
   "outcome.no_device": "no phone is set up",
   "outcome.mended": "well again",
   "outcome.broken": "broken",
-
   "remedy.expired": "New cookies bring it back at once.",
   "remedy.rejected": "Sign in to gemini.google.com with it and look.",
   "remedy.untrusted": "Sign in to gemini.google.com with it and look.",
@@ -133,7 +122,6 @@ export default {
   "remedy.unavailable": "Sign in to gemini.google.com with it to see why.",
   "remedy.cookies_unreadable": "Start the gateway with the GEMPOOL_STATE_KEY that they were written with, or paste new ones.",
   "remedy.by configuration": "Change enabled: false in the accounts file.",
-
   "next.probe": "Probe {when}",
   "next.reprobe": "Probed again {when}",
   "next.rotation": "Cookies are rotated {when}",
@@ -145,7 +133,6 @@ export default {
   "next.leave": "Leaves once it is done",
   "next.operator": "Waits for a person",
   "next.nothing": "Nothing is planned",
-
   "kind.state": "state",
   "kind.probe": "probe",
   "kind.rotation": "rotation",
@@ -155,17 +142,14 @@ export default {
   "kind.config": "file",
   "kind.leader": "leader",
   "kind.replica": "replica",
-
   "did.probe": "probed by hand",
   "did.enable": "enabled",
   "did.disable": "disabled",
   "did.clear": "cooldown ended by hand",
-
   "event.to": "became",
   "event.leader": "{replica} looks after the accounts now",
   "event.replica.came": "came",
   "event.replica.went": "went",
-
   "head.well.one": "All is well: one account serves.",
   "head.well.other": "All is well: {n} accounts serve.",
   "head.idle.one": "One is disabled.",
@@ -185,23 +169,19 @@ export default {
   "head.down.next": "Callers are answered with 503 until one is back.",
   "head.store": "The store does not answer.",
   "head.store.next": "What is shown may be old. Everything goes on by itself once Redis is back.",
-
   "notice.broken": "{path} cannot be read:",
   "notice.broken.next": "The last good one stays in force.",
   "notice.leader": "No replica looks after the accounts at this moment: nothing is probed or rotated.",
   "notice.alerts.one": "One alert has not reached any phone yet.",
   "notice.alerts.other": "{n} alerts have not reached any phone yet.",
-
   "overview.headline": "How it stands",
   "overview.ill": "Accounts that need an eye",
   "overview.more.one": "and one more",
   "overview.more.other": "and {n} more",
   "overview.table": "All accounts",
   "overview.first": "next",
-
   "ill.next": "Next:",
   "ill.cookies": "Replace its cookies",
-
   "fig.rate": "Requests a minute",
   "fig.rate.more": "{n} in the last hour",
   "fig.success": "Success, last hour",
@@ -220,12 +200,10 @@ export default {
   "fig.batches": "Open batches",
   "fig.batches.none": "nothing to do",
   "fig.batches.more": "{running} tasks run, {waiting} wait",
-
   "chart.ago": "{n} min ago",
   "chart.now": "now",
   "chart.hour": "the last hour",
   "chart.served": "served",
-
   "traffic.title": "Requests a minute",
   "traffic.well": "well",
   "traffic.limited": "told to wait",
@@ -236,7 +214,6 @@ export default {
   "latency.first": "first content, half",
   "latency.half": "whole, half",
   "latency.slow": "whole, 95 %",
-
   "stairs.title": "Who served when",
   "stairs.note": "least recently used first, so the dots climb like stairs",
   "stairs.empty": "Nobody was asked in the last 15 minutes.",
@@ -247,7 +224,6 @@ export default {
   "lately.title": "What happened",
   "lately.all": "All events",
   "lately.empty": "Nothing has happened yet.",
-
   "run.title": "The gateway",
   "run.store": "Store",
   "run.store.ok": "answers",
@@ -261,7 +237,6 @@ export default {
   "run.alerts.off": "not set up",
   "run.version": "Version",
   "run.started": "Started",
-
   "list.states": "By state",
   "list.ill": "need an eye",
   "list.search": "Search accounts",
@@ -277,7 +252,6 @@ export default {
   "list.found.other": "{n} accounts",
   "list.nothing": "No account is like that.",
   "list.reset": "Show all",
-
   "col.state": "State",
   "col.state.long": "Whether it can serve",
   "col.account": "Account",
@@ -302,7 +276,6 @@ export default {
   "col.last.long": "It failed as others did, and serves only when nothing else is left",
   "col.asked.one": "one attempt",
   "col.asked.other": "{n} attempts",
-
   "account.all": "All accounts",
   "account.gone": "{id} is no longer in the accounts file.",
   "account.gone.next": "It was taken out while this page was open. What it served is still among the requests.",
@@ -319,7 +292,6 @@ export default {
   "account.states": "States",
   "account.states.note": "the last {span}",
   "account.history": "History",
-
   "do.probe": "Probe now",
   "do.clear": "End the rest",
   "do.enable": "Enable",
@@ -331,7 +303,6 @@ export default {
   "done.disable": "{id} is disabled.",
   "done.probe.well": "{id} was probed: it is well.",
   "done.probe.ill": "{id} was probed: {outcome}.",
-
   "facts.title": "Facts",
   "facts.order": "Turn",
   "facts.order.first": "serves next",
@@ -357,7 +328,6 @@ export default {
   "source.api": "somebody who handed them in",
   "source.session": "the session itself",
   "source.unknown": "an unknown place",
-
   "cookies.title": "Replace the cookies",
   "cookies.open": "Replace",
   "cookies.why": "Needed when they have expired. They are tried before they are used; the account goes on until then.",
@@ -385,7 +355,6 @@ export default {
   "cookies.well": "The new cookies are good. {account} is back.",
   "cookies.unsure": "The new cookies are kept, but could not be tried: {detail}. They are probed again soon.",
   "cookies.refused": "Google refused these cookies ({outcome}), so they were not kept. Sign in anew in a private window, export again, and close the window without signing out.",
-
   "events.kinds": "What to show",
   "events.show.notable": "Notable",
   "events.show.all": "Everything",

@@ -3,10 +3,8 @@ export default {
   "copy.short": "复制",
   "copy.done": "已复制",
   "copy.failed": "浏览器不允许复制，请选中文字后手动复制。",
-
   "models.text": "文本模型",
   "models.image": "图片模型",
-
   "told.unreachable": "无法连接网关。",
   "told.broken": "连接在回答完成之前中断了。",
   "told.do.unreachable": "它可能正在重启，请稍后重试。",
@@ -21,7 +19,6 @@ export default {
   "told.do.request_too_large": "请减少内容，或换一张更小的图片。",
   "told.do.internal_error": "这是网关自身的错误。日志里可以按请求编号查到详情。",
   "told.do.too_many_batches": "请等待一个未完成的批次结束，或取消一个。",
-
   "play.new": "新对话",
   "play.empty": "像调用方那样向模型提问。可以先试试：",
   "play.empty.pictures": "制作和对比图片请前往",
@@ -56,7 +53,6 @@ export default {
   "play.copy.id": "复制请求编号",
   "play.copy.id.of": "{id}：复制请求编号",
   "play.picture.alt": "模型生成的图片",
-
   "pics.empty": "还没有图片",
   "pics.empty.next": "描述一张图片即可生成。要修改图片，请先选择、粘贴或拖入文件。",
   "pics.input": "要修改的图片",
@@ -113,7 +109,6 @@ export default {
   "compare.at": "{before} 占 {n}%，其余为{after}",
   "compare.hint": "拖动分界线，或用方向键移动。",
   "compare.near": "放大右下角",
-
   "batch.about": "留待稍后完成的任务，排在实时请求之后。网关重启也不会丢失。",
   "batch.new": "新建批次",
   "batch.none": "还没有批次",
@@ -155,7 +150,7 @@ export default {
   "batch.older": "更早",
   "batch.total.one": "共 {n} 个批次",
   "batch.total.other": "共 {n} 个批次",
-  "batch.gone": "没有这个批次，可能已过期。保留的批次在“全部批次”中。",
+  "batch.gone": "没有这个批次，可能已过期。",
   "batch.all": "全部批次",
   "batch.title": "批次",
   "batch.created": "提交时间",
@@ -185,7 +180,6 @@ export default {
   "batch.open.of": "打开图片 {n}",
   "batch.swept": "这张图片已被清理。",
   "batch.more": "显示更多",
-
   "req.hold": "暂停刷新",
   "req.go": "继续刷新",
   "req.none": "还没有请求",

@@ -4,7 +4,6 @@ export default {
   "unit.min": "分钟",
   "unit.h": "小时",
   "unit.d": "天",
-
   "ui.skip": "跳到正文",
   "ui.busy": "处理中",
   "ui.close": "关闭",
@@ -13,14 +12,12 @@ export default {
   "ui.retry": "重试",
   "ui.all": "全部",
   "ui.more": "再显示 {n} 个",
-
   "time.never": "从未",
   "time.for": "已 {span}",
   "time.just": "刚刚",
   "time.ago": "{span}前",
   "time.in": "{span}后",
   "time.due": "即将",
-
   "nav.label": "页面",
   "nav.overview": "总览",
   "nav.accounts": "账号",
@@ -33,12 +30,10 @@ export default {
   "nav.ill": "{n} 个账号停用中",
   "nav.ill.short": "停止服务",
   "nav.nowhere": "没有这个页面",
-
   "theme.label": "配色",
   "theme.auto": "跟随系统",
   "theme.light": "浅色",
   "theme.dark": "深色",
-
   "link.connecting": "连接中",
   "link.live": "实时",
   "link.lost": "连接中断",
@@ -50,12 +45,10 @@ export default {
   "link.nobody.next": "网关恢复后本页会自动打开。",
   "link.newer": "网关已更新到 {version} 版，本页较旧。",
   "link.reload": "重新加载",
-
   "error.unreachable": "网关没有响应，请稍后再试。",
   "error.wait": "请在 {wait} 后重试。",
   "error.view": "页面出错了",
   "error.store_unavailable": "网关的存储没有响应，现在无法更改任何内容。",
-
   "login.title": "登录",
   "login.key": "管理密钥",
   "login.hint": "启动网关时设置的 ADMIN_KEY 的值。",
@@ -68,14 +61,12 @@ export default {
   "login.many": "尝试次数过多。",
   "login.closed": "此处无法登录",
   "login.closed.next": "请在网关的环境变量中设置 ADMIN_KEY 并重启，之后本页会要求输入它。",
-
   "state.active": "正常",
   "state.cooling": "休息中",
   "state.quarantined": "停止服务",
   "state.disabled": "已禁用",
   "state.starting": "启动中",
   "state.draining": "退出中",
-
   "reason.expired": "Cookie 已过期",
   "reason.rejected": "Google 拒绝了该账号",
   "reason.untrusted": "Google 不信任该账号的当前状态",
@@ -95,7 +86,6 @@ export default {
   "reason.cookies_unreadable": "无法读取它保存的 Cookie",
   "reason.last_resort": "它不断失败，只在别无选择时服务",
   "reason.unavailable": "该账号无法使用 Gemini",
-
   "outcome.ok": "正常",
   "outcome.well": "正常",
   "outcome.cancelled": "调用方已离开",
@@ -122,7 +112,6 @@ export default {
   "outcome.no_device": "未设置手机",
   "outcome.mended": "已恢复",
   "outcome.broken": "有误",
-
   "remedy.expired": "换上新 Cookie 即可立刻恢复。",
   "remedy.rejected": "请用该账号登录 gemini.google.com 查看。",
   "remedy.untrusted": "请用该账号登录 gemini.google.com 查看。",
@@ -133,7 +122,6 @@ export default {
   "remedy.unavailable": "请用该账号登录 gemini.google.com 查看原因。",
   "remedy.cookies_unreadable": "请用写入时的 GEMPOOL_STATE_KEY 启动网关，或粘贴新的 Cookie。",
   "remedy.by configuration": "请修改账号文件中的 enabled: false。",
-
   "next.probe": "{when}探测",
   "next.reprobe": "{when}再次探测",
   "next.rotation": "{when}轮换 Cookie",
@@ -145,7 +133,6 @@ export default {
   "next.leave": "完成后离开",
   "next.operator": "等待人工处理",
   "next.nothing": "没有安排",
-
   "kind.state": "状态",
   "kind.probe": "探测",
   "kind.rotation": "轮换",
@@ -155,17 +142,14 @@ export default {
   "kind.config": "文件",
   "kind.leader": "主副本",
   "kind.replica": "副本",
-
   "did.probe": "人工探测",
   "did.enable": "启用",
   "did.disable": "禁用",
   "did.clear": "人工结束休息",
-
   "event.to": "变为",
   "event.leader": "现在由 {replica} 照看账号",
   "event.replica.came": "加入",
   "event.replica.went": "离开",
-
   "head.well.one": "一切正常：1 个账号在服务。",
   "head.well.other": "一切正常：{n} 个账号在服务。",
   "head.idle.one": "1 个已禁用。",
@@ -185,23 +169,19 @@ export default {
   "head.down.next": "在有账号恢复之前，调用方会收到 503。",
   "head.store": "存储没有响应。",
   "head.store.next": "显示的内容可能已过时。Redis 恢复后一切会自动继续。",
-
   "notice.broken": "无法读取 {path}：",
   "notice.broken.next": "上一份正确的配置继续有效。",
   "notice.leader": "此刻没有副本照看账号：不会进行探测和轮换。",
   "notice.alerts.one": "有 1 条告警还没有送达任何手机。",
   "notice.alerts.other": "有 {n} 条告警还没有送达任何手机。",
-
   "overview.headline": "当前状况",
   "overview.ill": "需要关注的账号",
   "overview.more.one": "还有 1 个",
   "overview.more.other": "还有 {n} 个",
   "overview.table": "全部账号",
   "overview.first": "下一个",
-
   "ill.next": "接下来：",
   "ill.cookies": "更换 Cookie",
-
   "fig.rate": "每分钟请求数",
   "fig.rate.more": "最近一小时 {n} 个",
   "fig.success": "成功率（一小时）",
@@ -220,12 +200,10 @@ export default {
   "fig.batches": "进行中的批量任务",
   "fig.batches.none": "没有任务",
   "fig.batches.more": "{running} 个运行，{waiting} 个等待",
-
   "chart.ago": "{n} 分钟前",
   "chart.now": "现在",
   "chart.hour": "最近一小时",
   "chart.served": "次服务",
-
   "traffic.title": "每分钟请求数",
   "traffic.well": "成功",
   "traffic.limited": "被要求等待",
@@ -236,7 +214,6 @@ export default {
   "latency.first": "首个内容，中位",
   "latency.half": "完整，中位",
   "latency.slow": "完整，95%",
-
   "stairs.title": "谁在何时服务",
   "stairs.note": "最久未用者优先，所以圆点像楼梯",
   "stairs.empty": "最近 15 分钟没有请求。",
@@ -247,7 +224,6 @@ export default {
   "lately.title": "最近发生的事",
   "lately.all": "全部事件",
   "lately.empty": "还没有发生任何事。",
-
   "run.title": "网关",
   "run.store": "存储",
   "run.store.ok": "正常",
@@ -261,7 +237,6 @@ export default {
   "run.alerts.off": "未设置",
   "run.version": "版本",
   "run.started": "启动",
-
   "list.states": "按状态",
   "list.ill": "需要关注",
   "list.search": "搜索账号",
@@ -277,7 +252,6 @@ export default {
   "list.found.other": "{n} 个账号",
   "list.nothing": "没有这样的账号。",
   "list.reset": "显示全部",
-
   "col.state": "状态",
   "col.state.long": "能否服务",
   "col.account": "账号",
@@ -302,7 +276,6 @@ export default {
   "col.last.long": "它和其他账号一样失败过，只在别无选择时服务",
   "col.asked.one": "1 次尝试",
   "col.asked.other": "{n} 次尝试",
-
   "account.all": "全部账号",
   "account.gone": "{id} 已不在账号文件中。",
   "account.gone.next": "它在本页打开期间被移除。它服务过的请求仍可在“请求”中看到。",
@@ -319,7 +292,6 @@ export default {
   "account.states": "状态变化",
   "account.states.note": "最近 {span}",
   "account.history": "历史",
-
   "do.probe": "立即探测",
   "do.clear": "结束休息",
   "do.enable": "启用",
@@ -331,7 +303,6 @@ export default {
   "done.disable": "{id} 已禁用。",
   "done.probe.well": "已探测 {id}：正常。",
   "done.probe.ill": "已探测 {id}：{outcome}。",
-
   "facts.title": "详情",
   "facts.order": "顺序",
   "facts.order.first": "下一个服务",
@@ -357,7 +328,6 @@ export default {
   "source.api": "人工提交",
   "source.session": "会话本身",
   "source.unknown": "未知来源",
-
   "cookies.title": "更换 Cookie",
   "cookies.open": "更换",
   "cookies.why": "Cookie 过期时需要。新的会先试用再启用，在此之前账号照常运行。",
@@ -385,7 +355,6 @@ export default {
   "cookies.well": "新的 Cookie 有效，{account} 已恢复。",
   "cookies.unsure": "新的 Cookie 已保留，但无法试用：{detail}。稍后会再次探测。",
   "cookies.refused": "Google 拒绝了这些 Cookie（{outcome}），因此没有保留。请在无痕窗口重新登录并再次导出，然后直接关闭窗口，不要退出登录。",
-
   "events.kinds": "显示什么",
   "events.show.notable": "值得注意",
   "events.show.all": "全部",
