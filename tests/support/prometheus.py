@@ -24,7 +24,7 @@ SCRAPE = 1.0
 FASTER = 100.0
 """Every `for` and every range of the rules, in expressions and in what they tell, is divided by this: `for: 15m` are 9 seconds, a
 rate over 5 minutes is one over 3 seconds, which are three scrapes."""
-LEAST = 4.0
+LEAST = 6.0
 """No alert waits for less, so that scrapes that come late on a busy machine are no incident."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
