@@ -12,9 +12,7 @@ from tests.support.journals import served
 from tests.support.store import freeze, valkey
 
 
-async def test_entries_outlive_a_store_that_is_away(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_entries_outlive_a_store_that_is_away(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """They are written when it is back, each once; those beyond the bound are lost, oldest first, and their number is logged.
     Noting goes on as if nothing were wrong."""
     with valkey(tmp_path) as (process, url):
