@@ -22,17 +22,28 @@ from simulator import Simulator, SimulatorConfig
 hypothesis.settings.register_profile("gempool", deadline=None)
 hypothesis.settings.load_profile("gempool")
 
+
 # Log lines go to pytest, which shows those of a test that failed. Printed, as by default, what a server's thread writes
 # between two tests reaches the terminal, and a traceback is drawn with every local variable, for seconds.
-structlog.configure(
-    processors=[
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.format_exc_info,
-        structlog.processors.KeyValueRenderer(key_order=["event"]),
-    ],
-    logger_factory=lambda *names: logging.getLogger(*names[:1]),
-)
+def _log_to_pytest() -> None:
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        logger_factory=lambda *names: logging.getLogger(*names[:1]),
+    )
+
+
+_log_to_pytest()
+
+
+@pytest.fixture(autouse=True)
+def logs_go_to_pytest() -> None:
+    """Logging is one per process: each test begins with it as it should be, whatever the one before has left."""
+    _log_to_pytest()
 
 
 @pytest.fixture(scope="session")

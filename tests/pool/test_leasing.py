@@ -173,7 +173,7 @@ async def test_nobody_is_left(bench: Bench) -> None:
     assert 40 <= refused.value.retry_after <= 60
     status = await pool.status()
     assert not status.ready
-    assert "session" in status.why
+    assert "1 is quarantined (expired)" in status.why
 
 
 async def test_release_twice_is_release_once(bench: Bench) -> None:
