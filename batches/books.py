@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from batches.rows import batch_of, fingerprint_of
 from core.chat import PictureWish
-from core.errors import Conflict, IdempotencyKeyReused, NotFound, StoreUnavailable, TooManyBatches
+from core.errors import Conflict, IdempotencyKeyReused, StoreUnavailable, TooManyBatches, UnknownBatch
 from core.wire import Address, Script, ServerError, Wire, WireError, unavailable
 from engine import Sealing
 from engine.service import (
@@ -190,16 +190,16 @@ class Books:
         return None
 
     async def find(self, id: str, owner: str | None) -> Batch:
-        """How the batch stands. owner: None for anybody's. Raises NotFound."""
+        """How the batch stands. owner: None for anybody's. Raises UnknownBatch."""
         [found] = await self._rows(owner, [id])
         if found is None:
-            raise _unknown(id)
+            raise UnknownBatch(id)
         return found
 
     async def listed(
         self, owner: str | None, *, limit: int, after: str = "", state: BatchState | None = None
     ) -> BatchPage:
-        """Newest first; those after `after`. Raises NotFound where that one is not known."""
+        """Newest first; those after `after`. Raises UnknownBatch where that one is not known."""
         found: list[Batch] = []
         last, total, more = after, 0, True
         page = max(limit + 1, _PAGE if state is not None else 0)
@@ -207,7 +207,7 @@ class Books:
             total, ids = await self._run("list", owner or "", last, page)
             if total < 0:
                 if last == after:
-                    raise _unknown(after, "after")
+                    raise UnknownBatch(after, "after")
                 break  # it has expired meanwhile, and so has all that is older
             rows = await self._rows(owner, ids)
             found += [row for row in rows if row is not None and state in (None, row.state)]
@@ -216,11 +216,11 @@ class Books:
         return BatchPage(tuple(found[:limit]), total, len(found) > limit)
 
     async def cancel(self, id: str, owner: str | None) -> tuple[Batch, bool]:
-        """What has not begun never runs. False where it was cancelled before. Raises NotFound, and Conflict where it has
+        """What has not begun never runs. False where it was cancelled before. Raises UnknownBatch, and Conflict where it has
         ended otherwise."""
         verdict = await self._run("cancel", id, owner or "", self._keep)
         if verdict == 0:
-            raise _unknown(id)
+            raise UnknownBatch(id)
         if verdict == 1:
             await self._written_down()
         batch = await self.find(id, owner)
@@ -408,12 +408,6 @@ def _prompt_name(id: str, index: int) -> str:
 
 def _outcome_name(id: str, index: int) -> str:
     return f"outcome:{id}:{index}"
-
-
-def _unknown(id: str, param: str | None = None) -> NotFound:
-    return NotFound(
-        f"There is no batch '{id[:80]}'. It may have expired; GET /v1/batch lists yours.", param=param
-    )
 
 
 def _ms(seconds: float) -> int:

@@ -136,6 +136,15 @@ class UnknownModel(NotFound):
     code = "model_not_found"
 
 
+class UnknownBatch(NotFound):
+    """Of no batch of the caller's."""
+
+    def __init__(self, id: str, param: str | None = None) -> None:
+        super().__init__(
+            f"There is no batch '{id[:80]}'. It may have expired; GET /v1/batch lists yours.", param=param
+        )
+
+
 class MethodNotAllowed(CallerError):
     status = 405
     code = "method_not_allowed"

@@ -17,6 +17,7 @@ from core.metrics import Metrics
 from pool.account import Policy
 from pool.store import Store
 from simulator import Simulator, SimulatorConfig
+from tests.support.processes import Gateways, Web, simulating
 
 # How long an example takes says nothing on a busy machine; `timeout` bounds the tests.
 hypothesis.settings.register_profile("gempool", deadline=None)
@@ -126,3 +127,25 @@ async def web(simulator_directory: Path, library_environment: None) -> AsyncIter
         assert [(a.kind, a.detail) for a in simulator.anomalies()] == []
     finally:
         await simulator.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    with simulating(tmp_path_factory.mktemp("web"), accounts=5) as web:
+        yield web
+
+
+@pytest.fixture
+def upstream(shared_web: Web) -> Iterator[Web]:
+    """A simulator in a process of its own with five accounts, as new; at the end it must have nothing to complain of."""
+    shared_web.reset()
+    yield shared_web
+    assert shared_web.anomalies() == []
+
+
+@pytest.fixture
+def gateways(tmp_path: Path, upstream: Web) -> Iterator[Gateways]:
+    """Gateways in processes of their own before `upstream`."""
+    group = Gateways(tmp_path, upstream)
+    yield group
+    group.end()

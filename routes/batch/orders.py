@@ -6,7 +6,7 @@ from typing import Final, get_args
 
 from msgspec import Struct
 
-from core.errors import InvalidRequest, NotFound, RequestTooLarge
+from core.errors import InvalidRequest, RequestTooLarge, UnknownBatch
 from engine.service import BatchForm, BatchOrder, BatchState
 from routes import wishes
 from routes.batch import wire
@@ -89,10 +89,10 @@ def owner_of(exchange: Exchange) -> str | None:
 
 
 def id_of(exchange: Exchange) -> str:
-    """The batch that the path names. Raises `NotFound` where no batch can be called so."""
+    """The batch that the path names. Raises `UnknownBatch` where no batch can be called so."""
     id = exchange.path.partition("/batch/")[2].strip("/").partition("/")[0]
     if not _ID.fullmatch(id):
-        raise _no_batch(id)
+        raise UnknownBatch(id)
     return id
 
 
@@ -107,7 +107,7 @@ def part_of(exchange: Exchange, form: BatchForm) -> Part:
 def page_of(exchange: Exchange) -> Page:
     after = exchange.query.get("after", "").strip()
     if after and not _ID.fullmatch(after):
-        raise _no_batch(after, param="after")
+        raise UnknownBatch(after, param="after")
     state = exchange.query.get("status", "").strip().lower()
     known = next((each for each in STATES if each == state), None)
     if state and known is None:
@@ -123,13 +123,6 @@ def after_of(exchange: Exchange) -> int:
     if not said:
         return _number(exchange, "after", 0, FAR_OFF) or 0
     return _whole(said, "Last-Event-ID", 0, FAR_OFF)
-
-
-def _no_batch(id: str, param: str | None = None) -> NotFound:
-    # In the service's own words, and without asking it.
-    return NotFound(
-        f"There is no batch '{id[:80]}'. It may have expired; GET /v1/batch lists yours.", param=param
-    )
 
 
 def _prompts(prompts: list[str], exchange: Exchange) -> tuple[str, ...]:

@@ -38,13 +38,6 @@ def shared_web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
         yield web
 
 
-@pytest.fixture
-def upstream(shared_web: Web) -> Iterator[Web]:
-    shared_web.reset()
-    yield shared_web
-    assert shared_web.anomalies() == []
-
-
 @pytest.fixture(scope="module")
 def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The object store with the command line and the keys that compose.yaml gives it: its address, and the secrets."""

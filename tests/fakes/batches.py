@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 
 from msgspec.structs import replace
 
-from core.errors import Conflict, IdempotencyKeyReused, NotFound, TooManyBatches
+from core.errors import Conflict, IdempotencyKeyReused, TooManyBatches, UnknownBatch
 from engine.service import (
     Batch,
     BatchForm,
@@ -171,7 +171,7 @@ class FakeBatches:
         self._check()
         batch = self._batches.get(id)
         if batch is None or (owner is not None and self._owners[id] not in ("", owner)):
-            raise NotFound(f"There is no batch '{id}'. It may have expired; GET /v1/batch lists yours.")
+            raise UnknownBatch(id)
         return batch
 
     async def outcomes(
@@ -226,9 +226,7 @@ class FakeBatches:
         seen = [batch for id, batch in reversed(self._batches.items()) if owner in (None, self._owners[id])]
         ids = [batch.id for batch in seen]
         if after and after not in ids:
-            raise NotFound(
-                f"There is no batch '{after}'. It may have expired; GET /v1/batch lists yours.", param="after"
-            )
+            raise UnknownBatch(after, "after")
         later = seen[ids.index(after) + 1 :] if after else seen
         later = [batch for batch in later if state in (None, batch.state)]
         return BatchPage(tuple(later[:limit]), len(seen), len(later) > limit)

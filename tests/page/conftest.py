@@ -1,7 +1,6 @@
 """A browser before the operator's page of real gateways."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.debian import debian
 from tests.support.pages import ARGS, KEY, PATIENCE, Opened, Watch
-from tests.support.processes import Gateway, Gateways, Web, simulating
+from tests.support.processes import Gateway, Gateways
 
 
 @pytest.fixture(scope="module")
@@ -21,27 +20,6 @@ def chromium() -> Iterator[Browser]:
         browser = driver.chromium.launch(executable_path=program, args=ARGS)
         yield browser
         browser.close()
-
-
-@pytest.fixture(scope="session")
-def shared_web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    with simulating(tmp_path_factory.mktemp("web"), accounts=5) as web:
-        yield web
-
-
-@pytest.fixture
-def upstream(shared_web: Web) -> Iterator[Web]:
-    """A simulator with five accounts, as new; at the end it must have nothing to complain of."""
-    shared_web.reset()
-    yield shared_web
-    assert shared_web.anomalies() == []
-
-
-@pytest.fixture
-def gateways(tmp_path: Path, upstream: Web) -> Iterator[Gateways]:
-    group = Gateways(tmp_path, upstream)
-    yield group
-    group.end()
 
 
 @pytest.fixture
