@@ -183,6 +183,10 @@ def _images() -> list[Operation]:
             "/v1/images/edits",
             "Pictures, changed",
             form=ImageRequest,
+            form_examples={
+                "one": {"prompt": "Make it green", "image": url},
+                "several": {"prompt": "Put both into one picture", "image[]": [url, url]},
+            },
             examples={"data url": {"prompt": "Make it green", "image": url}},
         ),
     ]

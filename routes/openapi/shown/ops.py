@@ -74,3 +74,19 @@ SHOWN: Final[Mapping[tuple[str, str], Shown]] = {
         }
     ),
 }
+
+REFUSED: Final[Mapping[tuple[str, int], Mapping[str, Any]]] = {
+    ("/ready", 503): {
+        "not ready": {
+            "ready": False,
+            "why": "No account can serve: 2 are quarantined.",
+            "error": {
+                "message": "No account can serve: 2 are quarantined.",
+                "type": "server_error",
+                "param": None,
+                "code": "no_account",
+            },
+        }
+    },
+}
+"""Errors of a shape of their own, by path and status."""
