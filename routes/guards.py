@@ -174,7 +174,7 @@ class Guard:
             or path.startswith(OPEN_BELOW)
             or (is_under(path, "/admin") and not is_under(path, "/admin/api"))
             or is_under(path, "/docs")
-            or (self._metrics_open and path == "/metrics")
+            or (self._metrics_open and path == "/metrics" and not _is_forwarded(exchange))
         )
 
     def _nobody(self, exchange: Exchange, presented: Sequence[bytes]) -> Caller:
@@ -213,6 +213,11 @@ def _peer(exchange: Exchange) -> str:
 def _lines(exchange: Exchange, name: bytes) -> list[str]:
     """The header's values, in their order."""
     return [value.decode("latin-1") for key, value in exchange.scope["headers"] if key == name]
+
+
+def _is_forwarded(exchange: Exchange) -> bool:
+    """Whether a proxy, whoever it is, says that it hands the request on."""
+    return not exchange.headers.keys().isdisjoint((b"x-forwarded-for", b"x-real-ip", b"forwarded"))
 
 
 def _said_to_come_from(exchange: Exchange) -> list[str]:

@@ -89,9 +89,14 @@ def test_health_without_a_key_tells_counts_only(locked: Edge) -> None:
 
 
 def test_metrics_may_be_opened() -> None:
-    """`metrics_open` opens `/metrics` and nothing else."""
+    """`metrics_open` opens `/metrics` and nothing else, and nobody whom a proxy lets through."""
     with edge(api_key="one", settings=EdgeSettings(metrics_open=True)) as found:
-        assert found.http.get("/metrics").status_code == 200
+        for path in ("/metrics", "/metrics/"):
+            assert found.http.get(path).status_code == 200
+            for name in ("x-forwarded-for", "x-real-ip", "forwarded"):
+                through = {name: "for=127.0.0.1"}
+                assert found.http.get(path, headers=through).status_code == 401
+                assert found.http.get(path, headers={**through, "x-api-key": "one"}).status_code == 200
         assert found.http.get("/v1/models").status_code == 401
 
 
