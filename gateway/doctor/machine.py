@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from access import is_digest
 from gateway.doctor.findings import Finding, ok, problem, warning
 from gateway.settings import Settings, exposure, secret_names
 from gateway.sources import IN_FILE
@@ -14,6 +15,8 @@ from gateway.sources import IN_FILE
 LITTLE_SPACE, NO_SPACE = 1024**3, 100 * 1024**2
 LONG_KEY = 32
 """Characters that a key for sealing has at least, if nobody shall guess it."""
+SHORT_ADMIN_KEY = 16
+"""Characters. Wrong keys are counted where people sign in, and nowhere else (see the decision about the page's session)."""
 FEW_FILES = 4096
 """Each caller takes one, and so does each of its requests to the upstream."""
 _EVERYBODY = ("0.0.0.0/0", "::/0")
@@ -37,6 +40,15 @@ def configuration(settings: Settings) -> list[Finding]:
                 part,
                 "ADMIN_KEY is not set, so nobody can sign in to /admin or hand in cookies",
                 "Make one with `gempool keys new` and set ADMIN_KEY or ADMIN_KEY_FILE.",
+            )
+        )
+    admin = settings.admin_key
+    if admin and not is_digest(admin) and len(admin.reveal()) < SHORT_ADMIN_KEY:
+        found.append(
+            warning(
+                part,
+                f"ADMIN_KEY has fewer than {SHORT_ADMIN_KEY} characters, so it might be guessed",
+                "Make one with `gempool keys new`. Whoever has it may change everything.",
             )
         )
     if not keys and settings.allow_anonymous and not settings.loopback_only:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from access import hashed
 from core.clock import SystemClock
 from core.secret import Secret
 from gateway import check
@@ -299,6 +300,16 @@ async def test_a_bark_server_that_refuses(patient: Patient) -> None:
             (found,) = ill(await patient.examined())
             assert (found.part, found.level) == ("alerts", "problem")
             assert words in found.words
+
+
+@pytest.mark.parametrize(
+    ("key", "warned"), [("root", True), ("x" * 15, True), ("x" * 16, False), (hashed(Secret("root")), False)]
+)
+def test_an_admin_key_that_might_be_guessed_is_told(key: str, warned: bool) -> None:
+    """Without showing it; of a digest nobody knows how long the key is."""
+    told = [finding for finding in configuration(load({"ADMIN_KEY": key})) if "ADMIN_KEY" in finding.words]
+    assert [finding.level for finding in told] == ["warning"] * warned
+    assert all("keys new" in finding.remedy and "root" not in finding.words for finding in told)
 
 
 def test_settings_that_contradict_nothing_but_should_be_looked_at() -> None:

@@ -15,7 +15,7 @@ from tests.fakes.edge import Edge, edge
 from tests.fakes.operator import END, VIEW, FakeOperator, now
 from tests.fakes.server import until
 from tests.routes.conftest import QUICK
-from tests.support.browser import Told, browser, cookie, signed_in, token, told
+from tests.support.browser import Told, browser, cookie, given, signed_in, token, told
 from tests.support.openapi import ConformingClient, contract
 
 LIVE = "/admin/api/live"
@@ -229,6 +229,28 @@ def test_a_session_that_ends_ends_its_stream() -> None:
             assert next(others).name == "turn"
         over = page.get("/admin/api/view", headers=cookie(token(age=10, life=4.0)))
         assert over.json()["error"]["code"] == "session_expired"
+
+
+def test_signing_out_ends_the_sessions_streams_and_nobody_elses(page: ConformingClient, desk: Edge) -> None:
+    """A second tab is told at once that the session is over, also where its own cookie is an older or a newer one of it."""
+    renewed = given(page.get("/admin/api/view", headers=(old := cookie(token(age=2000)))))["value"]
+    page.cookies.clear()
+    with (
+        watching(page, **old) as one,
+        watching(page, **cookie(renewed)) as two,
+        signed_in(desk) as other,
+        watching(other) as others,
+    ):
+        for events in (one, two, others):
+            assert next(events).name == "view"
+        assert page.delete("/admin/api/session", headers=cookie(renewed)).status_code == 204
+        for events in (one, two):
+            bye = next(events)
+            assert (bye.name, bye.data["code"]) == ("bye", "session_expired")
+            assert next(events, None) is None
+        until(lambda: OPERATOR.looking == 1)
+        OPERATOR.change("alice", in_flight=1)
+        assert next(others).name == "turn"
 
 
 def test_looking_does_not_keep_a_session_alive(page: ConformingClient) -> None:
