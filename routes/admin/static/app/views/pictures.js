@@ -81,7 +81,7 @@ function Order() {
         : html`<p class="row"><${Button} icon="attach" onClick=${() => file.current.click()}>${t("pics.input.choose")}</>
             ${results.value[0] && html`<${Button} kind="quiet" onClick=${() => useResult(results.value[0])}>${t("pics.input.last")}</>`}</p>
             <p class="hint">${t("pics.input.hint")}</p>`}
-      <div role="alert">${unfit.value && html`<p class="error"><${Icon} name="warn" /> ${t("pics.input.unfit", { name: unfit.value })}</p>`}</div>
+      ${unfit.value && html`<p key=${unfit.value} class="error" role="alert"><${Icon} name="warn" /> ${t("pics.input.unfit", { name: unfit.value })}</p>`}
       <input ref=${file} type="file" class="unseen" tabindex="-1" aria-hidden="true" accept="image/*"
         onChange=${(event) => {
           take([...event.target.files], event);
