@@ -110,7 +110,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
         engine.interrupt()
 
     def refused(code: str) -> None:
-        metrics.requests.labels("unrouted", "none", code).inc()
+        metrics.requests.labels("unrouted", "none", "none", code).inc()
 
     @contextlib.asynccontextmanager
     async def running(app: Litestar) -> AsyncIterator[None]:

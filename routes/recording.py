@@ -9,7 +9,7 @@ from msgspec import Struct
 from core.chat import Trace, Tried
 from core.masking import mask
 from journal import Asked, Served
-from routes.exchange import Exchange
+from routes.exchange import UNROUTED, Exchange
 from routes.models import KnownModels
 from routes.outcomes import Outcomes
 from routes.services import RouteServices
@@ -81,11 +81,13 @@ class Recorder:
     async def _count(self, exchange: Exchange, total: float, stages: Stages) -> None:
         metrics, route = self._services.metrics, exchange.route
         model = await self._models.label(exchange.model) if exchange.model else "none"
-        metrics.requests.labels(route, model, exchange.outcome).inc()
+        metrics.requests.labels(route, model, exchange.kind, exchange.outcome).inc()
+        made = exchange.kind if exchange.traces else "none"
         if not exchange.watches:
-            metrics.request_seconds.labels(route).observe(total)
+            metrics.request_seconds.labels(route, made).observe(total)
         if exchange.first_content_at is not None:
-            metrics.first_content_seconds.labels(route).observe(exchange.first_content_at - exchange.started)
+            first = exchange.first_content_at - exchange.started
+            metrics.first_content_seconds.labels(route, made).observe(first)
         if exchange.waited and exchange.outcome == "ok":
             metrics.overhead_seconds.labels(route).observe(exchange.overhead)
         if exchange.traces:
@@ -123,6 +125,8 @@ def _facts(exchange: Exchange, total: float, stages: Stages) -> dict[str, object
         "status": exchange.status,
         "outcome": exchange.outcome,
     }
+    if exchange.route == UNROUTED:
+        facts["path"] = mask(exchange.path)[:NAME]
     if exchange.param:
         facts["param"] = exchange.param[:NAME]
     if exchange.limit:

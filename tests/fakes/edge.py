@@ -99,7 +99,7 @@ def edge(
     endings = [part.close for part in (limiter, others) if part]
     app = create_app(services, on_startup=[others.start] if others else [], on_shutdown=endings)
     with (
-        serving(app, lambda code: metrics.requests.labels("unrouted", "none", code).inc()) as url,
+        serving(app, lambda code: metrics.requests.labels("unrouted", "none", "none", code).inc()) as url,
         ConformingClient(base_url=url, timeout=10, verify=False) as client,
     ):
         found = Edge(url, chat, metrics, client, app.routes)

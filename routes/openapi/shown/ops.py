@@ -49,7 +49,7 @@ SHOWN: Final[Mapping[tuple[str, str], Shown]] = {
     ("get", "/metrics"): {
         "text/plain": {
             "metrics": "# TYPE gempool_requests_total counter\n"
-            'gempool_requests_total{route="/v1/chat/completions",model="gemini-2.5-pro",outcome="ok"} 26\n'
+            'gempool_requests_total{route="/v1/chat/completions",model="gemini-2.5-pro",kind="text",outcome="ok"} 26\n'
         }
     },
     ("get", "/api/info"): as_json(
