@@ -74,7 +74,8 @@ class Recorder:
         if exchange.traces:
             self._outcomes.count(exchange.outcome)
         access_log.info("request", **_facts(exchange, total, stages))
-        if exchange.model or exchange.traces:
+        # What no account is to answer is no request that was served or failed.
+        if (exchange.model or exchange.traces) and exchange.kind not in ("tokens", "batch"):
             self._services.noted(self._entry(exchange, total, stages))
         await self._count(exchange, total, stages)
 

@@ -573,3 +573,15 @@ def exchanged() -> Exchange:
     return Exchange(
         scope, nothing, nothing, request_id="r", settings=EdgeSettings(), monotonic=time.monotonic
     )
+
+
+def test_the_journal_leaves_out_what_no_account_answers(gate: Edge, lines: Lines) -> None:
+    """Tokens are counted here: that serves nobody and fails nobody."""
+    counted = gate.http.post(
+        f"/v1beta/models/{MODEL}:countTokens",
+        json={"contents": [{"parts": [{"text": "How many?"}]}]},
+        headers={"authorization": f"Bearer {ADMIN}"},
+    )
+    assert counted.status_code == 200
+    assert lines.one(counted)["model"] == MODEL
+    assert gate.noted == []
