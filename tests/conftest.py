@@ -27,6 +27,7 @@ hypothesis.settings.load_profile("gempool")
 # Log lines go to pytest, which shows those of a test that failed. Printed, as by default, what a server's thread writes
 # between two tests reaches the terminal, and a traceback is drawn with every local variable, for seconds.
 def _log_to_pytest() -> None:
+    structlog.reset_defaults()  # the level as well, which a verb that ran in this process may have raised
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -41,6 +41,7 @@ OF_THE_TREE: dict[type[GatewayError], Course] = {
     errors.Forbidden: "fail",
     errors.NotFound: "fail",
     errors.UnknownModel: "again",
+    errors.UnknownBatch: "fail",
     errors.MethodNotAllowed: "fail",
     errors.RequestTimeout: "fail",
     errors.Conflict: "fail",

@@ -59,6 +59,7 @@ def test_make_simulate_runs_the_simulator(tmp_path: Path) -> None:
     """Without an option it keeps its state under data/; ARGS are its own."""
     make = [
         "make",
+        "--no-print-directory",  # which it does below another make
         "-f",
         str(ROOT / "Makefile"),
         f"VENV={sys.prefix}",
