@@ -15,7 +15,7 @@ JOBS ?= $(if $(ARGS),0,2)
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench clients simulate live lock docs clean
+.PHONY: help setup run test check drill bench clients simulate live lock docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ check: $(VENV)/.ready-dev ## everything CI asks: lint, format, types, directions
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(PYTEST) $(ARGS)
+
+drill: $(VENV)/.ready-dev ## the drills in their long form (ARGS="-k kill" for a part)
+	@$(BIN)/python -m pytest tests/drills --long --timeout 3600 $(ARGS)
 
 bench: $(VENV)/.ready-dev ## run the benchmarks, one after another
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

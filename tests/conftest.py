@@ -24,6 +24,10 @@ hypothesis.settings.register_profile("gempool", deadline=None)
 hypothesis.settings.load_profile("gempool")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="drills and searches in their long form")
+
+
 # Log lines go to pytest, which shows those of a test that failed. Printed, as by default, what a server's thread writes
 # between two tests reaches the terminal, and a traceback is drawn with every local variable, for seconds.
 def _log_to_pytest() -> None:
