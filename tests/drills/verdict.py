@@ -147,8 +147,8 @@ class Sound:
             for account in self._web.accounts
         }
         return Measured(
-            leases=leases,  # type: ignore[arg-type]  # redis-py types its two clients in one
-            held={name: int(count or 0) for name, count in counted.items()},  # type: ignore[arg-type]
+            leases=leases,
+            held={name: int(count or 0) for name, count in counted.items()},
             running=running,
             fds=dict(descriptors(pid, int(gateway.url.rpartition(":")[2]), self._upstream)),
             tasks=int(metric(page, "gempool_tasks") or 0),
