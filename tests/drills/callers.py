@@ -172,20 +172,23 @@ class Callers:
         await asyncio.gather(*(self._one(n) for n in range(self._many)))
 
     async def _one(self, number: int) -> None:
-        limits = httpx.Limits(max_connections=1)
-        async with httpx.AsyncClient(
-            timeout=self._timeout, verify=_NO_TLS, limits=limits, headers=self._headers
-        ) as client:
-            while not self._over:
-                self._number += 1
-                way = self._random.randrange(4)
-                question = Question(f"q{self._number}", way > 1, way % 2 == 1, self._words)
-                leaves = (
-                    self._random.uniform(0, self._within) if self._random.random() < self._leave else None
-                )
-                url = self._urls[(number + self._number) % len(self._urls)]
-                self.answers.append(await ask(client, url, question, leaves))
-                await asyncio.sleep(self._pause)
+        client = self._client()
+        while not self._over:
+            self._number += 1
+            way = self._random.randrange(4)
+            question = Question(f"q{self._number}", way > 1, way % 2 == 1, self._words)
+            leaves = self._random.uniform(0, self._within) if self._random.random() < self._leave else None
+            url = self._urls[(number + self._number) % len(self._urls)]
+            self.answers.append(await ask(client, url, question, leaves))
+            if self.answers[-1].left:
+                # A client that was cancelled now and then forgets a connection, open.
+                await client.aclose()
+                client = self._client()
+            await asyncio.sleep(self._pause)
+        await client.aclose()
+
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(timeout=self._timeout, verify=_NO_TLS, headers=self._headers)
 
 
 async def ask(

@@ -38,7 +38,7 @@ class House:
         self.gateways = gateways
         self._directory = directory
 
-    def start(self, accounts: Path | None = None, **environment: str) -> Gateway:
+    def start(self, accounts: Path | None = None, /, **environment: str) -> Gateway:
         """One that is ready, with a session for each account, and a folder for temporary files of its own."""
         temporary = self._directory / f"temporary-{len(list(self._directory.iterdir()))}"
         temporary.mkdir()

@@ -128,6 +128,10 @@ class Sound:
         self._words = words
         proxy = web.accounts[0]["proxy"]
         self._upstream = int(proxy.rpartition(":")[2])
+        with redis.Redis.from_url(store_url(gateway)) as store:
+            places = sum(int(store.hget(f"{P}a:{account['id']}", "mc") or 0) for account in web.accounts)
+        # One for each generation that may run, and as many again for calls beside them.
+        self._may = 2 * places
         self._answers = [(one.text, one.ended) for one in self._ask()]
         # What the warming load still holds goes within moments.
         self.before = wait_for(self._at_rest, what="it does not come to rest")
@@ -163,14 +167,14 @@ class Sound:
         now = self.measure()
         return None if leaks(now, now) else now
 
-    def leaks(self, *, memory: bool = False, upstream: int = 0) -> list[str]:
+    def leaks(self, *, memory: bool = False) -> list[str]:
         """As of this moment."""
-        return leaks(self.before, self.measure(), memory=memory, upstream=upstream)
+        return leaks(self.before, self.measure(), memory=memory, upstream=self._may)
 
-    def holds(self, seconds: float = 20, *, memory: bool = False, upstream: int = 0) -> None:
+    def holds(self, seconds: float = 20, *, memory: bool = False) -> None:
         """All is as it was, within so many seconds, and the same questions have the same answers.
 
-        upstream: connections that may stay open to the upstream. memory: for loads long enough to say something of it.
+        memory: for loads long enough to say something of it.
         """
         again = self._ask()
         assert faults(again) == []
@@ -178,7 +182,7 @@ class Sound:
         last: list[str] = []
 
         def quiet() -> bool:
-            last[:] = self.leaks(memory=memory, upstream=upstream)
+            last[:] = self.leaks(memory=memory)
             return not last
 
         try:
