@@ -21,6 +21,8 @@ from tests.support.processes import Gateways, Web, simulating
 
 # How long an example takes says nothing on a busy machine; `timeout` bounds the tests.
 hypothesis.settings.register_profile("gempool", deadline=None)
+# For `make fuzz`; see `tests.support.hostile.examples`.
+hypothesis.settings.register_profile("long", deadline=None, max_examples=5000)
 hypothesis.settings.load_profile("gempool")
 
 
