@@ -157,6 +157,10 @@ class Callers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """No more questions; wait for the answers to those that were asked."""
         self._over = True
         self._thread.join(self._timeout + 30)
         assert not self._thread.is_alive(), "callers hang beyond their own timeout"

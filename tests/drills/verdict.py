@@ -136,6 +136,10 @@ class Sound:
         # What the warming load still holds goes within moments.
         self.before = wait_for(self._at_rest, what="it does not come to rest")
 
+    def moved(self, web: Web) -> None:
+        """The simulator was started again; it is asked there from now on."""
+        self._web = web
+
     def measure(self) -> Measured:
         """What it holds now."""
         gateway, pid = self._gateway, self._gateway.process.pid
