@@ -184,7 +184,13 @@ class PoolSettings(Struct, frozen=True):
     ] = "background"
     open_timeout: Annotated[float, Setting(duration(0.1), "Bound for opening an account's session.")] = 30.0
     probe_timeout: Annotated[float, Setting(duration(0.1), "Bound for one probe of an account.")] = 10.0
-    open_parallel: Annotated[int, Setting(whole(1, 64), "Sessions opened side by side at most.")] = 8
+    open_parallel: Annotated[
+        int,
+        Setting(
+            whole(1, 256),
+            "Sessions opened side by side at most. A start with many accounts that share one address looks gentler with fewer.",
+        ),
+    ] = 64
     throttle_base: Annotated[
         float,
         Setting(duration(0.001), "HTTP 429 cools an account this long, times 1, 2, 4, 8, 16, jittered."),
