@@ -1,7 +1,6 @@
 """Finds what looks like a cookie, a key or a password in a text. The second net: code wraps secrets in
 `core.secret.Secret` and never writes them into a text in the first place."""
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -104,7 +103,8 @@ def _without(text: str, word: str) -> str:
     kept, done = [], 0
     while (at := low.find(head, done)) >= 0:
         kept.append(text[done:at])
-        done = at + len(os.path.commonprefix((word, low[at : at + len(word)])))
+        pairs = enumerate(zip(word, low[at : at + len(word)], strict=False))
+        done = at + next((n for n, (a, b) in pairs if a != b), min(len(word), len(text) - at))
     return MASK.join((*kept, text[done:]))
 
 
