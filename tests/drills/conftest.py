@@ -10,6 +10,15 @@ from tests.drills.verdict import Sound
 from tests.support.processes import Gateway, Gateways, Web, wait_for
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: a scene that has no short form")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        items[:] = [item for item in items if item.get_closest_marker("long") is None]
+
+
 class Scale(Struct, frozen=True):
     """How much a scene does: little in `make test`, much in `make drill`."""
 

@@ -112,3 +112,24 @@ def test_callers_who_do_not_read(house: House, scale: Scale) -> None:
         for one in deaf[::2]:
             reset(one)
     sound.holds(memory=scale.long)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_callers_who_never_read_are_cut_off(house: House) -> None:
+    """Pictures of some MB that nobody reads, more than the kernel keeps for a connection: after two minutes the gateway gives up, and holds nothing
+    of them any more, though the callers are still there."""
+    gateway = house.start()
+    sound = house.warm(gateway, answers=50)
+    wish = {
+        "prompt": "generate an image of a cat",
+        "response_type": "base64",
+        "model": "gemini-3-pro-image-preview-4k",
+    }
+    body = json.dumps(wish).encode()
+    head = f"POST /v1/generate-images HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
+    with ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(connected(gateway, receives=4096)).send(head.encode() + body)
+        wait_for(lambda: sound.measure().requests == 5)
+        sound.holds(240)
