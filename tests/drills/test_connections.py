@@ -62,7 +62,7 @@ def test_thousands_of_callers_leave(house: House, scale: Scale) -> None:
     house.web.defaults(words=60, frame_delay=0.01)
     sound = house.warm(gateway, many=20, words=60, answers=100)
     with Callers(gateway.url, many=40, words=60, leave=0.8, within=0.25) as callers:
-        callers.go_on(scale.of(500, 20_000), scale.of(40, 3000))
+        callers.go_on(scale.of(300, 20_000), scale.of(40, 3000))
     left = sum(one.left for one in callers.answers)
     assert left > len(callers.answers) / 2
     assert faults(callers.answers) == []
@@ -90,6 +90,7 @@ def test_callers_who_send_slowly_or_only_half(house: House, scale: Scale) -> Non
     sound.holds(memory=scale.long)
 
 
+@pytest.mark.long
 def test_callers_who_do_not_read(house: House, scale: Scale) -> None:
     """More of them than the accounts have places ask for answers of 70 kB and read nothing: what they do not read waits in buffers,
     not in accounts; others are answered meanwhile, and once the deaf are gone nothing of theirs stays."""

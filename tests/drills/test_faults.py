@@ -103,7 +103,7 @@ def test_every_fault_at_all_accounts_but_one(house: House, scale: Scale) -> None
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("how", ["silent", "reset"])
+@pytest.mark.parametrize("how", [pytest.param("silent", marks=pytest.mark.long), "reset"])
 def test_the_network_before_two_accounts_breaks_in_every_phase(
     house: House, scale: Scale, tmp_path: Path, how: Any
 ) -> None:

@@ -107,6 +107,7 @@ def _children(gateway: Gateway) -> list[int]:
     return [int(word) for word in found.stdout.split()]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_shared_store_is_gone_and_comes_back_empty(house: House, scale: Scale, tmp_path: Path) -> None:
     """The shared store is killed and a new one without any data takes its place after a while: meanwhile callers are told to come back, and then
@@ -133,6 +134,7 @@ def test_a_shared_store_is_gone_and_comes_back_empty(house: House, scale: Scale,
         assert faults(began_after(callers.answers, well)) == []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_the_upstream_is_stopped_and_killed(tmp_path: Path, scale: Scale) -> None:
     """The whole upstream stands still for less than a request waits: nobody sees it. For longer, or where it is killed and comes
