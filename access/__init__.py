@@ -4,13 +4,15 @@ from access.addresses import Proxies, address_of, entries, site
 from access.keys import BadKey, Caller, Keys, NamedKey, hashed, is_digest, new_key
 from access.limits import Limits, Scope, Standing
 from access.rates import OFF, Rate
-from access.sessions import Session, Sessions
+from access.sessions import Ended, Session, Sessions
+from access.signouts import SignOuts
 from access.tries import Tries
 
 __all__ = [
     "OFF",
     "BadKey",
     "Caller",
+    "Ended",
     "Keys",
     "Limits",
     "NamedKey",
@@ -19,6 +21,7 @@ __all__ = [
     "Scope",
     "Session",
     "Sessions",
+    "SignOuts",
     "Standing",
     "Tries",
     "address_of",

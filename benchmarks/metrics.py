@@ -65,10 +65,12 @@ def fill(metrics: Metrics, count: int) -> list[str]:
     accounts = [f"account-{n:03}@example.com" for n in range(count)]
     move(metrics, accounts)
     for route in ROUTES:
-        for family in (metrics.request_seconds, metrics.first_content_seconds, metrics.overhead_seconds):
-            family.labels(route).observe(0.3)
-    for route, model, outcome in itertools.product(ROUTES[:8], MODELS, OUTCOMES):
-        metrics.requests.labels(route, model, outcome).inc()
+        for kind in ("text", "picture"):
+            metrics.request_seconds.labels(route, kind).observe(0.3)
+            metrics.first_content_seconds.labels(route, kind).observe(0.3)
+        metrics.overhead_seconds.labels(route).observe(0.3)
+    for (n, model), route, outcome in itertools.product(enumerate(MODELS), ROUTES[:8], OUTCOMES):
+        metrics.requests.labels(route, model, "picture" if n % 4 == 0 else "text", outcome).inc()
     for operation in ("pick", "release", "account", "beat", "page", "admit"):
         metrics.store_seconds.labels(operation).observe(0.001)
     return accounts

@@ -19,6 +19,11 @@ STAGE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 3
 ACCOUNT = "an `id` of the accounts file"
 ROUTE = "a route's template, `preflight` or `unrouted`"
 MODEL = "a public model's name, `other` for any other, `none` where none was asked for"
+KINDS = ("text", "picture", "tokens", "batch", "none")
+"""What a request asked for: an answer of an account, which is text or a picture; what the gateway answers itself though a model
+is named, a count of tokens or the taking in of a batch; or nothing of a model."""
+MADE = ("text", "picture", "none")
+"""What an account was to make for a request; `none` where no account was looked for."""
 ENDED = "`ok`, `cancelled`, or the error's code as callers see it"
 CALLED = "`ok`, `cancelled`, a failure's reason, or the code of an error that was the caller's"
 FOUND = "`well`, or what was wrong"
@@ -64,19 +69,22 @@ class Metrics:
             "Requests by callers, by how they ended (ok, or the error's code).",
             route=ROUTE,
             model=MODEL,
+            kind=KINDS,
             outcome=ENDED,
         )
         self.request_seconds = histogram(
             "gempool_request_duration_seconds",
-            "From the request's head to the last byte of its answer.",
+            "From the request's head to the last byte of its answer, by what an account was to make for it.",
             SECONDS,
             route=ROUTE,
+            kind=MADE,
         )
         self.first_content_seconds = histogram(
             "gempool_time_to_first_content_seconds",
             "From the request's head to the first content of its answer.",
             SECONDS,
             route=ROUTE,
+            kind=MADE[:2],
         )
         self.overhead_seconds = histogram(
             "gempool_overhead_seconds",

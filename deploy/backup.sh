@@ -3,10 +3,16 @@
 # Pictures go along with PICTURES=yes; the object store stands still meanwhile, and the gateways keep new ones themselves.
 # The user runs it who runs `docker compose`. Until all is there the folder is called FOLDER.partial.
 set -eu
+stood=$PWD
 cd "$(dirname "$0")/.."
 umask 077
 folder=${1:-backup/$(date -u +%Y%m%dT%H%M%SZ)}
 folder=${folder%/}
+# A folder that is named is meant from where one stands; the default belongs to the project.
+case "${1:-/}" in
+/*) ;;
+*) [ "$stood" = "$PWD" ] || folder=$stood/$folder ;;
+esac
 partial=$folder.partial
 for there in "$folder" "$partial"; do
 	if [ -e "$there" ]; then

@@ -16,8 +16,9 @@ random() {
 # NAME CONTENT: writes the file unless it is there.
 keep() {
 	if [ ! -e "secrets/$1" ]; then
-		printf '%s\n' "$2" >"secrets/$1.new"
-		chmod 444 "secrets/$1.new"
+		printf '%s' "${2:+$2
+}" >"secrets/$1.new"
+		chmod 644 "secrets/$1.new"
 		mv "secrets/$1.new" "secrets/$1"
 		echo "made secrets/$1"
 	fi
@@ -32,6 +33,10 @@ keep api_key "gp-$(random 43)"
 keep admin_key "gp-$(random 43)"
 keep state_key "$(random 43)"
 keep grafana_password "$(random 24)"
+
+# To be written by whoever wants alerts (docs/alerts.md). They are there, since Compose hands out no file that is not.
+keep bark_keys ""
+keep bark_encryption_key ""
 
 password=$(known valkey_auth 's/^requirepass //p')
 keep valkey_auth "requirepass $password"

@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import compress
 from pathlib import Path
 
 import msgspec
@@ -25,13 +26,13 @@ class AccountsFailed(Exception):
 
 
 class Listed(Struct, frozen=True):
-    """One account of the file; `egress` tells whether it has a way out of its own, `state` what a running
-    gateway says of it ('' where none was asked)."""
+    """One account; `egress` tells whether it has a way out of its own, `state` what a running gateway says of it ('' where
+    none was asked). What only the file tells is None where there is none."""
 
     id: str
-    enabled: bool
-    egress: bool
-    tags: tuple[str, ...]
+    enabled: bool | None
+    egress: bool | None
+    tags: tuple[str, ...] = ()
     state: str = ""
     reason: str = ""
 
@@ -110,17 +111,24 @@ def remove(settings: Settings, id: str) -> str:
 
 
 async def list_accounts(settings: Settings, url: str, key: str) -> list[Listed]:
-    """The accounts in the file's order; with a gateway's base URL also how it finds them.
+    """The accounts in the file's order; with a gateway's base URL also how it finds them. Without a file here these are
+    the gateway's own.
 
     key: one of its keys; '' takes one that is set. Raises RosterError and AccountsFailed.
     """
-    found = load_roster(settings.accounts_file, settings.environment).accounts
     states: Mapping[str, _State] = {}
     if url:
         keys = (settings.admin_key, *settings.api_keys)
         plain = [known.reveal() for known in keys if known and not is_digest(known)]
         states = await _states(url.rstrip("/"), key or next(iter(plain), ""))
+        if not settings.accounts_file.exists():
+            return [Listed(each.id, None, None, (), each.state, each.reason) for each in states.values()]
+    found = load_roster(settings.accounts_file, settings.environment).accounts
     return [_listed(account, states.get(account.id)) for account in found]
+
+
+def counted(number: int) -> str:
+    return f"{number} account{'' if number == 1 else 's'}"
 
 
 def table(listed: Sequence[Listed]) -> str:
@@ -128,18 +136,20 @@ def table(listed: Sequence[Listed]) -> str:
     if not listed:
         return "No account. `gempool accounts import FILE` adds one."
     states = any(account.state for account in listed)
-    rows = [("id", "enabled", "egress", "tags", "state")[: 5 if states else 4]]
+    in_file = any(account.enabled is not None for account in listed)
+    shown = [True, in_file, in_file, in_file, states]
+    rows = [tuple(compress(("id", "enabled", "egress", "tags", "state"), shown))]
     for account in listed:
         state = f"{account.state} ({account.reason})" if account.reason else account.state
         row = (account.id, _yes(account.enabled), _yes(account.egress), " ".join(account.tags), state)
-        rows.append(row[: len(rows[0])])
+        rows.append(tuple(compress(row, shown)))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
 
 
-def _yes(so: bool) -> str:
+def _yes(so: bool | None) -> str:
     return "yes" if so else "no"
 
 

@@ -55,7 +55,7 @@ def test(options: Mapping[str, str]) -> str:
     """Send a test alert to every device and print what became of it. Returns '' where all have it, else what
     went wrong."""
     try:
-        settings = from_process(options)
+        settings = from_process(options, listens=False)
     except SettingsError as problem:
         return str(problem)
     bark = bark_of(settings)

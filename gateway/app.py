@@ -10,7 +10,7 @@ import structlog
 from litestar import Litestar
 from msgspec import Struct
 
-from access import Keys, Limits, Sessions
+from access import Keys, Limits, Sessions, SignOuts
 from core.clock import SystemClock
 from core.metrics import Metrics
 from core.tasks import Tasks
@@ -62,6 +62,8 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     # Kept responses may be large: on a line of their own they hold up no lease and no cookie.
     archive = Shared(url, timeout=10.0)
     limits = _limits(settings, url, metrics)
+    visits = _sessions(settings)
+    sign_outs = SignOuts(visits.ended, url, clock) if visits is not None else None
     seal = Seal(settings.state_key)
     jars = Jars(shared, seal)
     pool = Pool(
@@ -108,7 +110,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
         engine.interrupt()
 
     def refused(code: str) -> None:
-        metrics.requests.labels("unrouted", "none", code).inc()
+        metrics.requests.labels("unrouted", "none", "none", code).inc()
 
     @contextlib.asynccontextmanager
     async def running(app: Litestar) -> AsyncIterator[None]:
@@ -125,6 +127,9 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             stack.push_async_callback(batches.books.close)
             if limits is not None:
                 stack.push_async_callback(limits.close)
+            if sign_outs is not None:
+                stack.push_async_callback(sign_outs.close)
+                await sign_outs.start()
             stack.push_async_callback(pool.close)
             stack.callback(replicas.leave)
             dead = replicas.enter(pool.replica)
@@ -168,7 +173,8 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             responses=Responses(archive, seal, kept),
             batches=batches.desk,
             operator=operator,
-            sessions=_sessions(settings),
+            sessions=visits,
+            sign_outs=sign_outs,
             noted=journal.served,
             replica=pool.replica,
             health_facts=lambda: _facts(settings, batches),

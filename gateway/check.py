@@ -1,6 +1,7 @@
 """`gempool accounts check`: a session for each account, and in plain words what was found."""
 
 import asyncio
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ _REJECTED = {
 
 
 class Finding(Struct, frozen=True):
-    """`found` is a bounded word: ok, disabled, expired, ip_blocked, network, ... `words` says what to do."""
+    """`found` is a bounded word: ok, disabled, expired, ip_blocked, network, tls, ... `words` says what to do."""
 
     id: str
     well: bool
@@ -81,7 +82,16 @@ async def _look(sessions: SessionFactory, account: AccountConfig, timeout: float
 
 
 def _word(error: errors.UpstreamError) -> str:
+    if _is_untrusted(error):
+        return "tls"
     return error.why if isinstance(error, errors.AccountRejected) else error.reason
+
+
+def _is_untrusted(error: errors.UpstreamError) -> bool:
+    """Whether TLS broke off because the certificate, or the CA file, will not do (curl's errors 60 and 77)."""
+    return isinstance(error, errors.NetworkFault) and bool(
+        re.match(r"curl error (60|77)\b", error.detail or "")
+    )
 
 
 def words_for(error: errors.UpstreamError, account: AccountConfig) -> str:
@@ -101,6 +111,11 @@ def words_for(error: errors.UpstreamError, account: AccountConfig) -> str:
             return f"Google blocks {way}: wait some hours, or give the account another `proxy:`"
         case errors.AccountThrottled():
             return "Google answered 'too many requests': wait some minutes; the cookies may well be good"
+        case errors.NetworkFault() if _is_untrusted(error):
+            return (
+                f"the TLS certificate is not trusted ({error.detail}): set GEMPOOL_UPSTREAM_CA_FILE to the CA (PEM) of"
+                " whatever reads the traffic on its way, such as a company's proxy; the cookies may be good"
+            )
         case errors.NetworkFault():
             return (
                 f"Google cannot be reached through {way} ({error.detail}): this says nothing of the cookies"

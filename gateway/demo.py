@@ -21,6 +21,9 @@ from gateway.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG_FILE = ROOT / "config" / "demo.yaml"
+IN_IMAGE = not (ROOT / "Makefile").is_file()
+"""Whether this runs as the image has it, and so in a container: without the source tree's tools, and what is printed is
+read outside."""
 ACCOUNTS = 5
 START_SECONDS = 30.0
 POLL_SECONDS = 0.02
@@ -78,18 +81,25 @@ def write_accounts(simulated: Simulated, path: Path) -> None:
     new.replace(path)
 
 
-def announcer(settings: Settings, simulated: Simulated) -> Callable[[str], Coroutine[Any, Any, None]]:
+def announcer(
+    settings: Settings, simulated: Simulated, page_key: str = ""
+) -> Callable[[str], Coroutine[Any, Any, None]]:
     """What to do once the gateway listens: wait until it can answer, then print commands to paste."""
 
     async def announce(url: str) -> None:
         if await client.wait_until_ready(url, START_SECONDS):
-            print(banner(url, settings, simulated), flush=True)  # noqa: T201  # for the person who started it
+            print(banner(url, settings, simulated, page_key), flush=True)  # noqa: T201  # for the person who started it
 
     return announce
 
 
-def banner(url: str, settings: Settings, simulated: Simulated) -> str:
-    """Commands that work as they stand in a shell on this machine."""
+def banner(
+    url: str, settings: Settings, simulated: Simulated, page_key: str = "", in_image: bool = IN_IMAGE
+) -> str:
+    """Commands that work as they stand in a shell on this machine; from an image, those that need nothing of it.
+
+    page_key: the admin key that was made for this demo, '' where the operator has set one or needs none.
+    """
     keys = (*settings.api_keys, *settings.access.keys)
     # The variable holds the key itself only where it is one, and not a hash.
     as_is = len(keys) == len(settings.api_keys) == 1 and not is_digest(settings.api_keys[0])
@@ -99,13 +109,31 @@ def banner(url: str, settings: Settings, simulated: Simulated) -> str:
     model = settings.models.default
     control = simulated.control_url.rstrip("/")
     broken = simulated.accounts[0].id
-    python = _shown(Path(sys.executable))
+    python = "python3" if in_image else _shown(Path(sys.executable))
     gempool = _shown(Path(sys.executable).with_name("gempool"))
     given = f' --key "{key}"' if keys else ""
     question = f'"model":"{model}","messages":[{{"role":"user","content":"Hello there"}}]'
+    sign_in = f" (sign in with {page_key})" if page_key else ""
+    if in_image:
+        # The simulator listens inside the container alone, which has neither curl nor the SDKs.
+        drill, own = "", "docs/deploy.md tells how to serve your own accounts."
+    else:
+        drill = f"""
+A batch, watched until it has ended (Ctrl-C leaves it running):
+  printf '%s\\n' '"a red kite over a harbour"' '"a fox in the snow"' '"a lighthouse"' | {gempool} batch run - --images --url {url}{given}
+
+Let an account's cookies expire, ask again and see that callers notice nothing; then mend it:
+  curl -s -X PUT {control}/accounts/{broken}/fault -H 'content-type: application/json' -d '{{"kind":"expired"}}'
+  curl -s {url}/health{header}
+  curl -s -X DELETE {control}/accounts/{broken}/fault
+"""
+        own = f"Your own accounts: {gempool} accounts import FILE --id NAME, and start again."
     return f"""
 gempool answers on {url}  (a demo: {len(simulated.accounts)} accounts of a built-in simulator of the Gemini web app)
 {note}
+The operator's page:
+  {url}/admin{sign_in}
+
 Ask:
   curl -s {url}/v1/chat/completions{header} -H 'content-type: application/json' \\
     -d '{{{question}}}'
@@ -115,24 +143,16 @@ Watch the answer grow:
     -d '{{"stream":true,{question}}}'
 
 With OpenAI's SDK:
-  {_sdk("openai")}{python} -c 'from openai import OpenAI; import sys; print(
+  {_sdk("openai", "openai", in_image)}{python} -c 'from openai import OpenAI; import sys; print(
     OpenAI(base_url="{url}/v1", api_key=sys.argv[1]).chat.completions.create(
     model="{model}", messages=[{{"role": "user", "content": "Hello there"}}]).choices[0].message.content)' "{key}"
 
 With Google's SDK:
-  {_sdk("google.genai")}{python} -c 'from google import genai; import sys; client = genai.Client(
+  {_sdk("google.genai", "google-genai", in_image)}{python} -c 'from google import genai; import sys; client = genai.Client(
     api_key=sys.argv[1], http_options={{"base_url": "{url}"}}); print(
     client.models.generate_content(model="{model}", contents="Hello there").text)' "{key}"
-
-A batch, watched until it has ended (Ctrl-C leaves it running):
-  printf '%s\\n' '"a red kite over a harbour"' '"a fox in the snow"' '"a lighthouse"' | {gempool} batch run - --images --url {url}{given}
-
-Let an account's cookies expire, ask again and see that callers notice nothing; then mend it:
-  curl -s -X PUT {control}/accounts/{broken}/fault -H 'content-type: application/json' -d '{{"kind":"expired"}}'
-  curl -s {url}/health{header}
-  curl -s -X DELETE {control}/accounts/{broken}/fault
-
-Your own accounts: {gempool} accounts import FILE --id NAME, and start again. Ctrl-C stops.
+{drill}
+{own} Ctrl-C stops.
 """
 
 
@@ -193,8 +213,10 @@ def _when_ready(child: subprocess.Popen[bytes], directory: Path) -> Simulated:
     )
 
 
-def _sdk(module: str) -> str:
+def _sdk(module: str, distribution: str, in_image: bool) -> str:
     """What brings the SDK where only the runtime was installed, as `make run` does."""
+    if in_image:
+        return f"pip install {distribution} && "
     with contextlib.suppress(ModuleNotFoundError):  # raised for a dotted name without its parent
         if importlib.util.find_spec(module) is not None:
             return ""

@@ -2,9 +2,11 @@
 again and again, so it imports little."""
 
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from gateway.client import Reply, ask
 from gateway.settings import Settings, SettingsError, from_process
@@ -13,16 +15,54 @@ SECONDS = 4.0
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where one is reached that listens everywhere
 
 
+class Health(Struct, frozen=True):
+    """What `/health` answers, as far as it is told here."""
+
+    status: Literal["ok", "degraded", "down"]
+    version: str
+    client_ready: bool
+    accounts: Mapping[str, int]
+
+    @property
+    def words(self) -> str:
+        accounts = ", ".join(f"{count} {state}" for state, count in self.accounts.items() if count)
+        return f"{self.status}: version {self.version}, accounts: {accounts or 'none'}"
+
+
+class Ready(Struct, frozen=True):
+    """What `/ready` answers. why: where it is not."""
+
+    ready: bool
+    why: str = ""
+
+
+class _Error(Struct, frozen=True):
+    message: str
+    type: str
+    code: str | None
+
+
+class Failed(Struct, frozen=True):
+    """What either answers where the gateway itself fails."""
+
+    error: _Error
+
+
+Kind: TypeAlias = type[Health] | type[Ready]
+Answer = TypeVar("Answer", bound=Struct)
+
+
 def health(options: Mapping[str, str], ready: bool) -> tuple[str, str]:
     """What to print, and what is wrong, '' where nothing is.
 
     ready: ask whether an account can serve, and not only whether the process answers.
     """
     try:
-        settings = from_process(options)
+        settings = from_process(options, listens=False)
     except SettingsError as problem:
         return "", str(problem)
-    return judged(asked(settings, "/ready" if ready else "/health"), address_of(settings))
+    path, kind = ("/ready", Ready) if ready else ("/health", Health)
+    return judged(asked(settings, path), address_of(settings), kind)
 
 
 def address_of(settings: Settings) -> str:
@@ -36,22 +76,25 @@ def asked(settings: Settings, path: str) -> Reply:
     return ask(address_of(settings) + path, {}, timeout=SECONDS)
 
 
-def judged(reply: Reply, url: str) -> tuple[str, str]:
+def judged(reply: Reply, url: str, kind: Kind = Health) -> tuple[str, str]:
+    """kind: what is expected there, as `/health` or `/ready` answers."""
     if not reply.status:
         return "", f"Nothing answers on {url}: {reply.body.decode(errors='replace')}"
-    told = facts(reply)
-    if reply.status != 200:
-        return "", f"{url} has answered HTTP {reply.status}. {told.get('why', '')}".strip()
-    if "accounts" not in told:
-        return f"{url} is ready", ""
-    accounts = ", ".join(f"{count} {state}" for state, count in told["accounts"].items() if count)
-    return f"{told.get('status')}: version {told.get('version')}, accounts: {accounts or 'none'}", ""
+    match told(reply, kind) or told(reply, Failed):
+        case Health() as found if reply.status == 200:
+            return found.words, ""
+        case Ready(ready=True) if reply.status == 200:
+            return f"{url} is ready", ""
+        case Ready(ready=False, why=why):
+            return "", f"{url} has answered HTTP {reply.status}. {why}".strip()
+        case Failed(error=error):
+            return "", f"{url} has answered HTTP {reply.status}. {error.message}".strip()
+        case _:
+            return "", f"Something else answers on {url} (HTTP {reply.status}): it is no gateway"
 
 
-def facts(reply: Reply) -> dict[str, Any]:
-    """The answer's JSON; nothing where it is none of ours."""
-    try:
-        told = msgspec.json.decode(reply.body)
-    except msgspec.DecodeError:
-        return {}
-    return told if isinstance(told, dict) else {}
+def told(reply: Reply, kind: type[Answer]) -> Answer | None:
+    """The answer; None where it is of another shape, and so somebody else's."""
+    with suppress(msgspec.MsgspecError):
+        return msgspec.json.decode(reply.body, type=kind)
+    return None

@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from core.errors import CallerError, HeadTooLarge, InvalidRequest, MethodNotAllowed, RequestTimeout
 from routes import cors, refusal
+from routes.body import BROKEN
 
 HEAD_LIMIT = 64 * 1024
 """Bytes of request line and headers."""
@@ -195,25 +196,19 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse_body(self) -> None:
         """The body of the newest request cannot be read on."""
+        self._deaf = True
         cycle = self.cycle
-        error = InvalidRequest("The request's body is broken: a chunk's size or end is wrong. Send it anew.")
+        # The application answers, which knows who asks for what, at once or when it is this request's turn.
+        cast(Any, cycle.scope)[BROKEN] = True
+        cycle.keep_alive = False
         if cycle.response_started:
-            # It was answered without its body, and that answer says `connection: close` or is complete.
-            self._deaf = True
+            # It was answered without its body.
             cycle.more_body = False
-            cycle.message_event.set()
-            if cycle.response_complete:
-                self.transport.close()
-            return
-        queued = [entry for entry in self.pipeline if entry[0] is cycle]
-        if queued:
-            self.pipeline.remove(queued[0])
-        else:
-            cycle.disconnected = True
-            cycle.message_event.set()
-        self._refuse(error, now=not queued)
+        cycle.message_event.set()
+        if cycle.response_complete:
+            self.transport.close()
 
-    def _refuse(self, error: CallerError, *, now: bool | None = None) -> None:
+    def _refuse(self, error: CallerError) -> None:
         """Answer the newest request with an error and close, once those before it have their answers."""
         self._head_pending = False
         self._stop_timer()
@@ -221,9 +216,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._deaf = True
         body = self._render(error)
-        if now is None:
-            now = self.cycle is None or self.cycle.response_complete
-        if now:
+        if self.cycle is None or self.cycle.response_complete:
             self._answer(error, body)
         else:
             self._deferred = (error, body)

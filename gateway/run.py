@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from access import new_key
+from core.secret import Secret
 from gateway import client, logs
 from gateway import demo as demonstration
 from gateway.app import create_app
@@ -67,10 +68,19 @@ def demo(options: Mapping[str, str]) -> str:
             demonstration.write_accounts(simulated, home / "accounts.yaml")
             given["upstream_ca_file"] = simulated.ca_file
             settings = from_process(given, SHARED_SERVICES)
-            _serve(settings, bound, demonstration.announcer(settings, simulated))
+            made = "" if _has_operator(settings) else new_key().reveal()
+            if made:
+                settings = replace(settings, admin_key=Secret(made))
+            _serve(settings, bound, demonstration.announcer(settings, simulated, made))
     except PROBLEMS as problem:
         return str(problem)
     return ""
+
+
+def _has_operator(settings: Settings) -> bool:
+    """Whether somebody can look after the accounts: with the admin key, or on this machine where no key is asked for."""
+    locked = settings.api_keys or settings.access.keys or settings.allow_anonymous
+    return bool(settings.admin_key) or not locked
 
 
 def live(options: Mapping[str, str]) -> str:

@@ -97,9 +97,12 @@ class ServerSettings(Struct, frozen=True):
     part_limit: Annotated[int, Setting(whole(1), "Most parts of all its messages together.")] = 4000
     file_limit: Annotated[int, Setting(whole(0), "Most files attached to one request.")] = 16
     prompt_limit: Annotated[int, Setting(size(1), "Most characters of text in one request.")] = 4 * 1024**2
-    metrics_open: Annotated[bool, Setting(BOOLEAN, "`/metrics` needs no key (for a private network).")] = (
-        False
-    )
+    metrics_open: Annotated[
+        bool,
+        Setting(
+            BOOLEAN, "`/metrics` needs no key (for a private network), unless a proxy hands the request on."
+        ),
+    ] = False
     cors_origins: Annotated[
         tuple[str, ...], Setting(ORIGINS, "Web origins whose pages may call the API; `*` is any.")
     ] = ("*",)

@@ -165,18 +165,21 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def from_process(
-    overrides: Mapping[str, str | Path] | None = None, without: Collection[str] = ()
+    overrides: Mapping[str, str | Path] | None = None, without: Collection[str] = (), *, listens: bool = True
 ) -> Settings:
     """`load` with this process's environment, but for the names in `without` and the files of theirs."""
     left = {name: value for name, value in os.environ.items() if name.removesuffix(IN_FILE) not in without}
-    return load(left, overrides)
+    return load(left, overrides, listens=listens)
 
 
-def load(environ: Mapping[str, str], overrides: Mapping[str, str | Path] | None = None) -> Settings:
+def load(
+    environ: Mapping[str, str], overrides: Mapping[str, str | Path] | None = None, *, listens: bool = True
+) -> Settings:
     """Settings from an environment, the configuration file that it names, and options of the command line.
 
     overrides: by dotted name (`server.port`, `accounts_file`) or `config_file`; None values are left out by
-    the caller. Raises SettingsError with every problem that was found.
+    the caller. listens: a server is to be started with them, which must not be open to everybody by oversight.
+    Raises SettingsError with every problem that was found.
     """
     problems: list[str] = []
     settings = all_settings()
@@ -210,6 +213,8 @@ def load(environ: Mapping[str, str], overrides: Mapping[str, str | Path] | None 
         and any(environ.get(name, "").strip() for name in (setting.env, setting.env + IN_FILE))
     }
     problems += _contradictions(loaded, refused)
+    if listens and "API_KEY" not in refused and (problem := exposure(loaded)):
+        problems.append(problem)
     if problems:
         raise SettingsError(problems)
     return loaded
@@ -237,6 +242,18 @@ def settings_of(struct: type[Struct]) -> Iterator[tuple[str, Setting]]:
         for extra in getattr(hint, "__metadata__", ()):
             if isinstance(extra, Setting):
                 yield key, extra
+
+
+def exposure(settings: Settings) -> str:
+    """Why a server must not listen with these; '' where it may."""
+    closed = settings.api_keys or settings.access.keys
+    if settings.loopback_only or closed or settings.allow_anonymous:
+        return ""
+    return (
+        f"HOST: {settings.server.host} is a public address and API_KEY is not set, so anyone could use"
+        " your accounts. Set API_KEY, or HOST=127.0.0.1, or (behind a guard of your own)"
+        " GEMPOOL_ALLOW_ANONYMOUS=true."
+    )
 
 
 def is_loopback(host: str) -> bool:
@@ -292,13 +309,6 @@ def _contradictions(settings: Settings, refused: Collection[str]) -> list[str]:
         Keys(settings.api_keys, settings.admin_key, settings.access.keys)
     except BadKey as error:
         problems.append(str(error))
-    closed = settings.api_keys or settings.access.keys or "API_KEY" in refused
-    if not (settings.loopback_only or closed or settings.allow_anonymous):
-        problems.append(
-            f"HOST: {settings.server.host} is a public address and API_KEY is not set, so anyone could use"
-            " your accounts. Set API_KEY, or HOST=127.0.0.1, or (behind a guard of your own)"
-            " GEMPOOL_ALLOW_ANONYMOUS=true."
-        )
     models = settings.models
     if (default := models.table.get(models.default)) is None:
         known = ", ".join(models.table)

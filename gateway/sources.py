@@ -62,7 +62,7 @@ def from_environment(
     for name, raw in environ.items():
         if name.startswith(FIELD_PREFIX):
             if name not in long:
-                problems.append(f"{name} is not a setting.{_nearest(name, long)}")
+                problems.append(f"{name} is not a setting.{_nearest(name, long, '__')}")
             elif raw.strip():
                 given[long[name]] = Given(raw, name)
         elif name.startswith(OUR_PREFIX) and name not in names and (slip := _slip(name, ours)):
@@ -126,7 +126,7 @@ def _from_document(
             key = f"{section}.{name}"
             where = f"{path} line {fields.lc.key(name)[0] + 1}: {key}"
             if key not in known:
-                problems.append(f"{where} is not a setting.{_nearest(key, known)}")
+                problems.append(f"{where} is not a setting.{_nearest(key, known, '.')}")
             elif raw is not None:
                 given[key] = Given(raw, where)
     return given
@@ -191,6 +191,14 @@ def _slip(name: str, ours: Mapping[str, str]) -> str:
     return ours[close[0]] if close else ""
 
 
-def _nearest(name: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+def _nearest(name: str, known: Collection[str], between: str = "") -> str:
+    """between: what parts a section from its field. Of a section that there is, its fields are compared alone, or any two
+    of them would be near."""
+    section = "".join(name.rpartition(between)[:2]) if between else ""
+    inside = {other.removeprefix(section): other for other in known if section and other.startswith(section)}
+    if inside:
+        close = difflib.get_close_matches(name.removeprefix(section), inside, n=1, cutoff=0.6)
+        close = [inside[field] for field in close]
+    else:
+        close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75 if between else 0.6)
     return f" Did you mean {close[0]}?" if close else " docs/configuration.md lists all."

@@ -51,7 +51,9 @@ def check(options: Mapping[str, str], as_json: bool) -> Outcome:
         lines += [f"Warning: {warning}" for warning in roster.warnings]
         return Outcome(
             _json(findings) if as_json else "\n".join(lines) or "There is no account in the file.",
-            f"{ill} of {len(findings)} accounts are not well." if ill else "",
+            f"{ill} of {accounts.counted(len(findings))} {'is' if ill == 1 else 'are'} not well."
+            if ill
+            else "",
         )
 
     return _run(options, verb)
@@ -68,7 +70,7 @@ def remove(options: Mapping[str, str], id: str) -> Outcome:
 def _run(options: Mapping[str, str], verb: Callable[[Settings], Outcome]) -> Outcome:
     logs.set_up("text", "error")
     try:
-        return verb(from_process(options))
+        return verb(from_process(options, listens=False))
     except (SettingsError, RosterError, ExportError, accounts.AccountsFailed) as problem:
         return Outcome(problem=str(problem))
 

@@ -187,6 +187,7 @@ class Members:
                 # A dead session's page token may be stale while the cookies are good: a fresh one tells.
                 finding = await self._open(member)
                 self._opened(member, finding)
+        self._metrics.probes.labels(account, finding.reason or finding.outcome).inc()
         if probed.outcome == "dead" and finding.outcome == "unsure":
             self.suspect(account)
         self._changed()

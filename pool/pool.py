@@ -216,7 +216,6 @@ class Pool:
         if finding is None:
             raise self._unknown(account)
         outcome = finding.reason or finding.outcome
-        self._metrics.probes.labels(account, outcome).inc()
         state = await self._store.probed(account, outcome, again and finding.outcome != "well")
         if finding.outcome == "well" and state == State.QUARANTINED:
             # Our session is well, and so we have not noticed that another replica's was not: a fresh one decides.

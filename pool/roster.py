@@ -26,7 +26,9 @@ _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 NOT_IN_COOKIE = re.compile(r"""[\s;,/\\"'\x00-\x1f\x7f]|\.\.|[^\x20-\x7e]""")
 LONGEST_COOKIE = 220
 """Real ones have about 150 characters; the library makes a file's name of it, which may have 255."""
-_QUOTED = re.compile(r"""(["'])(?:(?!\1).){4,}\1""", re.DOTALL)
+_QUOTED = re.compile(r"""(["'])((?:(?!\1).)*)\1""", re.DOTALL)
+_NO_VALUE = re.compile(r".{0,3}|<[a-z ]+>", re.DOTALL)
+"""What a quote may hold that is of no file: signs, and the library's names such as <stream end>."""
 _TWICE = re.compile(r'found duplicate key "([A-Za-z0-9_]{1,40})"')
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks5", "socks5h")
 
@@ -355,4 +357,6 @@ def _without_values(error: MarkedYAMLError) -> str:
     problem = str(error.problem or error.context)
     if twice := _TWICE.match(problem):
         return f"the field {twice[1]} is there twice; keep one"
-    return _QUOTED.sub("...", problem.partition("\n")[0])
+    return _QUOTED.sub(
+        lambda quote: quote[0] if _NO_VALUE.fullmatch(quote[2]) else "...", problem.partition("\n")[0]
+    )

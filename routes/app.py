@@ -1,6 +1,7 @@
 """The application: routes, and around every request what all of them share."""
 
 import asyncio
+import functools
 import re
 import secrets
 from collections.abc import Sequence
@@ -11,19 +12,20 @@ from litestar import Litestar, Request
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import HTTPScope, LifespanHook, Receive, Send
+from litestar.utils import normalize_path
 
 from access import Keys
 from core.errors import CallerError, GatewayError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
 from core.masking import hiding, mask
 from routes import admin, batch, cors, files, gemini, openai, openapi, ops, plain, reference, shared
 from routes.dialect import dialect_of, is_under
-from routes.exchange import Exchange, HeadAlreadySent
+from routes.exchange import UNROUTED, Exchange, HeadAlreadySent
 from routes.guards import Guard, brought_secrets, heed_proxy
 from routes.models import KnownModels
 from routes.outcomes import Outcomes
 from routes.presence import CallerLeft
 from routes.recording import Recorder
-from routes.routing import EXCHANGE
+from routes.routing import EXCHANGE, told
 from routes.services import RouteServices
 
 log = structlog.get_logger("gempool.routes")
@@ -142,6 +144,7 @@ class EdgeApp(Litestar):
         try:
             exchange.caller = self._guard.admit(exchange)
         except CallerError as error:
+            exchange.route = self._template(exchange)
             await exchange.fail(error)
             return
         # A copy, since the server's own scope tells it that a HEAD's answer has no body.
@@ -151,11 +154,26 @@ class EdgeApp(Litestar):
         except (CallerLeft, HeadAlreadySent):
             raise
         except GatewayError as error:
+            if exchange.route == UNROUTED:
+                exchange.route = self._template(exchange)
             await exchange.fail(error)
         except Exception:
             # The border of the edge: whatever a handler failed to foresee is ours, and is not shown.
             log.exception("a handler failed", route=exchange.route)
             await exchange.fail(InternalError("The gateway failed on this request. Please try again."))
+
+    def _template(self, exchange: Exchange) -> str:
+        """The route of a request that was refused before it came there; also of one whose path has other methods only."""
+        path = normalize_path(exchange.path)
+        find = functools.partial(self.asgi_router.handle_routing, path)
+        try:
+            try:
+                *_, template = find(cast(Any, exchange.method))
+            except MethodNotAllowedException as error:
+                *_, template = find(cast(Any, (error.headers or {})["allow"].partition(",")[0]))
+        except NotFoundException:
+            return UNROUTED
+        return gemini.called(exchange.path, told(template))
 
     async def _preflight(self, exchange: Exchange) -> None:
         """Browsers send no key with it. What it asks about is guarded by itself."""

@@ -1,5 +1,7 @@
 """Asking the engine on behalf of an exchange."""
 
+from typing import Literal
+
 from msgspec.structs import replace
 
 from core.chat import Answer, Ask, ModelInfo, Trace
@@ -10,16 +12,25 @@ from routes.models import KnownModels
 from routes.presence import Presence, all_of
 
 
-async def wanted(exchange: Exchange, models: KnownModels, model: str) -> ModelInfo:
+async def wanted(
+    exchange: Exchange, models: KnownModels, model: str, *, local: Literal["tokens", "batch", ""] = ""
+) -> ModelInfo:
     """What is known of the model that the caller names, before the request is judged by it and `admitted`.
 
+    local: what is wanted of it that the gateway answers without an account.
     Raises `UnknownModel`, or `Forbidden` where it is not for the caller.
     """
     exchange.model = model
-    return await models.asked(model, exchange.caller)
+    exchange.kind = local or "text"
+    info = await models.asked(model, exchange.caller)
+    if not local and info.category == "image":
+        exchange.kind = "picture"
+    return info
 
 
-async def admitted(exchange: Exchange, models: KnownModels, model: str) -> ModelInfo:
+async def admitted(
+    exchange: Exchange, models: KnownModels, model: str, *, local: Literal["batch", ""] = ""
+) -> ModelInfo:
     """What is known of the model that the caller is about to ask, once the caller may ask it now.
 
     Every route that makes the engine work calls this once, when the request has been understood and before anything is
@@ -27,7 +38,7 @@ async def admitted(exchange: Exchange, models: KnownModels, model: str) -> Model
     says how the caller stands.
     Raises `UnknownModel` or `Forbidden` before anything is counted, `RateLimited`, or `StoreUnavailable`.
     """
-    info = await wanted(exchange, models, model)
+    info = await wanted(exchange, models, model, local=local)
     if models.limits is None or exchange.caller is None:
         return info
     standing = await models.limits.admit(exchange.caller, info.id)
@@ -41,6 +52,7 @@ async def admitted(exchange: Exchange, models: KnownModels, model: str) -> Model
 
 def choices(exchange: Exchange, ask: Ask, n: int) -> list[Ask]:
     """The ask once for each of `n` choices, each with a trace that the exchange reports."""
+    exchange.kind = "text" if ask.picture is None else "picture"
     exchange.traces = [ask.trace, *(Trace() for _ in range(n - 1))]
     return [ask, *(replace(ask, trace=trace) for trace in exchange.traces[1:])]
 

@@ -20,6 +20,9 @@ IN_A_THREAD = 64 * 1024
 WITH_SCHEMAS_IN_A_THREAD = 4 * 1024
 """The same of a body that may hold schemas: compiling one takes much longer than decoding it."""
 
+BROKEN = "gempool.broken_body"
+"""Key in the ASGI scope: the server cannot read on in the body, and nothing more of it comes."""
+
 _AT = re.compile(r" - at `(\$?[^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `([^`]+)`")
 _SCHEMAS = re.compile(rb'"(?:tools|functions|\w{0,20}[sS]chema)"')
@@ -91,6 +94,10 @@ def _present(message: Any) -> Any:
     if message["type"] == "http.disconnect":
         raise CallerLeft
     return message
+
+
+def broken() -> InvalidRequest:
+    return InvalidRequest("The request's body is broken: a chunk's size or end is wrong. Send it anew.")
 
 
 async def discard(receive: Receive, *, at_most: int, within: float) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import urllib.parse
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import structlog
 from litestar.types import HTTPScope
@@ -26,6 +26,11 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 T = TypeVar("T")
 
+Kind: TypeAlias = Literal["text", "picture", "tokens", "batch", "none"]
+"""One of `core.metrics.KINDS`."""
+
+UNROUTED = "unrouted"
+"""The route of what has none."""
 JSON_TYPE = b"application/json"
 
 
@@ -38,7 +43,7 @@ class Exchange:
     or `start` and `send`; the edge reads the outcome when they are done.
 
     id: the request's id. route: the template that metrics and logs name. model: the public name that was
-    asked for, if any. outcome: `ok`, or the error's code. param: the field that the error is about. limit: which of the
+    asked for, if any; kind: what was to be made with it. outcome: `ok`, or the error's code. param: the field that the error is about. limit: which of the
     caller's limits refused. Times are seconds of the clock's monotonic time.
     """
 
@@ -55,6 +60,7 @@ class Exchange:
         "head_only",
         "headers",
         "id",
+        "kind",
         "limit",
         "method",
         "model",
@@ -104,8 +110,9 @@ class Exchange:
         self.dialect: Dialect = "openai"
         self._render: Callable[[GatewayError], bytes]
         self.caller: Caller | None = None
-        self.route = "unrouted"
+        self.route = UNROUTED
         self.model = ""
+        self.kind: Kind = "none"
         self.upstream_model = ""
         self.outcome = "ok"
         self.param = ""
@@ -171,7 +178,7 @@ class Exchange:
         before = self.monotonic()
         try:
             raw = await body.read(
-                self.receive,
+                self._receive_body,
                 header(b"content-length"),
                 limit=self.settings.body_limit if at_most is None else at_most,
                 within=self.settings.body_timeout,
@@ -183,6 +190,12 @@ class Exchange:
         body.check_type(header(b"content-type", b""), encoding, raw, or_form=or_form)
         return await body.understood(raw, understand)
 
+    async def _receive_body(self) -> Any:
+        message = await self.receive()
+        if body.BROKEN in self.scope:
+            raise body.broken()
+        return message
+
     async def form(self, understand: Callable[[Form], T]) -> T:
         """What `understand` (pure; run in a thread) makes of the body, a form with files (`multipart/form-data`)."""
         header = self.headers.get
@@ -192,7 +205,7 @@ class Exchange:
         before = self.monotonic()
         try:
             await body.pour(
-                self.receive,
+                self._receive_body,
                 header(b"content-length"),
                 reader.take,
                 limit=settings.body_limit,
@@ -276,7 +289,8 @@ class Exchange:
         self.note(error)
         if self.status:
             raise HeadAlreadySent(error.code)
-        if self._body_read or error.status not in (408, 413):
+        unread = error.status in (408, 413) or body.BROKEN in self.scope
+        if self._body_read or not unread:
             await self.reply(self._render(error), status=error.status, headers=headers_of(error))
             return
         await self._refuse_body(error)

@@ -105,6 +105,7 @@ class Guard:
     def identify(self, exchange: Exchange) -> Caller:
         """Raises `Unauthenticated` or `Forbidden`."""
         presented = presented_keys(exchange)
+        self._refuse_admin_in_query(exchange)
         if caller := self._keys.identify(presented):
             return caller
         visit = Visit() if presented else self.visit(exchange)
@@ -114,6 +115,17 @@ class Guard:
             return self._nobody(exchange, presented)
         except (Unauthenticated, Forbidden) as error:
             raise _better(visit) or error from None
+
+    def _refuse_admin_in_query(self, exchange: Exchange) -> None:
+        """Addresses end up in proxies' logs and in browsers' histories, and one with the admin key would be a link that changes
+        something."""
+        caller = self._keys.identify([key.encode()]) if (key := exchange.query.get("key")) else None
+        if caller is not None and caller.role == "admin":
+            raise Unauthenticated(
+                "The admin key is not taken from the address, which proxies write into their logs. Send it as 'x-admin-key' or"
+                " 'Authorization: Bearer', and think of changing it.",
+                param="key",
+            )
 
     def require_operator(self, exchange: Exchange) -> None:
         """Raise `Unauthenticated` or `Forbidden` where the caller may not do what is the operator's alone."""
@@ -148,18 +160,27 @@ class Guard:
         return Visit(max(found, key=lambda session: session.expires_at), is_the_pages(exchange, self.proxies))
 
     def renew(self, exchange: Exchange, session: Session | None) -> Session | None:
-        """The session that goes on: a new one, whose cookie the answer sets, where it is half over."""
+        """The session that goes on: longer, by a cookie that the answer sets, where it is half over."""
         now = self._clock.now()
         if self._sessions is None or session is None or not self._sessions.wears_off(session, now):
             return session
-        return self.sign_in(exchange, self._sessions)
+        return self.sign_in(exchange, self._sessions, session.id)
 
-    def sign_in(self, exchange: Exchange, sessions: Sessions) -> Session:
-        """A new session, whose cookie the answer sets."""
+    def sign_in(self, exchange: Exchange, sessions: Sessions, id: str = "") -> Session:
+        """A new session, or the one of that id, which goes on. The answer sets the cookie."""
         now = self._clock.now()
-        token, session = sessions.issue(now)
+        token, session = sessions.issue(now, id)
         exchange.extra_headers.append(kept(exchange.scope, token, session.expires_at - now))
         return session
+
+    def end_sessions(self, exchange: Exchange) -> dict[str, float]:
+        """End in this process what the request's cookies are signed in with: ids, and until when to remember them in wall clock
+        seconds."""
+        if (sessions := self._sessions) is None:
+            return {}
+        now = self._clock.now()
+        found = [session for token in tokens_in(exchange.scope) if (session := sessions.read(token, now))]
+        return {session.id: sessions.end(session, now) for session in found}
 
     def address(self, exchange: Exchange) -> str:
         """The caller's."""
@@ -174,7 +195,7 @@ class Guard:
             or path.startswith(OPEN_BELOW)
             or (is_under(path, "/admin") and not is_under(path, "/admin/api"))
             or is_under(path, "/docs")
-            or (self._metrics_open and path == "/metrics")
+            or (self._metrics_open and path == "/metrics" and not _is_forwarded(exchange))
         )
 
     def _nobody(self, exchange: Exchange, presented: Sequence[bytes]) -> Caller:
@@ -213,6 +234,11 @@ def _peer(exchange: Exchange) -> str:
 def _lines(exchange: Exchange, name: bytes) -> list[str]:
     """The header's values, in their order."""
     return [value.decode("latin-1") for key, value in exchange.scope["headers"] if key == name]
+
+
+def _is_forwarded(exchange: Exchange) -> bool:
+    """Whether a proxy, whoever it is, says that it hands the request on."""
+    return not exchange.headers.keys().isdisjoint((b"x-forwarded-for", b"x-real-ip", b"forwarded"))
 
 
 def _said_to_come_from(exchange: Exchange) -> list[str]:

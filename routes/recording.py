@@ -9,7 +9,7 @@ from msgspec import Struct
 from core.chat import Trace, Tried
 from core.masking import mask
 from journal import Asked, Served
-from routes.exchange import Exchange
+from routes.exchange import UNROUTED, Exchange
 from routes.models import KnownModels
 from routes.outcomes import Outcomes
 from routes.services import RouteServices
@@ -74,18 +74,21 @@ class Recorder:
         if exchange.traces:
             self._outcomes.count(exchange.outcome)
         access_log.info("request", **_facts(exchange, total, stages))
-        if exchange.model or exchange.traces:
+        # What no account is to answer is no request that was served or failed.
+        if (exchange.model or exchange.traces) and exchange.kind not in ("tokens", "batch"):
             self._services.noted(self._entry(exchange, total, stages))
         await self._count(exchange, total, stages)
 
     async def _count(self, exchange: Exchange, total: float, stages: Stages) -> None:
         metrics, route = self._services.metrics, exchange.route
         model = await self._models.label(exchange.model) if exchange.model else "none"
-        metrics.requests.labels(route, model, exchange.outcome).inc()
+        metrics.requests.labels(route, model, exchange.kind, exchange.outcome).inc()
+        made = exchange.kind if exchange.traces else "none"
         if not exchange.watches:
-            metrics.request_seconds.labels(route).observe(total)
+            metrics.request_seconds.labels(route, made).observe(total)
         if exchange.first_content_at is not None:
-            metrics.first_content_seconds.labels(route).observe(exchange.first_content_at - exchange.started)
+            first = exchange.first_content_at - exchange.started
+            metrics.first_content_seconds.labels(route, made).observe(first)
         if exchange.waited and exchange.outcome == "ok":
             metrics.overhead_seconds.labels(route).observe(exchange.overhead)
         if exchange.traces:
@@ -123,6 +126,8 @@ def _facts(exchange: Exchange, total: float, stages: Stages) -> dict[str, object
         "status": exchange.status,
         "outcome": exchange.outcome,
     }
+    if exchange.route == UNROUTED:
+        facts["path"] = mask(exchange.path)[:NAME]
     if exchange.param:
         facts["param"] = exchange.param[:NAME]
     if exchange.limit:

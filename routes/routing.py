@@ -1,5 +1,7 @@
 """From a coroutine function that takes an `Exchange` to a route."""
 
+import functools
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
@@ -11,6 +13,8 @@ from routes.exchange import Exchange
 
 EXCHANGE = "gempool.exchange"
 """Key of the exchange in the ASGI scope."""
+
+_TYPED = re.compile(r"\{(\w+):\w+\}")
 
 Handler: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
@@ -37,8 +41,14 @@ class _Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange: Exchange = cast(Any, scope)[EXCHANGE]
-        exchange.route = cast(Any, scope)["path_template"]
+        exchange.route = told(cast(Any, scope)["path_template"])
         await self._handler(exchange)
+
+
+@functools.cache
+def told(template: str) -> str:
+    """A template of the router's as metrics, logs and `openapi.json` name it: without the types of its parameters."""
+    return _TYPED.sub(r"{\1}", template)
 
 
 def below(exchange: Exchange, mark: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from access import Keys, Limits, Sessions
+from access import Keys, Limits, Sessions, SignOuts
 from core.clock import Clock
 from core.metrics import Metrics
 from engine.service import BatchService, ChatService, CookieService, OperatorService, ResponseStore
@@ -71,7 +71,8 @@ class RouteServices(Struct, frozen=True, kw_only=True):
     `/files/`; None leaves that route out. `fetch`: None refuses pictures that are named by their web address.
     `limits`: what callers may ask in a time; None limits nobody. `responses`: None refuses `previous_response_id`. `batches`: None
     leaves the routes under `/v1/batch` out. `operator`: None leaves the page's routes under `/admin/api` out. `sessions`: the
-    page's; None, as without an admin key, where nobody can sign in. `noted` takes every request that asked for a model, at once and
+    page's; None, as without an admin key, where nobody can sign in. `sign_outs` tells other replicas of sessions that have ended; None
+    where there are none. `noted` takes every request that asked for a model, at once and
     without ever raising.
     """
 
@@ -90,6 +91,7 @@ class RouteServices(Struct, frozen=True, kw_only=True):
     batches: BatchService | None = None
     operator: OperatorService | None = None
     sessions: Sessions | None = None
+    sign_outs: SignOuts | None = None
     noted: Callable[[Served], None] = unnoted
     replica: str = ""
     health_facts: Callable[[], Mapping[str, object]] = no_facts

@@ -64,7 +64,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--proxy-port", type=int, default=0, help="0: the last one, or any")
     parser.add_argument("--control-port", type=int, default=0, help="0: the last one, or any")
     parser.add_argument(
-        "--directory", type=Path, required=True, help="keeps CA, cookies and ports over restarts"
+        "--directory",
+        type=Path,
+        default=Path("data/simulator"),
+        help="keeps CA, cookies and ports over restarts (data/simulator)",
     )
     parser.add_argument("--die-with-parent", action="store_true")
     options = parser.parse_args(arguments)

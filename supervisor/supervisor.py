@@ -153,7 +153,9 @@ class Supervisor:
             await self._keep(self._pool.config(account))
             return
         # Two replicas may both believe that they lead, one of them still for a moment.
-        if not await self._shared.take_once(f"{what}:{account}", self._claim(record, what)):
+        # What was done for an account that was well does not stand for what it needs in quarantine.
+        claim = "reprobe" if record.quarantine else what
+        if not await self._shared.take_once(f"{claim}:{account}", self._claim(record, what)):
             return
         if not self.leader.is_leader:
             return

@@ -9,6 +9,7 @@ from deploy.grafana.words import (
     PICKED,
     RATE,
     STATES,
+    TEXT,
     a_minute,
     or_none,
     quantile,
@@ -20,7 +21,6 @@ GOAL = 0.99
 """The share of requests that the alerts on the error budget reckon with."""
 ASKED = f'gempool_requests_total{{{ASKS}, outcome=~"ok|{FAILED}"}}'
 FAULTS = f'gempool_requests_total{{{ASKS}, outcome=~"{FAILED}"}}'
-SLOW = f'{PICKED}, route!~".*(image|batch).*"'
 
 
 def quantiles(histogram: str, labels: str) -> tuple[Query, ...]:
@@ -39,7 +39,7 @@ GLANCE = Row(
         ),
         stat(
             "Requests served",
-            "Of all requests in the time range that asked for a model, without callers' own mistakes, limits and departures. "
+            "Of all requests in the time range that an account was to answer, without callers' own mistakes, limits and departures. "
             "The goal is 99 %.",
             Query(
                 f"1 - (sum(increase({FAULTS}[$__range])) or vector(0)) / sum(increase({ASKED}[$__range]))",
@@ -51,7 +51,7 @@ GLANCE = Row(
         ),
         stat(
             "Requests a minute",
-            "Requests that asked for a model, whatever became of them.",
+            "Requests that an account was to answer, whatever became of them.",
             Query(f"60 * sum(rate(gempool_requests_total{{{ASKS}}}{RATE}))"),
             unit="none",
             decimals=1,
@@ -59,7 +59,7 @@ GLANCE = Row(
         stat(
             "First content, p90",
             "Nine answers in ten begin within this time. Pictures are not counted.",
-            Query(quantile(0.9, "gempool_time_to_first_content_seconds", SLOW)),
+            Query(quantile(0.9, "gempool_time_to_first_content_seconds", TEXT)),
             unit="s",
             steps=((None, "green"), (15, "orange"), (30, "red")),
         ),
@@ -98,7 +98,7 @@ CALLERS = Row(
     (
         timeseries(
             "Requests by outcome",
-            "Requests that asked for a model. `ok`, `cancelled` (the caller left), or the error's code as the caller read it.",
+            "Requests that an account was to answer. `ok`, `cancelled` (the caller left), or the error's code as the caller read it.",
             Query(rate("gempool_requests_total", "outcome", ASKS), "{{outcome}}"),
             unit="reqps",
             stack=True,
@@ -130,20 +130,20 @@ CALLERS = Row(
         timeseries(
             "Time to first content",
             "From the request's head to the first content of its answer; without pictures.",
-            *quantiles("gempool_time_to_first_content_seconds", SLOW),
+            *quantiles("gempool_time_to_first_content_seconds", TEXT),
             unit="s",
             line=30,
         ),
         timeseries(
             "Time to the last byte",
-            "From the request's head to the last byte of its answer; without pictures.",
-            *quantiles("gempool_request_duration_seconds", SLOW),
+            "From the request's head to the last byte of its answer, of requests for text that came to an account or waited for one.",
+            *quantiles("gempool_request_duration_seconds", TEXT),
             unit="s",
             line=120,
         ),
         timeseries(
             "What the time goes into",
-            "Mean of all requests that asked for a model. `queue`: for an account. `upstream`: for the web app. `pictures`: the work on "
+            "Mean of all requests that an account was to answer. `queue`: for an account. `upstream`: for the web app. `pictures`: the work on "
             "them. `send`: until the caller had taken the answer. `own`: the gateway.",
             Query(
                 f"{rate('gempool_stage_duration_seconds_sum', 'stage')} / scalar(sum(rate(gempool_stage_duration_seconds_count"
@@ -155,14 +155,14 @@ CALLERS = Row(
         ),
         timeseries(
             "Requests by model",
-            "`other` is a model of an account's own.",
+            "Requests that an account was to answer. `other`: names that are none of the public models', as of an account's own model, or of none that there is.",
             Query(rate("gempool_requests_total", "model", ASKS), "{{model}}"),
             unit="reqps",
             stack=True,
         ),
         timeseries(
             "Requests by route",
-            "All requests, those of probes and of the page too.",
+            "All requests, those of health checks and of the page too. `unrouted`: paths that there are not, and what is no HTTP.",
             Query(rate("gempool_requests_total", "route"), "{{route}}"),
             unit="reqps",
             stack=True,

@@ -7,8 +7,10 @@ PICKED = 'instance=~"$instance"'
 """Of the chosen replicas."""
 ACCOUNTS = f'{PICKED}, account=~"$account"'
 """Of the chosen replicas and accounts."""
-ASKS = f'{PICKED}, model!="none"'
-"""Requests that asked for a model."""
+ASKS = f'{PICKED}, kind=~"text|picture"'
+"""Requests that an account was to answer: no tokens that are counted here, no batches that are taken in."""
+TEXT, PICTURES = f'{PICKED}, kind="text"', f'{PICKED}, kind="picture"'
+"""Those of them for text, and those for pictures, whatever their route."""
 RATE = "[$__rate_interval]"
 
 STATES = {

@@ -2,9 +2,7 @@
 
 from deploy.grafana.charts import stat, timeseries
 from deploy.grafana.panels import Dashboard, Query, Row, Variable
-from deploy.grafana.words import OUTCOMES, PICKED, a_minute, quantile
-
-PICTURES = f'{PICKED}, route=~".*image.*"'
+from deploy.grafana.words import OUTCOMES, PICKED, PICTURES, a_minute, quantile
 
 GLANCE = Row(
     "At a glance",
@@ -88,7 +86,7 @@ DRAWN = Row(
         ),
         timeseries(
             "Time of a request for pictures",
-            "From the request's head to the last byte, on the routes for pictures.",
+            "From the request's head to the last byte, of requests for pictures on any route.",
             Query(quantile(0.5, "gempool_request_duration_seconds", PICTURES), "p50"),
             Query(quantile(0.95, "gempool_request_duration_seconds", PICTURES), "p95"),
             unit="s",

@@ -169,7 +169,7 @@ def _run(verb: Callable[[], int]) -> int:
 def _api(where: Where) -> Api:
     url, key = where.url, where.key
     if not (url and key):
-        settings = from_process()
+        settings = from_process(listens=False)
         known = (*settings.api_keys, settings.admin_key)
         key = key or next((each for each in known if each and not is_digest(each)), key)
         host = settings.server.host.strip("[]")

@@ -103,7 +103,7 @@ def judged(look: check.Finding, way: str, some: bool) -> Finding:
         return ok(PART, look.words if look.found == "disabled" else f"{look.words}; {way}", look.id)
     words, _, remedy = look.words.partition(": ")
     if look.found == "network":
-        remedy = "look at its proxy, the firewall and, where TLS fails, GEMPOOL_UPSTREAM_CA_FILE; the cookies may be good"
+        remedy = "look at its proxy and the firewall; the cookies may be good"
     level = warning if some else problem
     return level(PART, f"{words} ({look.found}); {way}", sentence(remedy), look.id)
 

@@ -7,11 +7,16 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from access import is_digest
 from gateway.doctor.findings import Finding, ok, problem, warning
-from gateway.settings import Settings, secret_names
+from gateway.settings import Settings, exposure, secret_names
 from gateway.sources import IN_FILE
 
 LITTLE_SPACE, NO_SPACE = 1024**3, 100 * 1024**2
+LONG_KEY = 32
+"""Characters that a key for sealing has at least, if nobody shall guess it."""
+SHORT_ADMIN_KEY = 16
+"""Characters. Wrong keys are counted where people sign in, and nowhere else (see the decision about the page's session)."""
 FEW_FILES = 4096
 """Each caller takes one, and so does each of its requests to the upstream."""
 _EVERYBODY = ("0.0.0.0/0", "::/0")
@@ -22,6 +27,9 @@ def configuration(settings: Settings) -> list[Finding]:
     keys = len(settings.api_keys) + len(settings.access.keys)
     guarded = f"{keys} API keys" if keys != 1 else "1 API key"
     found = [ok(part, f"can be read: listens on {settings.server.host}:{settings.server.port}, {guarded}")]
+    if told := exposure(settings):
+        words, _, remedy = told.partition(". ")
+        found.append(problem(part, f"{words}; `gempool serve` does not start", remedy))
     found += [
         warning(part, f"{name} has no effect", "Take one of the two away.")
         for name in settings.without_effect
@@ -32,6 +40,15 @@ def configuration(settings: Settings) -> list[Finding]:
                 part,
                 "ADMIN_KEY is not set, so nobody can sign in to /admin or hand in cookies",
                 "Make one with `gempool keys new` and set ADMIN_KEY or ADMIN_KEY_FILE.",
+            )
+        )
+    admin = settings.admin_key
+    if admin and not is_digest(admin) and len(admin.reveal()) < SHORT_ADMIN_KEY:
+        found.append(
+            warning(
+                part,
+                f"ADMIN_KEY has fewer than {SHORT_ADMIN_KEY} characters, so it might be guessed",
+                "Make one with `gempool keys new`. Whoever has it may change everything.",
             )
         )
     if not keys and settings.allow_anonymous and not settings.loopback_only:
@@ -55,7 +72,16 @@ def configuration(settings: Settings) -> list[Finding]:
             warning(
                 part,
                 "GEMPOOL_STATE_KEY is not set: the accounts' cookies lie in the shared store as they are",
-                "Set one for all replicas, 32 random characters or more; new cookies are then encrypted.",
+                f"Set one for all replicas, {LONG_KEY} random characters or more; new cookies are then encrypted.",
+            )
+        )
+    if 0 < len(settings.state_key.reveal()) < LONG_KEY:
+        found.append(
+            warning(
+                part,
+                f"GEMPOOL_STATE_KEY has fewer than {LONG_KEY} characters, so it might be guessed",
+                "Set a longer one, random, for all replicas. What the old one has sealed cannot be read with it: have the"
+                " accounts' newest cookies at hand.",
             )
         )
     return found

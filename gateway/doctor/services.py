@@ -5,6 +5,8 @@ import base64
 from importlib.metadata import version
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from msgspec import Struct
+
 from core.clock import Clock
 from core.masking import mask
 from core.metrics import Metrics
@@ -122,7 +124,7 @@ def _ping(settings: Settings) -> Finding:
     base = urlunsplit(bare).rstrip("/").removesuffix("/push")
     reply = ask(f"{base}/ping", headers, timeout=SECONDS)
     part, where = "alerts", parts.hostname or ""
-    if reply.status == 200 and health.facts(reply).get("message") == "pong":
+    if reply.status == 200 and _message(reply) == "pong":
         count = len(settings.bark.keys)
         devices = f"{count} device{'' if count == 1 else 's'}"
         return ok(part, f"the Bark server at {where} answers, for {devices}; --push sends a test alert")
@@ -130,7 +132,7 @@ def _ping(settings: Settings) -> Finding:
         words = f"the Bark server at {where} cannot be reached: {reply.body.decode(errors='replace')}"
         return problem(part, words, "Look at BARK_URL, and whether this machine reaches the server.")
     if reply.status == 403:
-        said = mask(str(health.facts(reply).get("message", "")))[:200]
+        said = mask(_message(reply))[:200]
         return problem(
             part,
             f"what answers at {where} refuses (HTTP 403{f': {said}' if said else ''})",
@@ -147,13 +149,24 @@ def _ping(settings: Settings) -> Finding:
     )
 
 
+class _Said(Struct, frozen=True):
+    """What a Bark server says of any request."""
+
+    message: str = ""
+
+
+def _message(reply: Reply) -> str:
+    found = health.told(reply, _Said)
+    return found.message if found is not None else ""
+
+
 async def gateway(settings: Settings) -> list[Finding]:
     """The one that runs here, where one does; that none runs is no fault."""
     reply = await asyncio.to_thread(health.asked, settings, "/health")
-    url, told = health.address_of(settings), health.facts(reply)
+    url, told = health.address_of(settings), health.told(reply, health.Health)
     if not reply.status:
         return [ok("gateway", f"none answers on {url}")]
-    if "accounts" not in told:
+    if told is None or reply.status != 200:
         return [
             problem(
                 "gateway",
@@ -161,10 +174,9 @@ async def gateway(settings: Settings) -> list[Finding]:
                 "End it, or choose another port with PORT.",
             )
         ]
-    words, _ = health.judged(reply, url)
     own = version("gemini-pool-gateway")
-    if told.get("version") != own:
-        return [warning("gateway", f"{words}; this program is {own}", "Start the gateway anew.")]
-    if told.get("status") == "down":
-        return [problem("gateway", words, "What else is found here says why.")]
-    return [ok("gateway", words)]
+    if told.version != own:
+        return [warning("gateway", f"{told.words}; this program is {own}", "Start the gateway anew.")]
+    if told.status == "down":
+        return [problem("gateway", told.words, "What else is found here says why.")]
+    return [ok("gateway", told.words)]

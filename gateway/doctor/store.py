@@ -30,15 +30,16 @@ async def store(settings: Settings, clock: Clock) -> list[Finding]:
     """An embedded store is asked where a gateway runs it; none is started."""
     url = store_url(settings)
     embedded = not settings.redis_url
-    if embedded and not EmbeddedStore(settings.data_dir / "store").socket.exists():
-        return [ok(PART, "the embedded one, which starts with the gateway; none runs now")]
+    folder = settings.data_dir / "store"
+    if embedded and not EmbeddedStore(folder).socket.exists():
+        return [ok(PART, f"the embedded one, which starts with the gateway; none runs in {folder}")]
     where = "the gateway's own socket" if embedded else place(url)
     wire = Wire(Address(url), SECONDS)
     try:
         return await _asked(wire, where, clock)
     except WireError as error:
         if embedded:
-            return [ok(PART, "the embedded one, which starts with the gateway; none answers now")]
+            return [ok(PART, f"the embedded one, which starts with the gateway; none answers in {folder}")]
         return [
             problem(
                 PART,

@@ -13,7 +13,7 @@ def doctor(options: Mapping[str, str], as_json: bool, push: bool) -> tuple[str, 
     """The report and the exit code: 0 all is well, 1 something should be looked at, 2 something does not work."""
     logs.set_up("text", "critical")
     try:
-        report = asyncio.run(examine(from_process(options), SystemClock(), push))
+        report = asyncio.run(examine(from_process(options, listens=False), SystemClock(), push))
     except SettingsError as error:
         report = unreadable(error.problems)
     return report.json() if as_json else report.text(), report.exit_code

@@ -4,7 +4,8 @@
 --   upsert      place in the roster, revision, max concurrency, min interval ms, requests per minute,
 --               enabled 0/1, egress
 --   register    lanes joined by newlines, offered models as JSON, the lane of the model behind `default`
---   quarantine  reason, revision of the cookies that it was found with ('' for whatever is in use)
+--   quarantine  what a probe or an attempt to open a session found; revision of the cookies that it was found with ('' for
+--               whatever is in use)
 --   reinstate, clear, remove, disable, enable
 --   probed      outcome: `well` ends the cooldown of an account that was unstable or under suspicion;
 --               1 where it was in quarantine before and stays there
@@ -68,6 +69,8 @@ elseif verb == 'quarantine' then
       put(a, 'pf', 0)
     end
     put(a, 'q', ARGV[3])
+    put(a, 'pb', NOW)
+    put(a, 'po', ARGV[3])
   end
 elseif verb == 'reinstate' then
   if a.q ~= '' then

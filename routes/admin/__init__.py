@@ -10,21 +10,7 @@ from routes.guards import LIVE, SESSION, Guard
 from routes.routing import route
 from routes.services import RouteServices
 
-__all__ = ["ENDPOINTS", "PAGE_ENDPOINTS", "handlers"]
-
-PAGE_ENDPOINTS = ("GET /admin", "GET /admin/{path}")
-ENDPOINTS = (
-    "GET /admin/api/session",
-    "POST /admin/api/session",
-    "DELETE /admin/api/session",
-    "GET /admin/api/view",
-    "GET /admin/api/live",
-    "GET /admin/api/accounts/{id}",
-    "POST /admin/api/accounts/{id}/probe",
-    "POST /admin/api/accounts/{id}/enable",
-    "POST /admin/api/accounts/{id}/disable",
-    "POST /admin/api/accounts/{id}/clear",
-)
+__all__ = ["handlers"]
 
 
 def handlers(services: RouteServices, guard: Guard) -> list[HTTPRouteHandler]:

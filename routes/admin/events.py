@@ -1,7 +1,8 @@
 """What happens, as server-sent events: how everything stands, then what has changed, for as long as somebody looks."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import msgspec
@@ -29,9 +30,19 @@ class EventStream:
         return b"event: failure\n" + frame(data)
 
 
-async def live(exchange: Exchange, turns: AsyncGenerator[View | Turn, None], left: float | None) -> None:
-    """Answer the exchange with `turns` until they end, or until `left` seconds are over, those of the caller's session. Fails as
-    `sse.tell` does."""
+def endless(tell: Callable[[], None]) -> AbstractContextManager[None]:
+    """For a caller whose session nobody can end."""
+    return nullcontext()
+
+
+async def live(
+    exchange: Exchange,
+    turns: AsyncGenerator[View | Turn, None],
+    left: float | None,
+    ended: Callable[[Callable[[], None]], AbstractContextManager[None]] = endless,
+) -> None:
+    """Answer the exchange with `turns` until they end, or until `left` seconds are over, those of the caller's session, or until
+    that is ended: `ended` calls back then. Fails as `sse.tell` does."""
     exchange.watches = True
     if not reads_chunks(exchange):
         raise InvalidRequest(
@@ -42,9 +53,17 @@ async def live(exchange: Exchange, turns: AsyncGenerator[View | Turn, None], lef
         begin = RETRY
         try:
             async with asyncio.timeout(left) as limit:
-                async for turn in turns:
-                    await writer.write(begin + _event(b"view" if isinstance(turn, View) else b"turn", turn))
-                    begin = b""
+
+                def cut() -> None:
+                    if not limit.expired():
+                        limit.reschedule(asyncio.get_running_loop().time())
+
+                with ended(cut):
+                    async for turn in turns:
+                        await writer.write(
+                            begin + _event(b"view" if isinstance(turn, View) else b"turn", turn)
+                        )
+                        begin = b""
         except TimeoutError:
             if not limit.expired():
                 raise

@@ -1,5 +1,6 @@
 """The operator's desk over HTTP."""
 
+import functools
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -23,6 +24,7 @@ class DeskHandlers:
     def __init__(self, services: RouteServices, operator: OperatorService, guard: Guard) -> None:
         self._clock = services.clock
         self._operator = operator
+        self._sessions = services.sessions
         self._guard = guard
 
     async def view(self, exchange: Exchange) -> None:
@@ -35,10 +37,13 @@ class DeskHandlers:
             await exchange.start(200, [(b"content-type", EVENT_STREAM), NO_STORE])
             await exchange.send(b"", more=False)
             return
-        left: float | None = None
-        if exchange.caller is PAGE and (session := self._guard.visit(exchange).session):
-            left = max(0.0, session.expires_at - self._clock.now())
-        await events.live(exchange, self._operator.turns(), left)
+        session = self._guard.visit(exchange).session if exchange.caller is PAGE else None
+        if session is None or self._sessions is None:
+            await events.live(exchange, self._operator.turns(), None)
+            return
+        left = max(0.0, session.expires_at - self._clock.now())
+        ended = functools.partial(self._sessions.ended.telling, session.id)
+        await events.live(exchange, self._operator.turns(), left, ended)
 
     async def account(self, exchange: Exchange) -> None:
         """How one account stands, and what befell it."""

@@ -8,7 +8,7 @@ from core.errors import Forbidden, InvalidRequest, RateLimited, Unauthenticated
 from core.masking import hide
 from core.secret import Secret
 from routes import body
-from routes.admin.wire import SessionState, SignIn
+from routes.admin.wire import SessionState, SignedOut, SignIn
 from routes.cookie import forgotten, is_from_here
 from routes.exchange import Exchange
 from routes.guards import PAGE, Guard
@@ -19,6 +19,11 @@ WRONG_KEYS = Rate(10, 60.0)
 """Of one address, in one replica."""
 LONGEST = 16 * 1024
 """Bytes of a body with a key, which is read of anybody."""
+
+UNTOLD = (
+    "You are signed out of this browser and this replica. The store does not answer, so that other replicas could not be told: until"
+    " it does, and this replica tells them, they let a copy of the cookie in. Another ADMIN_KEY ends all sessions."
+)
 
 
 class SessionHandlers:
@@ -53,10 +58,17 @@ class SessionHandlers:
         await self._tell(exchange, SessionState(True, True, session.expires_at, self._services.version, ""))
 
     async def sign_out(self, exchange: Exchange) -> None:
-        """Take the cookie back, whatever it holds."""
+        """Take the cookie back, whatever it holds, and end the session that it names: here at once, in other replicas as soon as
+        the store answers."""
         self._refuse_other_pages(exchange)
-        await exchange.start(204, [NO_STORE, *forgotten(exchange.scope)])
-        await exchange.send(b"", more=False)
+        ended = self._guard.end_sessions(exchange)
+        taken = [NO_STORE, *forgotten(exchange.scope)]
+        others = self._services.sign_outs
+        if not ended or others is None or await others.tell(ended):
+            await exchange.start(204, taken)
+            await exchange.send(b"", more=False)
+            return
+        await exchange.reply(msgspec.json.encode(SignedOut(False, UNTOLD)), headers=taken)
 
     def _check(self, exchange: Exchange, key: Secret) -> None:
         """Raise where it is not the admin key, or where too many were not: others may have come while this one was read."""

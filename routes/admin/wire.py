@@ -23,6 +23,13 @@ class SessionState(Struct):
     why: str
 
 
+class SignedOut(Struct):
+    """Where a sign-out could not be told to other replicas. told: false. why: a sentence."""
+
+    told: bool
+    why: str
+
+
 class AccountDetail(Struct):
     """history: newest first."""
 

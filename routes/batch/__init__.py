@@ -8,17 +8,7 @@ from routes.batch.handlers import BatchHandlers
 from routes.models import KnownModels
 from routes.routing import route
 
-__all__ = ["ENDPOINTS", "handlers"]
-
-ENDPOINTS = (
-    "POST /v1/batch/images",
-    "POST /v1/batch/chat",
-    "GET /v1/batch",
-    "GET /v1/batch/{id}",
-    "GET /v1/batch/{id}/status",
-    "GET /v1/batch/{id}/events",
-    "DELETE /v1/batch/{id}",
-)
+__all__ = ["handlers"]
 
 
 def handlers(batches: BatchService, models: KnownModels) -> list[HTTPRouteHandler]:

@@ -36,11 +36,13 @@ class BatchHandlers:
 
     async def images(self, exchange: Exchange) -> None:
         order = await _ordered(exchange, wire.ImagesRequest, orders.of_images, foreign.OF_IMAGES)
-        await self._take(exchange, order, await asking.wanted(exchange, self._models, order.model))
+        await self._take(
+            exchange, order, await asking.wanted(exchange, self._models, order.model, local="batch")
+        )
 
     async def chat(self, exchange: Exchange) -> None:
         order = await _ordered(exchange, wire.ChatRequest, orders.of_chat, foreign.OF_CHAT)
-        model = await asking.wanted(exchange, self._models, order.model)
+        model = await asking.wanted(exchange, self._models, order.model, local="batch")
         if model.category == "image":
             raise InvalidRequest(
                 f"The model '{model.id}' makes pictures. Name a model for text, or use POST /v1/batch/images.",
@@ -54,7 +56,7 @@ class BatchHandlers:
         order = replace(order, model=model.id, wish=wish)
         batch, new = await self._batches.known(order), False
         if batch is None:
-            await asking.admitted(exchange, self._models, exchange.model)
+            await asking.admitted(exchange, self._models, exchange.model, local="batch")
             batch, new = await self._batches.create(order)
         headers: Headers = [(b"location", f"/v1/batch/{batch.id}/status".encode())]
         if not new:

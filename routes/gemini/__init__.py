@@ -5,12 +5,12 @@ from litestar.handlers import HTTPRouteHandler
 
 from routes.exchange import Exchange
 from routes.gemini.errors import render
-from routes.gemini.handlers import GeminiHandlers, narrowed
+from routes.gemini.handlers import GeminiHandlers, called, narrowed
 from routes.models import KnownModels
 from routes.routing import below, route
 from routes.services import RouteServices
 
-__all__ = ["PREFIXES", "GeminiHandlers", "handlers", "narrowed", "render"]
+__all__ = ["PREFIXES", "GeminiHandlers", "called", "handlers", "narrowed", "render"]
 
 PREFIXES = ("/v1beta", "/gemini/v1beta", "/gemini/v1")
 

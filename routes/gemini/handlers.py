@@ -35,6 +35,12 @@ def narrowed(path: str, allow: str) -> str:
     return "POST" if path.rstrip("/").rpartition(":")[2] in METHODS else READ
 
 
+def called(path: str, template: str) -> str:
+    """The template of a path under a route of that template: the methods of models have one each."""
+    method = path.rstrip("/").rpartition(":")[2]
+    return f"{template}:{method}" if template.endswith("/models/{model}") and method in METHODS else template
+
+
 class GeminiHandlers:
     """Generation, models and token counts."""
 
@@ -59,7 +65,7 @@ class GeminiHandlers:
         handler = self._methods.get(method)
         if handler is None:
             raise NotFound(f"There is no method '{method[:40]}'. Use one of {', '.join(self._methods)}.")
-        exchange.route = f"{exchange.route.rpartition('/')[0]}/{{model}}:{method}"
+        exchange.route = called(exchange.path, exchange.route)
         await handler(exchange, name_of(model, self._default_model))
 
     async def models(self, exchange: Exchange) -> None:
@@ -175,7 +181,7 @@ class GeminiHandlers:
 
     async def _count(self, exchange: Exchange, model: str) -> None:
         total = await exchange.json(self._counted)
-        await asking.wanted(exchange, self._models, model)
+        await asking.wanted(exchange, self._models, model, local="tokens")
         await exchange.reply(msgspec.json.encode(wire.CountResponse(total)))
 
     def _counted(self, spelled: dict[str, Any]) -> int:

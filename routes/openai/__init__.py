@@ -23,7 +23,9 @@ def handlers(services: RouteServices, models: KnownModels) -> list[HTTPRouteHand
         route("/v1/chat/completions", HttpMethod.POST, own.chat_completions),
         route("/v1/responses", HttpMethod.POST, responses.create),
         route(
-            "/v1/responses/{id:path}", [HttpMethod.GET, HttpMethod.POST, HttpMethod.DELETE], responses.stored
+            "/v1/responses/{response:path}",
+            [HttpMethod.GET, HttpMethod.POST, HttpMethod.DELETE],
+            responses.stored,
         ),
         route("/v1/images/generations", HttpMethod.POST, images.generations),
         route("/v1/images/edits", HttpMethod.POST, images.edits),

@@ -1,4 +1,4 @@
-"""`GET /openapi.json`: every route of the gateway, described from the wire structs themselves."""
+"""`GET /openapi.json`: every route of the gateway, described from the wire structs themselves; `GET /api/info` names them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,12 +10,14 @@ from routes.exchange import Exchange
 from routes.openapi import admin, batch, gemini, openai, ops, plain
 from routes.openapi.document import document
 from routes.openapi.operations import Operation
+from routes.ops.wire import NAME, Info
 from routes.routing import route
 from routes.services import RouteServices
 
 __all__ = ["PATH", "Operation", "handlers", "operations"]
 
 PATH = "/openapi.json"
+INFO = "/api/info"
 
 
 def operations() -> list[Operation]:
@@ -31,11 +33,12 @@ def operations() -> list[Operation]:
 
 
 def handlers(services: RouteServices, others: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
-    """others: the routes that the document describes, besides itself."""
+    """others: the routes that the document describes, besides these."""
     present = {
         (path, str(method)) for other in others for path in other.paths for method in other.http_methods
     }
-    return [route(PATH, HttpMethod.GET, _Document(services, {*present, (PATH, "GET")}).read)]
+    own = _Document(services, {*present, (PATH, "GET"), (INFO, "GET")})
+    return [route(PATH, HttpMethod.GET, own.read), route(INFO, HttpMethod.GET, own.info)]
 
 
 class _Document:
@@ -50,15 +53,30 @@ class _Document:
             self._json = msgspec.json.encode(self._made())
         await exchange.reply(self._json, headers=[(b"cache-control", b"no-cache")])
 
-    def _made(self) -> object:
+    async def info(self, exchange: Exchange) -> None:
         services = self._services
-        listed: Sequence[Operation] = [
+        uptime = max(0.0, services.clock.now() - services.started)
+        found = Info(
+            name=NAME,
+            version=services.version,
+            uptime_seconds=round(uptime, 1),
+            default_model=services.settings.default_model,
+            default_image_model=services.settings.default_image_model,
+            endpoints=[f"{operation.method.upper()} {operation.path}" for operation in self._listed()],
+        )
+        await exchange.reply(msgspec.json.encode(found))
+
+    def _listed(self) -> Sequence[Operation]:
+        return [
             operation
             for operation in operations()
             if (operation.route, operation.method.upper()) in self._present
         ]
+
+    def _made(self) -> object:
+        services = self._services
         return document(
-            listed,
+            self._listed(),
             version=services.version,
             server=services.settings.public_url.rstrip("/"),
             keys_required=services.keys.required,

@@ -87,8 +87,10 @@ def _sessions() -> list[Operation]:
             _SESSION,
             "Sign out of the page",
             access="open",
-            good=False,
-            empty={204: "The cookie is taken back."},
+            description="Ends the session that the cookie names, with all its copies and live streams, in all replicas. 200 where the"
+            " store does not answer, so that other replicas will be told later.",
+            says=wire.SignedOut,
+            empty={204: "The session has ended, and the cookie is taken back."},
             errors=(400, 403, 405, 431, 500),
         ),
     ]

@@ -10,7 +10,7 @@ from routes.inline import Inline
 from routes.openapi import parts
 from routes.openapi.fields import with_facts
 from routes.openapi.operations import EVENTS, Family, Media, Operation
-from routes.openapi.shown import shown
+from routes.openapi.shown import refused, shown
 from routes.openapi.words import with_words
 
 VERSION = "3.1.0"
@@ -189,7 +189,10 @@ def _taken(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     }
     if operation.form is not None:
         name = schemas.of(operation.form, operation.family)["$ref"].removeprefix(_SCHEMAS)
-        content["multipart/form-data"] = {"schema": _form(schemas.components[name])}
+        content["multipart/form-data"] = {
+            "schema": _form(schemas.components[name]),
+            "examples": {title: {"value": value} for title, value in operation.form_examples.items()},
+        }
     return content
 
 
@@ -202,7 +205,12 @@ def _form(struct: Mapping[str, Any]) -> dict[str, Any]:
         if name not in ("image", "images", "mask")
     }
     files = {"image": file, "image[]": {"type": "array", "items": file}, "mask": file}
-    return {"type": "object", "properties": {**texts, **files}, "required": [*struct["required"], "image"]}
+    return {
+        "type": "object",
+        "properties": {**texts, **files},
+        "required": struct["required"],
+        "anyOf": [{"required": ["image"]}, {"required": ["image[]"]}],
+    }
 
 
 def _plain(field: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -224,7 +232,14 @@ def _answers(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         answers[str(status)] = {
             "description": "Not now; `why` tells the reason.",
             "headers": parts.headers_of("retry-after"),
-            "content": {"application/json": {"schema": schemas.of(type_, own)}},
+            "content": {
+                "application/json": {
+                    "schema": schemas.of(type_, own),
+                    "examples": {
+                        title: {"value": value} for title, value in refused(operation, status).items()
+                    },
+                }
+            },
         }
     return answers
 

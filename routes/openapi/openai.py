@@ -86,7 +86,7 @@ def _responses() -> list[Operation]:
         return Operation(
             method=method,
             path="/v1/responses/{response}",
-            route="/v1/responses/{id:path}",
+            route="/v1/responses/{response:path}",
             family=OPENAI,
             tag=OPENAI.name,
             summary="Not supported",
@@ -138,7 +138,7 @@ def _models() -> list[Operation]:
         ),
         Operation(
             method="get",
-            path="/v1/models/{id}",
+            path="/v1/models/{model}",
             route="/v1/models/{model:path}",
             family=OPENAI,
             other=GEMINI,
@@ -146,7 +146,7 @@ def _models() -> list[Operation]:
             summary="One model",
             description=_SHARED.strip(),
             media=both(wire.ModelOut, gemini_wire.ModelOut),
-            parameters=("id",),
+            parameters=("model",),
         ),
     ]
 
@@ -183,6 +183,10 @@ def _images() -> list[Operation]:
             "/v1/images/edits",
             "Pictures, changed",
             form=ImageRequest,
+            form_examples={
+                "one": {"prompt": "Make it green", "image": url},
+                "several": {"prompt": "Put both into one picture", "image[]": [url, url]},
+            },
             examples={"data url": {"prompt": "Make it green", "image": url}},
         ),
     ]

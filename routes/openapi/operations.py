@@ -53,7 +53,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     """One method of one path.
 
     route: the path as the router knows it. other: a family whose dialect is spoken here as well. bodies: structs, one of which a JSON body is; form: that of a form's text fields, beside
-    its files. examples: bodies that are accepted, by title. says: the JSON of a good answer, short for one `Media` in
+    its files. examples, form_examples: bodies that are accepted, by title. says: the JSON of a good answer, short for one `Media` in
     `media`. same: other good answers with such a body; empty: answers without a
     body that is JSON; unlike: errors of another shape than the family's. parameters, headers: names in the document's
     components. generates: an account is asked, so the answer tells how that went. good: there is an answer with a body but errors.
@@ -71,6 +71,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     bodies: tuple[type, ...] = ()
     form: type | None = None
     examples: Mapping[str, Any] = {}
+    form_examples: Mapping[str, Any] = {}
     says: Any = None
     media: tuple[Media, ...] = ()
     same: Mapping[int, str] = {}

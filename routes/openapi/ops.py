@@ -78,7 +78,7 @@ def operations() -> list[Operation]:
         _read(
             "/metrics",
             "Prometheus",
-            description="Needs no key where `server.metrics_open` says so.",
+            description="Needs no key where `server.metrics_open` says so and no proxy has handed the request on.",
             media=(Media("text/plain", schema=_TEXT),),
         ),
         _read("/api/info", "What this is", says=wire.Info),

@@ -56,9 +56,6 @@ def _number(name: str, least: int, description: str, **more: Any) -> dict[str, A
 
 
 PARAMETERS: dict[str, Any] = {
-    "id": _text(
-        "id", "path", "A model's name; it may hold slashes.", required=True, example="gemini-2.5-pro"
-    ),
     "model": _text(
         "model", "path", "A model's name; it may hold slashes.", required=True, example="gemini-2.5-pro"
     ),

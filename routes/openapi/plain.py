@@ -56,6 +56,10 @@ def _short() -> list[Operation]:
             wire.PicturesRequest,
             wire.PicturesResponse,
             form=wire.PicturesRequest,
+            form_examples={
+                "one": {"prompt": "Make it green", "image": PIXEL},
+                "several": {"prompt": "Put both into one picture", "image[]": [PIXEL, PIXEL]},
+            },
             examples={"base64": {"prompt": "Make it green", "image": PIXEL}},
         ),
         Operation(

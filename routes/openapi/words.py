@@ -316,6 +316,8 @@ OF: Final[Mapping[str, str]] = {
     "AdminServed.status": "The answer's status.",
     "AdminSessionState.expires_at": "When the session ends, in seconds since 1970; null without one.",
     "AdminSessionState.why": "Why nobody can sign in, '' where somebody can.",
+    "AdminSignedOut.told": "Whether other replicas know.",
+    "AdminSignedOut.why": "What that means.",
     "AdminStanding.models": "The public names that it serves.",
     "AdminStanding.next": "What will happen to the account next.",
     "AdminStanding.since": "When the state began, in seconds since 1970.",

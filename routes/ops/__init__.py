@@ -19,7 +19,6 @@ def handlers(services: RouteServices, outcomes: Outcomes, guard: Guard) -> list[
         route("/health", HttpMethod.GET, own.health),
         route("/ready", HttpMethod.GET, own.ready),
         route("/metrics", HttpMethod.GET, own.metrics),
-        route("/api/info", HttpMethod.GET, own.info),
         route("/", HttpMethod.GET, own.root),
     ]
     if services.cookies is not None:

@@ -12,7 +12,6 @@ from routes import body
 from routes.exchange import Exchange
 from routes.guards import Guard
 
-ENDPOINTS = ("GET /api/cookies/status", "POST /api/cookies")
 NO_STORE = (b"cache-control", b"no-store")
 
 

@@ -9,17 +9,12 @@ import structlog
 
 from core.errors import GatewayError, NoAccount
 from engine.service import Status
-from routes.admin import ENDPOINTS as ADMIN_ENDPOINTS
-from routes.admin import PAGE_ENDPOINTS
-from routes.batch import ENDPOINTS as BATCH_ENDPOINTS
 from routes.errors import headers_of
 from routes.exchange import Exchange
 from routes.openai.errors import envelope
 from routes.ops import wire
-from routes.ops.cookies import ENDPOINTS as COOKIE_ENDPOINTS
 from routes.ops.health import report
 from routes.outcomes import Outcomes
-from routes.reference import ENDPOINTS as REFERENCE_ENDPOINTS
 from routes.services import RouteServices
 
 log = structlog.get_logger("gempool.routes")
@@ -27,36 +22,8 @@ log = structlog.get_logger("gempool.routes")
 AT_ONCE = 0.05
 """Seconds that `/health` waits for the store; a process that answers nothing is restarted by whoever watches it."""
 
-NAME = "gemini-pool-gateway"
 EXPOSITION = b"text/plain; version=0.0.4; charset=utf-8"
 NO_STORE = (b"cache-control", b"no-store")
-ENDPOINTS = (
-    "POST /v1/chat/completions",
-    "POST /v1/responses",
-    "GET /v1/models",
-    "GET /v1/models/{id}",
-    "POST /v1/images/generations",
-    "POST /v1/images/edits",
-    "POST /v1/images/edit",
-    "POST /v1/generate",
-    "POST /v1/generate-images",
-    "GET /v1beta/models",
-    "GET /v1beta/models/{model}",
-    "POST /v1beta/models/{model}:generateContent",
-    "POST /v1beta/models/{model}:streamGenerateContent",
-    "POST /v1beta/models/{model}:countTokens",
-    "POST /v1/models/{model}:generateContent",
-    "POST /v1/models/{model}:streamGenerateContent",
-    "POST /v1/models/{model}:countTokens",
-    "GET /api/models",
-    "GET /api/info",
-    "GET /",
-    "GET /health",
-    "GET /ready",
-    "GET /openapi.json",
-    "GET /metrics",
-)
-"""As `/api/info` lists them; those under `/v1beta` are under `/gemini/v1beta` and `/gemini/v1` as well."""
 
 
 class OpsHandlers:
@@ -123,28 +90,6 @@ class OpsHandlers:
             await asyncio.sleep(0)  # streams move on between the pieces
         await exchange.reply("".join(shown).encode(), media_type=EXPOSITION, headers=[NO_STORE])
 
-    async def info(self, exchange: Exchange) -> None:
-        services = self._services
-        uptime = max(0.0, services.clock.now() - services.started)
-        endpoints = [*ENDPOINTS, *PAGE_ENDPOINTS, *REFERENCE_ENDPOINTS]
-        if services.operator is not None:
-            endpoints += ADMIN_ENDPOINTS
-        if services.cookies is not None:
-            endpoints += COOKIE_ENDPOINTS
-        if services.batches is not None:
-            endpoints += BATCH_ENDPOINTS
-        if services.files is not None:
-            endpoints.append("GET /files/{name}")
-        found = wire.Info(
-            name=NAME,
-            version=services.version,
-            uptime_seconds=round(uptime, 1),
-            default_model=services.settings.default_model,
-            default_image_model=services.settings.default_image_model,
-            endpoints=endpoints,
-        )
-        await exchange.reply(msgspec.json.encode(found))
-
     async def root(self, exchange: Exchange) -> None:
         """The page for whoever reads pages; where to go on for everybody else."""
         vary = (b"vary", b"Accept")
@@ -153,7 +98,7 @@ class OpsHandlers:
             await exchange.send(b"", more=False)
             return
         version = self._services.version
-        found = wire.Root(NAME, version, "/api/info", "/health", "/openapi.json", "/admin", "/docs")
+        found = wire.Root(wire.NAME, version, "/api/info", "/health", "/openapi.json", "/admin", "/docs")
         await exchange.reply(msgspec.json.encode(found), headers=[vary])
 
 

@@ -8,6 +8,8 @@ from engine.service import CookieStatus
 from routes.openai.errors import ErrorBody
 from routes.ops.health import Health
 
+NAME = "gemini-pool-gateway"
+
 
 class TaskStats(Struct):
     running: int

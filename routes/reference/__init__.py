@@ -10,10 +10,9 @@ from routes.exchange import Exchange
 from routes.routing import route
 from routes.static import Static
 
-__all__ = ["ENDPOINTS", "ROOT", "handlers"]
+__all__ = ["ROOT", "handlers"]
 
 ROOT: Final = "/docs"
-ENDPOINTS: Final = ("GET /docs", "GET /docs/{path}")
 
 _FOLDER = Path(__file__).parent / "static"
 _POLICY = b"; ".join(

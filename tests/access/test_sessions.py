@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from access import Sessions, hashed
+from access import Ended, Sessions, hashed
 from core.masking import mask
 from core.secret import Secret
 
@@ -98,6 +98,50 @@ def test_a_session_wears_off_by_half() -> None:
     _, session = SESSIONS.issue(NOW)
     assert not SESSIONS.wears_off(session, NOW + 1799)
     assert SESSIONS.wears_off(session, NOW + 1801)
+
+
+def test_a_renewed_session_is_the_same_one_and_ends_with_all_its_tokens() -> None:
+    """Whoever ends it by any token ends the older and the newer ones; another session stays."""
+    sessions = Sessions(ROOT, Secret("state"), life=3600.0)
+    old, session = sessions.issue(NOW)
+    new, renewed = sessions.issue(NOW + 2000, session.id)
+    other, _ = sessions.issue(NOW)
+    assert renewed.id == session.id
+    assert renewed.expires_at == NOW + 5600
+    assert sessions.read(new.reveal(), NOW + 2000) == renewed
+    until = sessions.end(session, NOW + 2001)
+    assert until > renewed.expires_at
+    assert sessions.read(old.reveal(), NOW + 2001) is None
+    assert sessions.read(new.reveal(), NOW + 2001) is None
+    assert sessions.read(other.reveal(), NOW + 2001)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.floats(0, 100)), max_size=30), st.floats(0, 100))
+def test_what_has_ended_is_remembered_until_it_is_over(told: list[tuple[str, float]], now: float) -> None:
+    """Each for as long as the longest word of it says, in whatever order they come, and no longer."""
+    ended = Ended()
+    for one in told:
+        ended.add([one], 0.0)
+    ended.add([], now)
+    expected = {id for id, _ in told if max(until for other, until in told if other == id) > now}
+    assert {id for id in "abcdef" if id in ended} == expected
+    assert len(ended) == len(expected)
+
+
+def test_who_watches_a_session_is_told_once_of_its_end() -> None:
+    """Also where it came before, and nobody is told of another's or after they have left."""
+    ended, told = Ended(), list[str]()
+    with ended.telling("a", lambda: told.append("one")), ended.telling("a", lambda: told.append("two")):
+        ended.add([("b", NOW + 1)], NOW)
+        assert told == []
+        ended.add([("a", NOW + 1), ("a", NOW + 2)], NOW)
+        ended.add([("a", NOW + 3)], NOW)
+        assert told == ["one", "two"]
+    with ended.telling("a", lambda: told.append("late")):
+        assert told.pop() == "late"
+    ended.add([], NOW + 9)
+    ended.add([("a", NOW + 20)], NOW + 9)
+    assert told == ["one", "two"]
 
 
 def test_tokens_are_not_alike_and_do_not_show_themselves() -> None:

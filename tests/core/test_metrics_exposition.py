@@ -57,7 +57,7 @@ def test_it_says_what_prometheus_own_library_would(steps: list[tuple[str, str, f
         elif step == "set":
             metrics.account_proved.labels(account).set(number)
         elif step == "observe":
-            metrics.request_seconds.labels(account).observe(number)
+            metrics.request_seconds.labels(account, "text").observe(number)
             metrics.upstream_seconds.labels(account).observe(number)
         else:
             list(metrics.pieces())

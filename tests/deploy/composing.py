@@ -14,7 +14,7 @@ import jsonschema_rs
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
-VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z][A-Z0-9_]*)(?::(-|\?)([^}]*))?\}")
+VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z][A-Z0-9_]*)(?::([-?+])([^}]*))?\}")
 
 
 def read(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -35,6 +35,8 @@ def _interpolated(node: Any, environment: Mapping[str, str]) -> Any:
 def interpolated(text: str, environment: Mapping[str, str]) -> str:
     def value(match: re.Match[str]) -> str:
         name, how, rest = match.groups()
+        if how == "+":
+            return rest if environment.get(name) else ""
         if environment.get(name):
             return environment[name]
         if how == "-":

@@ -110,6 +110,28 @@ def test_a_failure_is_what_the_gateway_is_to_blame_for() -> None:
     assert sorted(FAILED.split("|")) == sorted(set(codes(errors.GatewayError)))
 
 
+def test_what_leads_among_failures_is_explained() -> None:
+    """Each outcome for which the gateway is to blame has its words in the alert, and its own in the runbook."""
+    (alert,) = (alert for alert in alerts() if alert["alert"] == "GempoolRequestsFail")
+    explained = re.findall(r'if eq \.Labels\.outcome "(\w+)" \}\}', alert["annotations"]["description"])
+    assert sorted(explained) == sorted(FAILED.split("|"))
+    told = MONITORING.read_text(encoding="utf-8").partition("### GempoolRequestsFail")[2].partition("### ")[0]
+    assert set(FAILED.split("|")) <= set(re.findall(r"`(\w+)`", told))
+
+
+def test_rules_count_what_an_account_was_to_answer() -> None:
+    """Requests and their times are never counted without their kind, nor by names of routes."""
+    for rule in rules():
+        text = " ".join([rule["expr"], *rule.get("annotations", {}).values()])
+        for labels in re.findall(
+            r"gempool_(?:requests_total|request_duration_seconds_bucket|time_to_first_content_seconds_bucket)\{([^}]*)\}",
+            text,
+        ):
+            assert re.search(r"""\bkind=(?:~['"]text\|picture['"]|"text")""", labels), rule
+            assert "route" not in labels, rule
+        assert not re.search(r"gempool_requests_total\b(?!\{)", text), rule
+
+
 def test_the_scrape_is_as_often_as_grafana_believes() -> None:
     """$__rate_interval is reckoned from what the data source is told."""
     source = load(ROOT / "deploy/grafana/provisioning/datasources/prometheus.yaml")["datasources"][0]

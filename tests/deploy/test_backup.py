@@ -46,16 +46,23 @@ class Project:
         (folder / "bin/docker").write_text(DOCKER, encoding="utf-8")
         (folder / "bin/docker").chmod(0o755)
 
-    def start(self, environment: Mapping[str, str]) -> "subprocess.Popen[str]":
+    def start(self, environment: Mapping[str, str], beside: str = ".") -> "subprocess.Popen[str]":
         given = {
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
             "FAILING": "no such call",
             **environment,
         }
-        command = [sys.executable, "-c", LIKE_A_TERMINAL, "sh", "deploy/backup.sh", "kept/one/"]
+        command = [
+            sys.executable,
+            "-c",
+            LIKE_A_TERMINAL,
+            "sh",
+            str(self.folder / "deploy/backup.sh"),
+            "kept/one/",
+        ]
         return subprocess.Popen(
             command,
-            cwd=self.folder,
+            cwd=self.folder / beside,
             env=given,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -127,6 +134,16 @@ def test_a_signal_ends_it_in_good_order(project: Project, number: signal.Signals
     assert child.returncode == 128 + number, said
     assert project.kept == ["one.partial"]
     assert ON in project.calls[-1]
+
+
+def test_a_folder_is_meant_from_where_one_stands(project: Project) -> None:
+    """As with any other command, whatever the script's own place is."""
+    (project.folder / "elsewhere").mkdir()
+    with project.start({}, beside="elsewhere") as child:
+        said, _ = child.communicate(timeout=30)
+    assert child.returncode == 0, said
+    assert (project.folder / "elsewhere/kept/one/config.tar").is_file()
+    assert not (project.folder / "kept").exists()
 
 
 def test_nothing_is_written_over(project: Project) -> None:

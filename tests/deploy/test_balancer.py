@@ -6,6 +6,7 @@ Addresses alone are put in their place: the gateways are found by a name server 
 import http.client
 import itertools
 import json
+import re
 import socket
 import struct
 import subprocess
@@ -139,6 +140,7 @@ def balancing(directory: Path, port: int, gateways: int, s3: str, names: Names) 
             f"dynamic a gateway {gateways} {{\n resolvers udp/127.0.0.1:{names.port}",
         ),
         ("s3:8333", s3.removeprefix("http://")),
+        ("grafana:3000", "127.0.0.1:1"),
     ):
         assert text.count(written) == 1
         text = text.replace(written, put)
@@ -219,7 +221,7 @@ def test_callers_come_through(front: Front, upstream: Web) -> None:
     _links_carry_the_outer_host(front)
     _pictures_are_read_and_nothing_else(front)
     _addresses_are_the_callers_own(front)
-    assert httpx.get(f"{front.url}/metrics").status_code == 404
+    _metrics_stay_inside(front)
     assert httpx.get(f"{front.url}/ready").json() == {"ready": True}
 
     upstream.defaults(frames=12, words=48, frame_delay=0.1)
@@ -250,9 +252,39 @@ def test_replicas_come_and_go_without_a_caller_noticing(front: Front, upstream: 
     )
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "2"
+    assert "server" not in refused.headers
+    assert re.fullmatch(r"req_[0-9a-f-]{36}", refused.headers["x-request-id"])
     assert refused.json()["error"]["code"] == "unavailable"
+    assert refused.json()["error"]["message"].startswith("No replica of the gateway")
+    for path in ("/v1beta/models", "/gemini/v1/models", "/v1/models/gemini-2.5-pro:generateContent"):
+        answer = httpx.get(front.url + path, headers={"x-request-id": "mine-1"}, timeout=30)
+        assert (answer.status_code, answer.headers["x-request-id"]) == (503, "mine-1")
+        assert (answer.json()["error"]["status"], answer.json()["error"]["code"]) == ("UNAVAILABLE", 503)
     wait_for(lambda: "/v1/chat/completions" in front.log.read_text(encoding="utf-8"))
     assert "hush" not in front.log.read_text(encoding="utf-8")
+
+
+def test_each_part_that_is_away_is_named(tmp_path: Path) -> None:
+    """The object store, Grafana, the gateway: in OpenAI's shape, without a word about what answers."""
+    outer, inner, away = free_ports(3)
+    names = Names()
+    try:
+        with balancing(tmp_path, outer, inner, f"http://127.0.0.1:{away}", names):
+            for path, part in (
+                ("/pictures/a.png", "The object store"),
+                ("/grafana/d/x", "Grafana"),
+                ("/v1/models", "No replica of the gateway"),
+            ):
+                answer = httpx.get(
+                    f"http://127.0.0.1:{outer}{path}", headers={"x-request-id": "a b"}, timeout=30
+                )
+                assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+                assert answer.headers["content-type"] == "application/json"
+                assert answer.headers["x-request-id"].startswith("req_")
+                assert "server" not in answer.headers
+                assert answer.json()["error"]["message"].startswith(part)
+    finally:
+        names.close()
 
 
 def test_a_replica_that_stops_ends_its_streams(front: Front, upstream: Web) -> None:
@@ -274,6 +306,39 @@ def test_a_replica_that_stops_ends_its_streams(front: Front, upstream: Web) -> N
         thread.join(30)
     assert [text.count("data: [DONE]") for text in ended] == [1, 1]
     assert front.replicas[0].process.returncode == 0
+
+
+def _metrics_stay_inside(front: Front) -> None:
+    """However the path is written that the gateway takes for it; from inside it is read."""
+    for replica in front.replicas:
+        assert replica.get("/metrics/").text.startswith("# ")
+    targets = [
+        "/metrics",
+        "/metrics/",
+        "//metrics",
+        "/metrics%2f",
+        "/metrics%2F%2f",
+        "/metrics//",
+        "/metrics?x",
+    ]
+    targets += [
+        "/%6detrics",
+        "/./metrics",
+        "/v1/../metrics",
+        "/metrics/?x=1",
+        "/metrics;x",
+        f"{front.url}/metrics/",
+    ]
+    for target in targets:
+        for method in ("GET", "HEAD"):
+            connection = http.client.HTTPConnection("127.0.0.1", front.port)
+            connection.request(method, target)
+            answer = connection.getresponse()
+            said = answer.read()
+            connection.close()
+            # A path that has to be cleaned first may be answered with where it then leads.
+            assert answer.status in (301, 308, 404), (method, target)
+            assert b"gempool_" not in said, (method, target)
 
 
 def _streamed(front: Front) -> list[tuple[float, str]]:

@@ -109,10 +109,7 @@ def test_the_gateways_settings_are_settings(compose: dict[str, Any], tmp_path: P
     service = compose["services"]["gateway"]
     given = {name: str(value) for name, value in service["environment"].items()}
     mine = make_secrets(tmp_path)
-    for name in secret_names():
-        if path := given.get(name + IN_FILE):
-            assert path.removeprefix("/run/secrets/") in service["secrets"]
-            given[name + IN_FILE] = str(mine / Path(path).name)
+    _hand_out(given, mine, service)
     known = {setting.env for setting in all_settings().values()} | {name + IN_FILE for name in secret_names()}
     assert {name for name in given if not name.startswith("GEMPOOL__")} <= known
     settings = load(image_environment() | given)
@@ -124,6 +121,33 @@ def test_the_gateways_settings_are_settings(compose: dict[str, Any], tmp_path: P
     assert settings.server.metrics_open
     assert settings.redis_url.reveal().endswith("@valkey:6379/0")
     assert settings.s3.public_url == "http://localhost:8080/pictures"
+
+
+def test_alerts_are_as_their_secrets_say(tmp_path: Path) -> None:
+    """Without BARK_URL there are none, and their empty files are no fault; with it the devices' keys come from a file, and
+    so does the key for encryption where .env asks for it. No key stands in the environment."""
+    mine = make_secrets(tmp_path)
+    (mine / "bark_keys").write_text("device-1\ndevice-2\n", encoding="utf-8")
+    (mine / "bark_encryption_key").write_text("0123456789abcdef\n", encoding="utf-8")
+    for environment, keys, encrypted in (
+        ({}, 0, False),
+        ({"BARK_URL": "https://api.day.app"}, 2, False),
+        ({"BARK_URL": "https://api.day.app", "BARK_ENCRYPTED": "yes"}, 2, True),
+    ):
+        service = read(environment)["services"]["gateway"]
+        given = {name: str(value) for name, value in service["environment"].items()}
+        assert not {"BARK_KEYS", "BARK_ENCRYPTION_KEY"} & set(given)
+        _hand_out(given, mine, service)
+        bark = load(image_environment() | given).bark
+        assert (len(bark.keys), bool(bark.encryption_key)) == (keys, encrypted)
+
+
+def _hand_out(given: dict[str, str], mine: Path, service: dict[str, Any]) -> None:
+    """Let the environment name the files of this test in the place of those that an engine puts into the container."""
+    for name in secret_names():
+        if path := given.get(name + IN_FILE):
+            assert path.removeprefix("/run/secrets/") in service["secrets"]
+            given[name + IN_FILE] = str(mine / Path(path).name)
 
 
 def test_the_gateway_believes_the_network_of_the_balancer_alone() -> None:
@@ -195,7 +219,8 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
     assert mine.stat().st_mode & 0o777 == 0o700
     made = {path.name: path.read_text(encoding="utf-8") for path in mine.iterdir()}
     assert {f"./secrets/{name}" for name in made} == {s["file"] for s in read()["secrets"].values()}
-    assert {path.stat().st_mode & 0o777 for path in mine.iterdir()} == {0o444}
+    assert {path.stat().st_mode & 0o777 for path in mine.iterdir()} == {0o644}
+    assert {name for name, content in made.items() if not content} == {"bark_keys", "bark_encryption_key"}
     assert made["valkey_auth"].split()[1] in made["redis_url"]
     assert made["s3_secret_key"].strip() in made["s3.json"]
     assert made["api_key"] != made["admin_key"]

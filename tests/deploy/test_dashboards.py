@@ -160,5 +160,5 @@ def test_dashboards_lead_to_one_another(name: str) -> None:
 def test_failures_are_the_same_as_in_the_rules() -> None:
     """Dashboards and alerts agree on the outcomes for which the gateway is to blame."""
     text = (ROOT / "deploy/prometheus/rules/recording.yml").read_text(encoding="utf-8")
-    lists = set(re.findall(r'outcome=~"(?:ok\|)?([^"]+)"', text))
+    lists = set(re.findall(r'gempool_requests_total\{[^}]*outcome=~"(?:ok\|)?([^"]+)"', text))
     assert lists == {FAILED}

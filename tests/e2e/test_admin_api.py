@@ -1,6 +1,7 @@
 """The operator's desk over HTTP: real processes, two replicas over one store, a simulated upstream."""
 
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 
 from supervisor.reasons import WHY
 from tests.support.processes import Gateway, Gateways, Web, wait_for
-from tests.support.store import valkey
+from tests.support.store import freeze, valkey
 
+SESSION = "/admin/api/session"
 CARE = {
     "gempool__supervisor__probe_interval": "500ms",
     "gempool__supervisor__reprobe_first": "300ms",
@@ -169,6 +171,55 @@ def test_two_replicas_are_one_desk(upstream: Web, two: list[Gateway]) -> None:
         page.until(lambda: page.now["replicas"] == 1)
         page.until(lambda: page.told("replica")[0]["outcome"] == "lost")
         page.until(lambda: page.now["leader"] == page.now["replica"])
+
+
+def test_signing_out_ends_the_session_in_every_replica(
+    upstream: Web, gateways: Gateways, tmp_path: Path
+) -> None:
+    """Signed out at one: the other refuses a copy of the cookie, ends a tab's stream with the word for it, and a replica that
+    starts later knows too; whoever has signed in apart stays. While the store is frozen the answer says that others do not
+    know, and they do when it is back. Another ADMIN_KEY ends all that is left."""
+    (tmp_path / "store").mkdir()
+    with valkey(tmp_path / "store") as (store, url):
+        file = gateways.accounts_file(5)
+
+        def started(name: str, key: str = "admin-key") -> Gateway:
+            environment = {"REDIS_URL": url, "GEMPOOL_DATA_DIR": str(tmp_path / name), "ADMIN_KEY": key}
+            return gateways.start(file, **environment, **CARE).ready()
+
+        one, other = started("data-1"), started("data-2")
+
+        def session(gateway: Gateway) -> dict[str, str]:
+            answer = httpx.post(f"{gateway.url}{SESSION}", json={"key": "admin-key"}, timeout=30)
+            assert answer.status_code == 200
+            return {"cookie": f"gempool_session={answer.cookies['gempool_session']}"}
+
+        def let_in(gateway: Gateway, shown: dict[str, str]) -> bool:
+            answer = gateway.get("/admin/api/view", headers=shown)
+            assert answer.status_code == 200 or answer.json()["error"]["code"] == "session_expired"
+            return answer.status_code == 200
+
+        shown, apart, late = session(one), session(one), session(other)
+        with httpx.stream(
+            "GET", f"{other.url}/admin/api/live", headers=shown, timeout=httpx.Timeout(30, read=15)
+        ) as answer:
+            page = Page(answer.iter_lines())
+            assert page.next() == "view"
+            assert httpx.delete(f"{one.url}{SESSION}", headers=shown, timeout=30).status_code == 204
+            page.until(lambda: "bye" in page.events)
+            assert page.next() == ""
+        for gateway in (one, other, started("data-3")):
+            wait_for(lambda g=gateway: not let_in(g, shown))
+            assert let_in(gateway, apart)
+        freeze(store)
+        gone = httpx.delete(f"{one.url}{SESSION}", headers=late, timeout=30)
+        assert (gone.status_code, gone.json()["told"]) == (200, False)
+        store.send_signal(signal.SIGCONT)
+        wait_for(lambda: not let_in(other, late))
+        assert not let_in(one, late)
+        assert let_in(other, apart)
+        assert not let_in(started("data-4", "another-key"), apart)
+        gateways.end()
 
 
 def test_a_broken_accounts_file_is_told_with_its_line(upstream: Web, gateways: Gateways) -> None:

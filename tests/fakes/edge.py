@@ -9,7 +9,7 @@ import httpx
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
-from access import Keys, Limits, NamedKey, Rate, Sessions
+from access import Keys, Limits, NamedKey, Rate, Sessions, SignOuts
 from core.clock import SystemClock
 from core.metrics import Metrics
 from core.secret import Secret
@@ -59,11 +59,18 @@ def edge(
     operator: OperatorService | None = None,
     session_life: float = 3600.0,
     state_key: str = "",
+    sign_outs: str = "",
 ) -> Iterator[Edge]:
     """limits: the store's URL, and the rates per caller and per caller and model. session_life: seconds that a session of the page
-    lasts."""
+    lasts. sign_outs: the URL of the store that tells them to other replicas."""
     chat, metrics = FakeChat(), Metrics()
     limiter = Limits(limits[0], metrics, limits[1], limits[2], timeout=1.0) if limits else None
+    sessions = Sessions(Secret(admin_key), Secret(state_key), life=session_life) if admin_key else None
+    others = (
+        SignOuts(sessions.ended, sign_outs, SystemClock(), timeout=0.5, retry=0.05)
+        if sessions and sign_outs
+        else None
+    )
     services = RouteServices(
         chat=chat,
         keys=Keys(
@@ -84,14 +91,15 @@ def edge(
         responses=responses,
         batches=batches,
         operator=operator,
-        sessions=Sessions(Secret(admin_key), Secret(state_key), life=session_life) if admin_key else None,
+        sessions=sessions,
+        sign_outs=others,
     )
     noted: list[Served] = []
     services = replace(services, noted=noted.append, replica="replica-1")
-    endings = [limiter.close] if limiter else []
-    app = create_app(services, on_shutdown=endings)
+    endings = [part.close for part in (limiter, others) if part]
+    app = create_app(services, on_startup=[others.start] if others else [], on_shutdown=endings)
     with (
-        serving(app, lambda code: metrics.requests.labels("unrouted", "none", code).inc()) as url,
+        serving(app, lambda code: metrics.requests.labels("unrouted", "none", "none", code).inc()) as url,
         ConformingClient(base_url=url, timeout=10, verify=False) as client,
     ):
         found = Edge(url, chat, metrics, client, app.routes)

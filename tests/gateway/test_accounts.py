@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -138,12 +140,58 @@ def test_enable_disable_and_remove_need_no_environment(path: Path) -> None:
 
 def test_the_gateway_is_asked_with_a_key_and_not_with_a_digest(path: Path) -> None:
     """Of the keys that are set the first plain one is sent; a digest in any case is none."""
+    with telling(b'{"accounts":[{"id":"alice","state":"active"}]}') as (url, sent):
+        keys = {"ADMIN_KEY": "SHA256:" + "ab" * 32, "API_KEY": "Sha256:" + "cd" * 32 + ",plain"}
+        done = gempool(path, "list", "--url", url, **keys)
+    assert done.returncode == 0, done.stderr
+    assert "active" in done.stdout
+    assert sent == ["Bearer plain"]
+
+
+def test_a_gateway_elsewhere_is_asked_without_a_file_here(tmp_path: Path) -> None:
+    """Then the accounts are the gateway's, with what it tells; what the file alone knows is left out."""
+    told = b'{"accounts":[{"id":"alice","state":"quarantined","reason":"expired"},{"id":"bob","state":"active"}]}'
+    nowhere = tmp_path / "accounts.yaml"
+    with telling(told) as (url, _):
+        lines = gempool(nowhere, "list", "--url", url).stdout.splitlines()
+    assert [line.split() for line in lines] == [
+        ["id", "state"],
+        ["alice", "quarantined", "(expired)"],
+        ["bob", "active"],
+    ]
+    with telling(told) as (url, _):
+        alice, _ = json.loads(gempool(nowhere, "list", "--json", "--url", url).stdout)
+    assert (alice["enabled"], alice["egress"], alice["state"]) == (None, None, "quarantined")
+    missing = gempool(nowhere, "list")
+    assert missing.returncode == 1
+    assert str(nowhere) in missing.stderr
+
+
+def test_check_counts_as_people_do(path: Path) -> None:
+    """One account is one."""
+    told = "accounts:\n" + "".join(
+        f"  - {{id: a{n}, secure_1psid: g.a000{n}, proxy: 'http://127.0.0.1:1'}}\n" for n in range(2)
+    )
+    path.write_text(told)
+    assert gempool(path, "check").stderr.strip() == "2 of 2 accounts are not well."
+    path.write_text("".join(told.splitlines(keepends=True)[:2]))
+    assert gempool(path, "check", HOST="0.0.0.0").stderr.strip() == "1 of 1 account is not well."
+
+
+def test_a_public_address_is_no_hindrance(path: Path) -> None:
+    """As in the image, where HOST is 0.0.0.0: nothing listens here, so no API_KEY is needed."""
+    assert gempool(path, "list", HOST="0.0.0.0").returncode == 0
+    assert gempool(path, "disable", "bob", HOST="0.0.0.0").returncode == 0
+
+
+@contextmanager
+def telling(body: bytes) -> Iterator[tuple[str, list[str | None]]]:
+    """A server that answers one request with that: its address, and what came as `authorization`."""
     sent: list[str | None] = []
 
     class States(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             sent.append(self.headers["authorization"])
-            body = b'{"accounts":[{"id":"alice","state":"active"}]}'
             self.send_response(200)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
@@ -155,16 +203,5 @@ def test_the_gateway_is_asked_with_a_key_and_not_with_a_digest(path: Path) -> No
     with HTTPServer(("127.0.0.1", 0), States) as server:
         asking = Thread(target=server.handle_request)
         asking.start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        done = gempool(
-            path,
-            "list",
-            "--url",
-            url,
-            ADMIN_KEY="SHA256:" + "ab" * 32,
-            API_KEY="Sha256:" + "cd" * 32 + ",plain",
-        )
+        yield f"http://127.0.0.1:{server.server_port}", sent
         asking.join(30)
-    assert done.returncode == 0, done.stderr
-    assert "active" in done.stdout
-    assert sent == ["Bearer plain"]

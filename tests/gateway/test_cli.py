@@ -1,11 +1,14 @@
 """The command line: quick help, and mistakes told in words."""
 
+import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 GEMPOOL = Path(sys.executable).with_name("gempool")
 
 
@@ -50,6 +53,29 @@ def test_the_version_is_the_distributions() -> None:
     from importlib.metadata import version
 
     assert gempool("version").stdout.strip() == version("gemini-pool-gateway")
+
+
+def test_make_simulate_runs_the_simulator(tmp_path: Path) -> None:
+    """Without an option it keeps its state under data/; ARGS are its own."""
+    make = [
+        "make",
+        "-f",
+        str(ROOT / "Makefile"),
+        f"VENV={sys.prefix}",
+        "-o",
+        f"{sys.prefix}/.ready",
+        "simulate",
+    ]
+    with subprocess.Popen(
+        [*make, "ARGS=--accounts 3"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        said = child.stdout.readline()
+        assert said.startswith("simulator ready: ")
+        facts = json.loads((tmp_path / "data/simulator/simulator.json").read_text())
+        os.kill(facts["pid"], signal.SIGINT)
+    assert child.returncode == 0
+    assert len(facts["accounts"]) == 3
 
 
 def test_a_wrong_option_is_told_without_a_traceback() -> None:

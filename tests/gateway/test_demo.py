@@ -94,7 +94,7 @@ def test_the_banner_names_what_runs(home: Path) -> None:
     with running(home) as real:
         simulated = real
     keyless = banner("http://127.0.0.1:8100", load({}), simulated)
-    assert json.loads(commands(keyless)[0][-1])["model"] == "gemini-3-flash-preview"
+    assert json.loads(commands(keyless)[1][-1])["model"] == "gemini-3-flash-preview"
     assert simulated.control_url in keyless
     keyed = banner("http://127.0.0.1:8100", load({"API_KEY": "hidden-key"}), simulated)
     assert "hidden-key" not in keyed
@@ -108,18 +108,30 @@ def test_the_banner_asks_for_a_key_that_it_cannot_know(home: Path, keys: str) ->
     with running(home) as simulated:
         text = banner("http://127.0.0.1:8100", load({"API_KEY": keys}), simulated)
     assert "Put one of your keys in the place of YOUR_KEY." in text
-    assert all("YOUR_KEY" in " ".join(words) for words in commands(text)[:5])
+    assert all("YOUR_KEY" in " ".join(words) for words in commands(text)[1:6])
     assert not any(key in text for key in ("$API_KEY", "ab" * 32, "one,two"))
+
+
+def test_the_banner_of_an_image_names_nothing_that_only_the_image_has(home: Path) -> None:
+    """Its reader is outside: no path of the image, no source tree, no port that is not published."""
+    with running(home) as simulated:
+        text = banner("http://127.0.0.1:8100", load({}), simulated, "gp-made", in_image=True)
+    assert "make" not in text
+    assert str(Path(sys.executable).parent) not in text
+    assert simulated.control_url.rstrip("/") not in text
+    assert "http://127.0.0.1:8100/admin (sign in with gp-made)" in text
+    assert "pip install openai && python3 -c" in text
+    assert text.count("curl") == 2
 
 
 class Demo:
     """`gempool demo` as a process, with its output up to the end of the banner."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, **environ: str) -> None:
         self._log = (data / "err.log").open("w+", encoding="utf-8")
         self._child = subprocess.Popen(
             [str(Path(sys.executable).with_name("gempool")), "demo", "--port", "0"],
-            env={**os.environ, "GEMPOOL_DATA_DIR": str(data)},
+            env={**os.environ, "GEMPOOL_DATA_DIR": str(data), **environ},
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -151,7 +163,7 @@ def test_every_command_of_the_banner_works_as_it_stands(tmp_path: Path) -> None:
     """Pasted into a shell: curl, both SDKs, a batch, and an account that is broken and mended; then Ctrl-C."""
     demo = Demo(tmp_path)
     try:
-        whole, streamed, openai, google, batch, drill = demo.blocks()
+        page, whole, streamed, openai, google, batch, drill = demo.blocks()
 
         def paste(commands: str) -> str:
             done = subprocess.run(
@@ -160,6 +172,7 @@ def test_every_command_of_the_banner_works_as_it_stands(tmp_path: Path) -> None:
             assert done.returncode == 0, (commands, done.stderr)
             return done.stdout
 
+        assert "<title>" in httpx.get(page.strip()).text
         assert "Hello there" in json.loads(paste(whole))["choices"][0]["message"]["content"]
         assert paste(streamed).strip().endswith("data: [DONE]")
         assert "Hello there" in paste(openai)
@@ -180,3 +193,18 @@ def test_every_command_of_the_banner_works_as_it_stands(tmp_path: Path) -> None:
     assert code == 0, log
     assert "Traceback" not in log
     assert "sidts-" not in log
+
+
+def test_a_demo_that_asks_for_keys_has_an_operator(tmp_path: Path) -> None:
+    """As in a container, where callers are not on this machine: an admin key is made and printed, and opens the page."""
+    demo = Demo(tmp_path, HOST="0.0.0.0", GEMPOOL_ALLOW_ANONYMOUS="true")
+    try:
+        found = re.search(r"(http://\S+)/admin \(sign in with (gp-\S+)\)", demo.banner)
+        assert found is not None, demo.banner
+        view = f"{found[1]}/admin/api/view"
+        assert httpx.get(view).status_code == 401
+        assert httpx.get(view, headers={"x-admin-key": found[2]}).status_code == 200
+    finally:
+        code, log = demo.end()
+    assert code == 0, log
+    assert found[2] not in log

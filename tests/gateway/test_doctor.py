@@ -6,12 +6,15 @@ import time
 from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
 
+from access import hashed
 from core.clock import SystemClock
 from core.secret import Secret
+from gateway import check
 from gateway import doctor as doctoring
 from gateway.client import Reply
 from gateway.doctor import Finding, Report, examine
@@ -21,7 +24,7 @@ from gateway.doctor.services import PICTURE, linked
 from gateway.doctor.store import about, difference, latency, parsed, refusal
 from gateway.doctor.upstream import compared
 from gateway.settings import Settings, load
-from pool import AccountConfig, Shared
+from pool import AccountConfig, Shared, load_roster
 from simulator import Fault, Simulator
 from supervisor.jars import Jars, Seal
 from tests.fakes.bark import FakeBark
@@ -45,7 +48,7 @@ class Patient:
             "API_KEY": "a-key-of-callers",
             "ADMIN_KEY": "the-operators-key",
             "REDIS_URL": store,
-            "GEMPOOL_STATE_KEY": "words of the state key",
+            "GEMPOOL_STATE_KEY": "thirty-two words of the state key",
             "GEMPOOL_ACCOUNTS_FILE": str(self.file),
             "GEMPOOL_DATA_DIR": str(directory / "data"),
             "GEMPOOL_UPSTREAM_CA_FILE": str(web.ca_file),
@@ -141,6 +144,20 @@ async def test_an_ill_account_is_a_warning_while_another_can_serve(patient: Pati
     assert {finding.level for finding in ill(await patient.examined())} == {"problem"}
 
 
+async def test_a_certificate_that_nobody_trusts(patient: Patient, tmp_path: Path) -> None:
+    """Whatever reads the traffic on its way has a CA of its own: the setting for it is named, by `check` too."""
+    patient.environment.pop("GEMPOOL_UPSTREAM_CA_FILE")
+    found = [finding for finding in ill(await patient.examined()) if finding.part == "accounts"]
+    assert len(found) == 3
+    for finding in found:
+        assert finding.words.startswith(
+            "the TLS certificate is not trusted (curl error 60) (tls); by the proxy"
+        )
+        assert finding.remedy.startswith("Set GEMPOOL_UPSTREAM_CA_FILE")
+    roster = load_roster(patient.file, {})
+    assert {look.found for look in await check.check(patient.settings, roster.accounts)} == {"tls"}
+
+
 async def test_newer_cookies_in_the_store_count(patient: Patient) -> None:
     """The file's have been replaced in the meantime: the doctor asks with those that a gateway would use. What lies there
     under another state key is told."""
@@ -160,7 +177,7 @@ async def test_newer_cookies_in_the_store_count(patient: Patient) -> None:
     await shared.close()
     assert ill(await patient.examined()) == []
 
-    patient.environment["GEMPOOL_STATE_KEY"] = "other words"
+    patient.environment["GEMPOOL_STATE_KEY"] = "thirty-two words of another state key"
     stale["accounts"][0]["enabled"] = False  # the web app never gave out the file's own
     patient.file.write_text(json.dumps(stale))
     told = [finding for finding in ill(await patient.examined()) if "stored cookies" in finding.words]
@@ -234,12 +251,30 @@ async def test_the_embedded_store_is_not_started(patient: Patient) -> None:
     patient.environment["REDIS_URL"] = ""
     report = await patient.examined()
     assert ill(report) == []
-    assert "none runs now" in of(report, "store")[0].words
+    folder = patient.settings.data_dir / "store"
+    assert of(report, "store")[0].words.endswith(f"none runs in {folder}")
     assert not (patient.settings.data_dir / "store").exists()
+
+
+class Says:
+    """A server that answers everything with one body."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": self._body})
 
 
 async def test_what_answers_in_the_gateways_place(patient: Patient) -> None:
     """Another program on its port is told, and a server that is no Bark server as well."""
+    for body in (b'{"status":"ok","accounts":3}', b'{"accounts":null}', b"<html>", b"[]"):
+        with serving(Says(body)) as url:
+            patient.environment["PORT"] = url.rpartition(":")[2]
+            (found,) = ill(await patient.examined())
+        assert found.words == f"something else answers on {url} (HTTP 200)"
     bark = FakeBark("device-1")
     with serving(bark) as url:
         patient.environment |= {
@@ -267,6 +302,16 @@ async def test_a_bark_server_that_refuses(patient: Patient) -> None:
             assert words in found.words
 
 
+@pytest.mark.parametrize(
+    ("key", "warned"), [("root", True), ("x" * 15, True), ("x" * 16, False), (hashed(Secret("root")), False)]
+)
+def test_an_admin_key_that_might_be_guessed_is_told(key: str, warned: bool) -> None:
+    """Without showing it; of a digest nobody knows how long the key is."""
+    told = [finding for finding in configuration(load({"ADMIN_KEY": key})) if "ADMIN_KEY" in finding.words]
+    assert [finding.level for finding in told] == ["warning"] * warned
+    assert all("keys new" in finding.remedy and "root" not in finding.words for finding in told)
+
+
 def test_settings_that_contradict_nothing_but_should_be_looked_at() -> None:
     """Nobody can sign in, everybody may claim any address, cookies lie open in a shared store, a setting has no effect."""
     settings = load(
@@ -285,6 +330,17 @@ def test_settings_that_contradict_nothing_but_should_be_looked_at() -> None:
     ):
         assert word in finding.words
         assert finding.remedy
+    (short,) = [
+        finding
+        for finding in configuration(load({"GEMPOOL_STATE_KEY": "hush" * 7}))
+        if finding.level == "warning"
+    ]
+    assert "GEMPOOL_STATE_KEY has fewer than 32 characters" in short.words
+    assert "hush" not in short.words + short.remedy
+    open_to_all = load({"HOST": "0.0.0.0"}, listens=False)
+    assert [finding.level for finding in configuration(open_to_all)] == ["ok", "problem"]
+    assert "API_KEY is not set" in configuration(open_to_all)[1].words
+    assert configuration(open_to_all)[1].remedy.startswith("Set API_KEY")
     anonymous = load({"HOST": "0.0.0.0", "GEMPOOL_ALLOW_ANONYMOUS": "true"})
     assert "everybody" in configuration(anonymous)[1].words
 

@@ -223,6 +223,20 @@ def test_a_misspelt_variable_is_refused_with_the_nearest_name(name: str, meant: 
     assert f"{name} is not a setting. Did you mean {meant}?" in problems({name: "1"})
 
 
+@pytest.mark.parametrize(
+    "name", ["GEMPOOL__SERVER__NOSUCH", "GEMPOOL__SUPERVISOR__XYZ", "GEMPOOL__NOSUCH__A"]
+)
+def test_nothing_is_suggested_that_is_not_near(name: str) -> None:
+    """That two names have their section in common makes them no slip of one another."""
+    assert problems({name: "1"}) == f"{name} is not a setting. docs/configuration.md lists all."
+
+
+def test_whoever_listens_on_nothing_may_read_any_address() -> None:
+    """The refusal of a public address without a key is the server's alone."""
+    assert "API_KEY is not set" in problems({"HOST": "0.0.0.0"})
+    assert load({"HOST": "0.0.0.0"}, listens=False).server.host == "0.0.0.0"
+
+
 def test_variables_that_an_orchestrator_sets_are_nobodys_mistake() -> None:
     """Kubernetes gives every pod such names for a service called `gempool`."""
     load({"GEMPOOL_PORT": "tcp://10.0.0.1:8100", "GEMPOOL_SERVICE_HOST": "x", "GEMPOOL_PORT_8100_TCP": "x"})

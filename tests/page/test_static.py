@@ -5,10 +5,14 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from batches import policy
+from core import errors
+from pool.exports import PSID, PSIDTS, ExportError, parse
+from supervisor.incidents import Kind
 from supervisor.reasons import WHY
 
 STATIC = Path(__file__).parents[2] / "routes" / "admin" / "static"
@@ -63,6 +67,77 @@ def test_every_reason_of_the_supervisor_has_words() -> None:
         reason for _, reason in WHY if reason and f"reason.{reason}" not in english and reason != "by hand"
     ] == []
     assert [state for state, _ in WHY if f"state.{state}" not in english] == []
+
+
+def kinds_of(sentence: str, path: str) -> str:
+    """The first word whose sign a module of the page finds in the gateway's sentence; '' for none."""
+    text = (STATIC / "app" / "views" / path).read_text(encoding="utf-8")
+    signs = re.findall(r'^  \["([\w.]+)", /(.+)/\],$', text, re.MULTILINE)
+    assert signs
+    return next((word for word, sign in signs if re.search(sign, sentence)), "")
+
+
+def test_every_kind_of_alert_and_every_error_has_words() -> None:
+    """Kinds of alerts are told in the page's own words, and no word is left of one that is no more; so is each error's code, and
+    each reason of an upstream's failure that a probe may find."""
+    known = words("en") | words("en-play")
+    assert {key.removeprefix("alert.") for key in known if key.startswith("alert.")} == set(get_args(Kind))
+    pending: list[type[errors.GatewayError]] = [errors.GatewayError]
+    codes = set()
+    while pending:
+        one = pending.pop()
+        pending += one.__subclasses__()
+        if one is not errors.UpstreamError:
+            codes.add(one.reason if issubclass(one, errors.UpstreamError) else one.code)
+    assert len(codes) > 25
+    assert sorted(code for code in codes if f"outcome.{code}" not in known) == []
+
+
+def test_every_reason_why_a_batch_waits_has_words() -> None:
+    """They are known by what is recognisable in the gateway's sentences."""
+    known = words("en") | words("en-play")
+    for sentence in (*policy._WHY.values(), policy.UNREACHABLE, policy.TRIED_AGAIN, "No account can serve."):
+        assert kinds_of(sentence, "parts/batchlook.js") in known, sentence
+
+
+@pytest.mark.parametrize(
+    ("paste", "kind"),
+    [
+        ("", "empty"),
+        ("[]", "empty"),
+        ("[1]", "format"),
+        ("just some words", "format"),
+        ("[{", "damaged"),
+        ('[{"name": 1}]', "damaged"),
+        (f"Cookie: {PSID}=a/b", "damaged"),
+        (f"Cookie: {PSID}={'a' * 5000}", "damaged"),
+        (f".google.com\tTRUE\t/\tTRUE\t0\t{PSID}\tx\n.google.com\tTRUE\n", "damaged"),
+        (f"Cookie: {PSID}=", "signedout"),
+        (f"Cookie: {PSIDTS}=x", "signedout"),
+        ("Cookie: NID=x", "signedout"),
+        (json.dumps([{"name": PSID, "value": "x", "domain": ".youtube.com"}]), "elsewhere"),
+        (json.dumps([{"name": "sid", "value": "x", "domain": "example.org"}]), "elsewhere"),
+        (json.dumps([{"name": PSID, "value": "x", "domain": ".google.com", "expires": 1}]), "expired"),
+        (json.dumps([{"name": PSID, "value": each, "domain": ".google.com"} for each in "ab"]), "several"),
+        (" " * 5_000_000, "long"),
+    ],
+)
+def test_every_refused_paste_has_words(paste: str, kind: str) -> None:
+    """What the gateway says of a paste that it cannot use is told in the page's own words."""
+    with pytest.raises(ExportError) as caught:
+        parse(paste, 1_800_000_000.0)
+    assert kinds_of(str(caught.value), "cookies.js") == kind
+    assert f"cookies.no.{kind}" in words("en")
+
+
+def test_every_module_is_fetched_from_the_start() -> None:
+    """The page's modules are named in its head: none is waited for in a chain, and none is missing later, when the gateway may be
+    away. Words come in one language alone."""
+    index = (STATIC / "index.html").read_text(encoding="utf-8")
+    named = set(re.findall(r'(?:modulepreload" href|module" src)="/admin/([^"]+)"', index))
+    assert named == {
+        path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js") if path.parent.name != "words"
+    }
 
 
 def test_what_is_vendored_is_what_was_published() -> None:

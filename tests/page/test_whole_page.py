@@ -96,7 +96,8 @@ def fill(page: Page) -> None:
     """An answer in the playground and a comparison of pictures, which are there from then on."""
     shown(page, "/play")
     message = page.locator("#play-text")
-    message.fill("Say `this`:\n```py\n" + "print('a long line') " * 12 + "\n```\n- one")
+    table = "| Name | Price |\n|---|---|\n| Kite | " + "long " * 60 + "|"
+    message.fill("Say `this`:\n```py\n" + "print('a long line') " * 12 + f"\n```\n- one\n\n{table}")
     message.press("Enter")
     expect(page.locator(".asked")).to_be_visible()
     shown(page, "/pictures")
@@ -118,7 +119,7 @@ def test_every_view_is_accessible_and_fits(
     scheme: str,
     language: str,
 ) -> None:
-    """axe finds nothing serious in any view nor in an open dialog, nothing is wider than the screen, and no word is missing."""
+    """axe finds nothing serious in any view, in the details of a request nor in an open dialog, nothing is wider than the screen, and no word is missing."""
     looks: dict[str, Any] = {"viewport": {"width": width, "height": height}, "color_scheme": scheme}
     page = visit("/", locale=language, **looks)
     batch = batch_of(page, upstream)
@@ -134,9 +135,23 @@ def test_every_view_is_accessible_and_fits(
         found += [f"{view} is {room[0]} pixels wide"] if room[0] > room[1] else []
         found += [f"{view}: no word for {one}" for one in no_word.findall(page.locator("body").inner_text())]
         found += findings(page)
+    request = page.evaluate("fetch('/admin/api/view').then(r => r.json()).then(view => view.served[0].id)")
+    shown(page, f"/requests/{request}")
+    expect(page.locator(".single .facts")).to_be_visible()
+    found += findings(page)
     shown(page, "/batches")
     page.locator("main .button.main").click()
     expect(page.locator("dialog textarea")).to_be_visible()
+    found += findings(page)
+    page.keyboard.press("Escape")
+    for account in upstream.accounts:
+        upstream.fault(account["id"], "error_1037", resets_in=3600)
+    waiting = page.request.post(
+        "/v1/batch/chat", data={"prompts": ["later"]}, headers={"x-gempool-page": "1"}
+    )
+    shown(page, f"/batches/{waiting.json()['batch_id']}")
+    page.locator("main header .button").click()
+    expect(page.locator("dialog[open] .danger")).to_be_visible()
     found += findings(page)
     login = opened(gateway.url, "/", locale=language, **looks)
     expect(login.locator("input[type=password]")).to_be_visible()

@@ -15,7 +15,7 @@ from tests.fakes.edge import Edge, edge
 from tests.fakes.operator import END, VIEW, FakeOperator, now
 from tests.fakes.server import until
 from tests.routes.conftest import QUICK
-from tests.support.browser import Told, browser, cookie, signed_in, token, told
+from tests.support.browser import Told, browser, cookie, given, signed_in, token, told
 from tests.support.openapi import ConformingClient, contract
 
 LIVE = "/admin/api/live"
@@ -231,6 +231,28 @@ def test_a_session_that_ends_ends_its_stream() -> None:
         assert over.json()["error"]["code"] == "session_expired"
 
 
+def test_signing_out_ends_the_sessions_streams_and_nobody_elses(page: ConformingClient, desk: Edge) -> None:
+    """A second tab is told at once that the session is over, also where its own cookie is an older or a newer one of it."""
+    renewed = given(page.get("/admin/api/view", headers=(old := cookie(token(age=2000)))))["value"]
+    page.cookies.clear()
+    with (
+        watching(page, **old) as one,
+        watching(page, **cookie(renewed)) as two,
+        signed_in(desk) as other,
+        watching(other) as others,
+    ):
+        for events in (one, two, others):
+            assert next(events).name == "view"
+        assert page.delete("/admin/api/session", headers=cookie(renewed)).status_code == 204
+        for events in (one, two):
+            bye = next(events)
+            assert (bye.name, bye.data["code"]) == ("bye", "session_expired")
+            assert next(events, None) is None
+        until(lambda: OPERATOR.looking == 1)
+        OPERATOR.change("alice", in_flight=1)
+        assert next(others).name == "turn"
+
+
 def test_looking_does_not_keep_a_session_alive(page: ConformingClient) -> None:
     """A browser comes back by itself, so that the stream renews nothing."""
     with page.stream("GET", LIVE, headers=cookie(token(age=3000))) as answer:
@@ -243,14 +265,14 @@ def test_whoever_leaves_is_looked_after_no_more(desk: Edge) -> None:
     OPERATOR.reset()
     until(lambda: OPERATOR.looking == 0)
     route = {"route": LIVE}
-    before = desk.metric("gempool_request_duration_seconds_count", **route)
+    before = desk.metric("gempool_request_duration_seconds_count", kind="none", **route)
     cancelled = desk.metric("gempool_cancelled_total")
     with connected(desk) as connection:
         receive_until(connection, b"event: view")
         assert OPERATOR.looking == 1
     until(lambda: OPERATOR.looking == 0)
     until(lambda: desk.metric("gempool_requests_in_flight") == 0)
-    assert desk.metric("gempool_request_duration_seconds_count", **route) == before
+    assert desk.metric("gempool_request_duration_seconds_count", kind="none", **route) == before
     assert desk.metric("gempool_cancelled_total") == cancelled
 
 

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,9 @@ from routes import EdgeSettings
 from tests.fakes.cookies import FakeCookies
 from tests.fakes.edge import Edge, edge
 from tests.fakes.operator import FakeOperator
+from tests.fakes.server import until
 from tests.support.browser import PAGE, SECURE_COOKIE, browser, cookie, given, signed_in, token
+from tests.support.store import valkey
 
 SESSION, VIEW = "/admin/api/session", "/admin/api/view"
 DISABLE = "/admin/api/accounts/alice/disable"
@@ -62,6 +66,62 @@ def test_signing_out_takes_the_cookie_back(locked: Edge) -> None:
         assert page.get(SESSION).json()["signed_in"] is False
         assert page.get(VIEW).status_code == 401
         assert page.delete(SESSION).status_code == 204
+        assert page.delete(SESSION, headers=cookie(token(age=4000))).status_code == 204
+
+
+def test_signing_out_ends_the_session_wherever_its_cookie_is(locked: Edge) -> None:
+    """A copy is told that it is over, on every route; whoever is signed in besides, on the same machine too, stays so."""
+    with signed_in(locked) as page, signed_in(locked) as another:
+        copy = cookie(page.cookies["gempool_session"])
+        assert page.delete(SESSION).status_code == 204
+        for path in (VIEW, "/v1/models", "/api/cookies/status"):
+            answer = page.get(path, headers=copy)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (401, "session_expired")
+        assert page.post(DISABLE, headers=copy).status_code == 401
+        assert page.get(SESSION, headers=copy).json()["signed_in"] is False
+        assert another.get(VIEW).status_code == 200
+        assert page.post(SESSION, json={"key": "root"}).status_code == 200
+        assert page.get(VIEW).status_code == 200
+
+
+@pytest.mark.parametrize("leaves_with", ["old", "new"])
+def test_a_renewed_session_ends_with_its_older_cookies(locked: Edge, leaves_with: str) -> None:
+    """And with its newer ones: whichever of them signs out."""
+    old = token(age=2000)
+    with browser(locked) as page:
+        new = given(page.get(VIEW, headers=cookie(old)))["value"]
+        page.cookies.clear()
+        assert old != new
+        assert page.delete(SESSION, headers=cookie({"old": old, "new": new}[leaves_with])).status_code == 204
+        for shown in (old, new):
+            assert page.get(VIEW, headers=cookie(shown)).status_code == 401
+
+
+def test_another_sites_page_ends_no_session(locked: Edge) -> None:
+    """Nor does whoever changes a cookie's text."""
+    good = token()
+    with browser(locked) as page:
+        evil = {**cookie(good), "origin": "https://evil.example"}
+        assert page.delete(SESSION, headers=evil).status_code == 403
+        forged = f"{good.rpartition('.')[0]}.{'A' * 43}"
+        assert page.delete(SESSION, headers=cookie(forged)).status_code == 204
+        assert page.get(VIEW, headers=cookie(good)).status_code == 200
+
+
+def test_signing_out_while_the_store_is_away(tmp_path: Path) -> None:
+    """Here the session has ended at once and the cookie is taken back; the answer says that other replicas do not know, and
+    they are told when the store is back."""
+    both: dict[str, Any] = {"admin_key": "root", "operator": OPERATOR, "sign_outs": f"unix://{tmp_path}/s"}
+    with edge(**both) as one, edge(**both) as two, signed_in(one) as page, browser(two) as other:
+        copy = cookie(page.cookies["gempool_session"])
+        answer = page.delete(SESSION)
+        assert (answer.status_code, answer.json()["told"]) == (200, False)
+        assert "other replicas could not be told" in answer.json()["why"]
+        assert (given(answer)["value"], given(answer)["max-age"]) == ("", "0")
+        assert page.get(VIEW, headers=copy).status_code == 401
+        assert other.get(VIEW, headers=copy).status_code == 200
+        with valkey(tmp_path):
+            until(lambda: other.get(VIEW, headers=copy).status_code == 401)
 
 
 @pytest.mark.parametrize(
@@ -234,9 +294,8 @@ def test_a_shown_key_goes_before_the_cookie(locked: Edge) -> None:
     [{"x-admin-key": "root"}, {"authorization": "Bearer root"}],
 )
 def test_the_admin_key_itself_needs_no_session(locked: Edge, headers: dict[str, str]) -> None:
-    """Scripts show it as everywhere, also in the address of what is read, and need no header of the page's."""
+    """Scripts show it as everywhere, and need no header of the page's."""
     assert locked.http.get(VIEW, headers=headers).status_code == 200
-    assert locked.http.get(VIEW, params={"key": "root"}).status_code == 200
     assert locked.http.post(DISABLE, headers=headers).status_code == 200
     state = locked.http.get(SESSION, headers=headers).json()
     assert (state["signed_in"], state["expires_at"]) == (True, None)

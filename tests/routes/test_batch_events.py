@@ -236,15 +236,18 @@ def test_a_caller_who_leaves_ends_the_watch(gate: Edge, batches: FakeBatches) ->
     id = batches.add(2, owner=HERE)
     route = "/v1/batch/{id}/events"
     before = gate.metric("gempool_cancelled_total")
-    timed = gate.metric("gempool_request_duration_seconds_count", route=route)
+    timed = gate.metric("gempool_request_duration_seconds_count", route=route, kind="none")
     with connected(gate, id) as connection:
         receive_until(connection, b"event: progress")
         assert batches.watching == 1
     until(lambda: batches.watching == 0, within=1.0)
     until(lambda: gate.metric("gempool_requests_in_flight") == 0, within=1.0)
     assert gate.metric("gempool_cancelled_total") == before
-    assert gate.metric("gempool_requests_total", route=route, model="none", outcome="cancelled") >= 1
-    assert gate.metric("gempool_request_duration_seconds_count", route=route) == timed
+    assert (
+        gate.metric("gempool_requests_total", route=route, model="none", kind="none", outcome="cancelled")
+        >= 1
+    )
+    assert gate.metric("gempool_request_duration_seconds_count", route=route, kind="none") == timed
     assert gate.http.get(f"/v1/batch/{id}").json()["status"] == "queued"
 
 

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from routes import EdgeSettings
 from routes.guards import is_loopback_address, is_loopback_host, is_trusted_origin
+from tests.fakes.cookies import FakeCookies
 from tests.fakes.edge import Edge, edge
+from tests.fakes.operator import FakeOperator
 
 CLOSED = [
     "/v1/models",
@@ -65,7 +67,34 @@ def test_every_way_of_sending_a_key_works(locked: Edge, path: str, key: str) -> 
         {"authorization": "Bearer dummy", "x-api-key": key},
     ):
         assert locked.http.get(path, headers=headers).status_code == 200
-    assert locked.http.get(path, params={"key": key}).status_code == 200
+    if key != "root":
+        assert locked.http.get(path, params={"key": key}).status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-admin-key": "root-key"}, {"x-api-key": "one"}])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/models"), ("GET", "/v1beta/models"), ("POST", "/v1/chat/completions"), ("GET", "/metrics"),
+        ("GET", "/admin/api/view"), ("POST", "/admin/api/accounts/alice/disable"), ("POST", "/api/cookies"), ("GET", "/nope"),
+    ],
+)  # fmt: skip
+def test_the_admin_key_is_not_taken_from_the_address(method: str, path: str, headers: dict[str, str]) -> None:
+    """401 on every route, whatever is sent besides, which says where it belongs and does not repeat it: addresses stand in the
+    logs of proxies."""
+    with edge(api_key="one", admin_key="root-key", operator=FakeOperator(), cookies=FakeCookies()) as found:
+        for query in ("key=root-key", "key=%72oot-key"):
+            answer = found.http.request(method, f"{path}?{query}", headers=headers)
+            error = answer.json()["error"]
+            assert answer.status_code == 401
+            assert "x-admin-key" in error["message"]
+            assert "root-key" not in answer.text + str(answer.headers)
+
+
+def test_open_routes_take_whoever_shows_the_admin_key_in_the_address_for_a_stranger(locked: Edge) -> None:
+    """They stay open, and tell what they tell everybody."""
+    assert locked.http.get("/health?key=root").json()["store"] == {"keys": 3}
+    assert locked.http.get("/health?key=one").json()["store"] == {"name": "s", "keys": 3}
 
 
 def test_health_ready_root_and_preflights_are_open(locked: Edge) -> None:
@@ -89,9 +118,14 @@ def test_health_without_a_key_tells_counts_only(locked: Edge) -> None:
 
 
 def test_metrics_may_be_opened() -> None:
-    """`metrics_open` opens `/metrics` and nothing else."""
+    """`metrics_open` opens `/metrics` and nothing else, and nobody whom a proxy lets through."""
     with edge(api_key="one", settings=EdgeSettings(metrics_open=True)) as found:
-        assert found.http.get("/metrics").status_code == 200
+        for path in ("/metrics", "/metrics/"):
+            assert found.http.get(path).status_code == 200
+            for name in ("x-forwarded-for", "x-real-ip", "forwarded"):
+                through = {name: "for=127.0.0.1"}
+                assert found.http.get(path, headers=through).status_code == 401
+                assert found.http.get(path, headers={**through, "x-api-key": "one"}).status_code == 200
         assert found.http.get("/v1/models").status_code == 401
 
 

@@ -77,7 +77,7 @@ def test_a_refusal_tells_the_wait_everywhere(shipped: Edge) -> None:
     assert f"in {refused.headers['retry-after']}s" in error["message"]
     assert len(shipped.chat.asks) == asked
     assert shipped.metric("gempool_rate_limited_total", scope="caller_and_model") == 1
-    labels = {"route": CHAT, "model": "gemini-2.5-pro", "outcome": "rate_limit_exceeded"}
+    labels = {"route": CHAT, "model": "gemini-2.5-pro", "kind": "text", "outcome": "rate_limit_exceeded"}
     assert shipped.metric("gempool_requests_total", **labels) == 1
 
 

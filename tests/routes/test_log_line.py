@@ -35,7 +35,7 @@ MODEL = "gemini-3-flash-preview"
 CALLER = "admin:" + hashed(Secret(ADMIN)).removeprefix("sha256:")[:8]
 STAGES = ("ms_read", "ms_queue", "ms_upstream", "ms_pictures", "ms_send", "ms_own")
 ORDER = (
-    "request_id", "caller", "method", "route", "status", "outcome", "param", "limit", "model", "upstream_model", "account",
+    "request_id", "caller", "method", "route", "status", "outcome", "path", "param", "limit", "model", "upstream_model", "account",
     "accounts", "attempts", "bytes", "ms", "ms_first_content", *STAGES, "trace_id",
 )  # fmt: skip
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -245,7 +245,10 @@ def test_what_the_protocol_refuses_leaves_a_line_and_is_counted(
 ) -> None:
     """A request that no route ever sees is in the log under the id that its caller was told, in the metrics as unrouted, and
     in no other line."""
-    name, labels = "gempool_requests_total", {"route": "unrouted", "model": "none", "outcome": outcome}
+    name, labels = (
+        "gempool_requests_total",
+        {"route": "unrouted", "model": "none", "kind": "none", "outcome": outcome},
+    )
     before = gate.metric(name, **labels)
     with socket.create_connection(("127.0.0.1", gate.port), timeout=5) as connection:
         with suppress(ConnectionError):
@@ -264,6 +267,77 @@ def test_what_the_protocol_refuses_leaves_a_line_and_is_counted(
     assert line["bytes"] == len(body)
     assert adds_up(line)
     assert gate.metric(name, **labels) == before + 1
+
+
+BROKEN = b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nZZZ\r\n"
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_broken_body_is_one_request(gate: Edge, lines: Lines, apart: bool) -> None:
+    """One line under the id that the caller was told, with the caller's name and the route; one count, and nobody left."""
+    name, route = "gempool_requests_total", "/v1/chat/completions"
+    before = gate.metric(name, route=route, model="none", kind="none", outcome="invalid_request")
+    left = gate.metric("gempool_cancelled_total")
+    head = f"POST {route} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\nX-Request-Id: req-1\r\n".encode()
+    with socket.create_connection(("127.0.0.1", gate.port), timeout=5) as connection:
+        if apart:
+            start, _, rest = BROKEN.partition(b"5\r\n")
+            connection.sendall(head + start)
+            time.sleep(0.05)  # so that the route waits for the body
+            connection.sendall(b"5\r\n" + rest)
+        else:
+            connection.sendall(head + BROKEN)
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"x-request-id: req-1\r\n" in answer
+    assert b"connection: close" in answer
+    until(lambda: "req-1" in lines.stream.getvalue())
+    until(lambda: gate.metric("gempool_requests_in_flight") == 0)
+    (line,) = map(json.loads, lines.stream.getvalue().splitlines())
+    assert (line["request_id"], line["caller"], line["route"]) == ("req-1", "team-a", route)
+    assert (line["status"], line["outcome"]) == (400, "invalid_request")
+    assert adds_up(line)
+    assert gate.metric(name, route=route, model="none", kind="none", outcome="invalid_request") == before + 1
+    assert gate.metric("gempool_cancelled_total") == left
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key", "status", "route"),
+    [
+        ("POST", "/v1/chat/completions", "sk-wrong", 401, "/v1/chat/completions"),
+        ("POST", "/v1beta/models/a/b:countTokens", "sk-wrong", 401, "/v1beta/models/{model}:countTokens"),
+        ("POST", "/v1beta/models/a:dance", "sk-wrong", 401, "/v1beta/models/{model}"),
+        ("GET", "/v1/chat/completions", ADMIN, 405, "/v1/chat/completions"),
+        ("DELETE", "/v1/models/one", ADMIN, 405, "/v1/models/{model}"),
+    ],
+)
+def test_a_request_that_does_not_come_to_its_route_tells_it(
+    gate: Edge, lines: Lines, method: str, path: str, key: str, status: int, route: str
+) -> None:
+    """Whoever looks for a wrong key or a wrong method sees where it came; the metric says the same."""
+    outcome = "invalid_api_key" if status == 401 else "method_not_allowed"
+    name, labels = (
+        "gempool_requests_total",
+        {"route": route, "model": "none", "kind": "none", "outcome": outcome},
+    )
+    before = gate.metric(name, **labels)
+    answer = gate.http.request(method, path, headers={"authorization": f"Bearer {key}"})
+    line = lines.one(answer)
+    assert (line["status"], line["outcome"], line["route"]) == (status, outcome, route)
+    assert "path" not in line
+    assert gate.metric(name, **labels) == before + 1
+
+
+def test_a_path_without_a_route_is_told_in_the_line_alone(gate: Edge, lines: Lines) -> None:
+    """As far as it is no secret, and no more of it than eighty characters; the metric stays bounded."""
+    for key, status in ((ADMIN, 404), ("sk-wrong", 401)):
+        answer = gate.http.get(f"/v9/chat/{ADMIN}/{'x' * 200}", headers={"authorization": f"Bearer {key}"})
+        line = lines.one(answer)
+        assert (line["status"], line["route"]) == (status, "unrouted")
+        assert line["path"] == f"/v9/chat/***/{'x' * 200}"[:80]
+    answer = gate.http.get("/v9/AIzaSyA-0123456789abcdefg", headers={"authorization": f"Bearer {ADMIN}"})
+    assert lines.one(answer)["path"] == "/v9/***"
+    assert "/v9" not in gate.http.get("/metrics", headers={"authorization": f"Bearer {ADMIN}"}).text
 
 
 def test_refused_requests_leave_a_line_too(gate: Edge, lines: Lines) -> None:
@@ -499,3 +573,15 @@ def exchanged() -> Exchange:
     return Exchange(
         scope, nothing, nothing, request_id="r", settings=EdgeSettings(), monotonic=time.monotonic
     )
+
+
+def test_the_journal_leaves_out_what_no_account_answers(gate: Edge, lines: Lines) -> None:
+    """Tokens are counted here: that serves nobody and fails nobody."""
+    counted = gate.http.post(
+        f"/v1beta/models/{MODEL}:countTokens",
+        json={"contents": [{"parts": [{"text": "How many?"}]}]},
+        headers={"authorization": f"Bearer {ADMIN}"},
+    )
+    assert counted.status_code == 200
+    assert lines.one(counted)["model"] == MODEL
+    assert gate.noted == []

@@ -176,6 +176,35 @@ def test_forms_are_described_as_they_are_sent(whole: Edge, path: str) -> None:
     files = [("image", ("a.png", PNG, "image/png"))]
     whole.chat.reset()
     assert whole.http.post(path, data=sent, files=files, headers=KEYS).status_code == 200
+    several = [("image[]", file) for _, file in files * 2]
+    whole.chat.reset()
+    assert whole.http.post(path, data=sent, files=several, headers=KEYS).status_code == 200
+    whole.chat.reset()
+    assert whole.http.post(path, data=sent, files=[("x", ("", b""))], headers=KEYS).status_code == 400
+    schema = content["multipart/form-data"]["schema"]
+    assert contract().faults(schema, {"prompt": "x", "image[]": ["one"]}) == []
+    assert contract().faults(schema, {"prompt": "x", "image": "one"}) == []
+    assert contract().faults(schema, {"prompt": "x"}) != []
+
+
+@pytest.mark.parametrize("operation", [found for found in operations() if found.form is not None], ids=str)
+def test_forms_examples_are_true(whole: Edge, operation: Operation) -> None:
+    """Each is as its schema says and is answered; what is no file is text there."""
+    content = contract().document["paths"][operation.path]["post"]["requestBody"]["content"]
+    described = content["multipart/form-data"]
+    shown = {title: example["value"] for title, example in described["examples"].items()}
+    assert shown == operation.form_examples
+    assert {name for value in shown.values() for name in value} == {"prompt", "image", "image[]"}
+    for value in shown.values():
+        assert contract().faults(described["schema"], value, closed=False) == []
+        fields = [
+            (name, (None, text))
+            for name, texts in value.items()
+            for text in (texts if isinstance(texts, list) else [texts])
+        ]
+        whole.chat.reset()
+        response = whole.http.post(operation.path, files=fields, headers=KEYS)
+        assert response.status_code == 200, response.text
 
 
 def test_every_get_is_answered_as_described(whole: Edge) -> None:
@@ -234,6 +263,25 @@ def test_errors_are_shown_in_their_dialects() -> None:
             assert len(example["value"]["error"]["message"]) > 10
             if dialect == "Gemini":
                 assert name.endswith(f"Error{example['value']['error']['code']}")
+
+
+def test_errors_of_another_shape_are_shown() -> None:
+    """As their schemas say."""
+    for operation in operations():
+        answers = contract().document["paths"][operation.path][operation.method]["responses"]
+        for status in operation.unlike:
+            content = answers[str(status)]["content"]["application/json"]
+            assert content["examples"]
+            for example in content["examples"].values():
+                assert contract().faults(content["schema"], example["value"]) == []
+
+
+def test_info_lists_every_operation(whole: Edge, document: dict[str, Any], gate: Edge) -> None:
+    """Those of the document, whatever the gateway has."""
+    for served, described in ((whole, document), (gate, gate.http.get("/openapi.json").json())):
+        listed = served.http.get("/api/info", headers=KEYS).json()["endpoints"]
+        paths = described["paths"].items()
+        assert sorted(listed) == sorted(f"{method.upper()} {path}" for path, item in paths for method in item)
 
 
 def test_nothing_is_shown_that_is_no_operations() -> None:

@@ -34,6 +34,59 @@ def talk(gate: Edge, *pieces: bytes, pause: float = 0.02) -> bytes:
         return data
 
 
+CHUNKED = b"Host: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+BROKEN = b"5\r\nhello\r\nzz\r\n"
+
+
+@pytest.mark.parametrize("pieces", [(CHUNKED + BROKEN,), (CHUNKED, BROKEN)], ids=["at once", "later"])
+@pytest.mark.parametrize(
+    ("start", "google"),
+    [
+        (b"POST /v1beta/models/m:generateContent HTTP/1.1\r\n", True),
+        (b"POST /gemini/v1beta/models/m:generateContent HTTP/1.1\r\n", True),
+        (b"POST /v1/models/m:generateContent HTTP/1.1\r\nX-Goog-Api-Key: a\r\n", True),
+        (b"POST /v1/chat/completions HTTP/1.1\r\n", False),
+        (b"POST /v1/images/edits HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=X\r\n", False),
+    ],
+)
+def test_a_broken_body_is_refused_in_the_paths_dialect(
+    gate: Edge, start: bytes, google: bool, pieces: tuple[bytes, ...]
+) -> None:
+    """Whether the route was waiting for the body or had not begun; the answer arrives though more of the body does."""
+    answer = talk(gate, start + pieces[0], *pieces[1:], b"x" * 100_000)
+    status, head, body = parsed(answer)
+    error = json.loads(body)["error"]
+    assert status == 400
+    assert "body is broken" in error["message"]
+    assert error["code"] == (400 if google else "invalid_request")
+    assert b"connection: close" in head
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("good", [1, 3])
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_broken_body_behind_good_requests_does_not_swallow_their_answers(
+    gate: Edge, good: int, apart: bool
+) -> None:
+    """Each is answered in its turn; then comes the refusal, and the end."""
+    fine = post("/v1/chat/completions", CHAT) * good
+    bad = b"POST /v1/generate HTTP/1.1\r\n" + CHUNKED + BROKEN
+    answer = talk(gate, *([fine, bad] if apart else [fine + bad]))
+    assert answer.count(b"HTTP/1.1 200 ") == good
+    last = answer[answer.rindex(b"HTTP/1.1 4") :]
+    assert parsed(last)[0] == 400
+    assert b"connection: close" in last
+
+
+def test_a_broken_body_that_no_route_reads_ends_the_connection(gate: Edge) -> None:
+    """What was asked for is answered; nobody knows where the next request would begin."""
+    answer = talk(
+        gate, b"GET /health HTTP/1.1\r\n" + CHUNKED + BROKEN + b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+    )
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in parsed(answer)[1]
+
+
 def post(path: str, body: bytes, *, version: str = "1.1", headers: str = "") -> bytes:
     return (
         f"POST {path} HTTP/{version}\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode()

@@ -22,6 +22,7 @@ from core.secret import Secret
 from engine.service import HandedIn
 from pool import State
 from supervisor.jars import PSID, PSIDTS
+from supervisor.settings import SupervisorSettings
 from tests.fakes.sessions import FakeWeb
 from tests.support.adapter import until, until_so
 from tests.support.caring import Carer, Ward, account
@@ -79,6 +80,22 @@ async def test_an_account_returns_by_itself(ward: Ward) -> None:
     await until(lambda: len(web.sessions) == opens + 2)
     lease = await other.pool.lease(("gemini-flash",))
     await lease.release()
+
+
+async def test_the_probe_that_finds_it_dead_does_not_put_off_the_next(ward: Ward) -> None:
+    """Found dead by an ordinary probe, an account is tried again as soon as one in quarantine is, and its record tells what the
+    probe saw."""
+    web = FakeWeb()
+    settings = SupervisorSettings(
+        probe_interval=4.0, rotate_interval=60.0, reprobe_first=0.1, reprobe_max=0.2, lease_ttl=1.0
+    )
+    carer = await ward.carer(web, [account("a")], settings)
+    dead(web, "a", SessionExpired("dead"))
+    await carer.is_("a", State.QUARANTINED, 5)
+    (found,) = await carer.supervisor.cookies_status()
+    assert found.last_probe_outcome == "expired"
+    well(web, "a")
+    await carer.is_("a", State.ACTIVE, 1.2)  # less than half of the interval between ordinary probes
 
 
 @pytest.mark.parametrize(

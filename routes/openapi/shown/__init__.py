@@ -1,10 +1,13 @@
 """What good answers look like: examples by operation, form and title. Tests hold each to its schema. Pure."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from routes.openapi.operations import Operation
 from routes.openapi.shown import admin, batch, gemini, openai, ops, plain
 from routes.openapi.shown.parts import Shown
 
-__all__ = ["PARTS", "shown"]
+__all__ = ["PARTS", "refused", "shown"]
 
 PARTS = (openai.SHOWN, plain.SHOWN, batch.SHOWN, ops.SHOWN, admin.SHOWN)
 """Examples by method and path, but for Gemini's."""
@@ -20,3 +23,8 @@ def shown(operation: Operation) -> Shown:
     if operation.family.name == "Gemini":
         return gemini.SHOWN["" if mark else "list"]
     return _ALL.get((operation.method, operation.path), {})
+
+
+def refused(operation: Operation, status: int) -> Mapping[str, Any]:
+    """Of an error of another shape than the family's, by title."""
+    return ops.REFUSED[operation.path, status]

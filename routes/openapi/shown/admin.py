@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from routes.admin.session import UNTOLD
 from routes.openapi.operations import EVENTS
 from routes.openapi.shown.parts import AT, Shown, as_events, as_json
 
@@ -133,6 +134,7 @@ def _checked(account: Mapping[str, Any], outcome: str = "", detail: str = "") ->
 SHOWN: Final[Mapping[tuple[str, str], Shown]] = {
     ("get", "/admin/api/session"): as_json(session=_SESSION),
     ("post", "/admin/api/session"): as_json(session=_SESSION),
+    ("delete", "/admin/api/session"): as_json(untold={"told": False, "why": UNTOLD}),
     ("get", "/admin/api/view"): as_json(view=_VIEW),
     ("get", "/admin/api/live"): {
         EVENTS: {"live": "retry: 1000\n\n" + as_events(("view", _VIEW), ("turn", _TURN))}

@@ -175,7 +175,7 @@ SHOWN: Final[Mapping[tuple[str, str], Shown]] = {
     ("get", "/v1/models"): as_json(
         OpenAI={"object": "list", "data": [_MODEL]}, Gemini={"models": [GOOGLE_MODEL]}
     ),
-    ("get", "/v1/models/{id}"): as_json(OpenAI=_MODEL, Gemini=GOOGLE_MODEL),
+    ("get", "/v1/models/{model}"): as_json(OpenAI=_MODEL, Gemini=GOOGLE_MODEL),
     ("post", "/v1/images/generations"): {
         JSON: {"picture": _PICTURES, "links": _LINKED},
         EVENTS: {

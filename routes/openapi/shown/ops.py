@@ -49,7 +49,7 @@ SHOWN: Final[Mapping[tuple[str, str], Shown]] = {
     ("get", "/metrics"): {
         "text/plain": {
             "metrics": "# TYPE gempool_requests_total counter\n"
-            'gempool_requests_total{route="/v1/chat/completions",model="gemini-2.5-pro",outcome="ok"} 26\n'
+            'gempool_requests_total{route="/v1/chat/completions",model="gemini-2.5-pro",kind="text",outcome="ok"} 26\n'
         }
     },
     ("get", "/api/info"): as_json(
@@ -74,3 +74,19 @@ SHOWN: Final[Mapping[tuple[str, str], Shown]] = {
         }
     ),
 }
+
+REFUSED: Final[Mapping[tuple[str, int], Mapping[str, Any]]] = {
+    ("/ready", 503): {
+        "not ready": {
+            "ready": False,
+            "why": "No account can serve: 2 are quarantined.",
+            "error": {
+                "message": "No account can serve: 2 are quarantined.",
+                "type": "server_error",
+                "param": None,
+                "code": "no_account",
+            },
+        }
+    },
+}
+"""Errors of a shape of their own, by path and status."""

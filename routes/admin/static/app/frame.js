@@ -4,12 +4,11 @@ import { lang, setLang, span, t } from "./i18n.js";
 import { link, linkSince, linkWhy, logout, now, pageVersion, phase, session, time, waits } from "./live.js";
 import { href, route } from "./router.js";
 import { THEMES, setTheme, theme } from "./theme.js";
-import { Button, Dialog, ErrorBox, Icon, Loading, Question, Toasts } from "./ui.js";
+import { Button, Dialog, ErrorBox, Icon, Loading, Question, Toasts, toast } from "./ui.js";
 import { trouble } from "./health.js";
 import { VIEWS } from "./views.js";
 import { Login } from "./views/login.js";
 
-const loaded = signal({}); // by path: {view} or {error}
 const menu = signal(false);
 
 export function Frame() {
@@ -66,7 +65,7 @@ function Choices() {
   const other = lang.value === "zh" ? "en" : "zh";
   const names = { en: "English", zh: "中文" };
   return html`<div class="choices">
-    <button type="button" class="button quiet" lang=${other} onClick=${() => setLang(other)}>${names[other]}</button>
+    <button type="button" class="button quiet" lang=${other} onClick=${() => setLang(other).catch(() => toast(t("error.unreachable"), "bad"))}>${names[other]}</button>
     <label class="pick"><span class="unseen">${t("theme.label")}</span>
       <select value=${theme.value} onChange=${(event) => setTheme(event.target.value)}>
         ${THEMES.map((one) => html`<option key=${one} value=${one}>${t(`theme.${one}`)}</option>`)}
@@ -110,14 +109,10 @@ function Room({ view }) {
   const shown = useRef(null);
   const path = route.value.path;
   useEffect(() => {
-    if (view) fetchView(view);
-  }, [view]);
-  const found = view && loaded.value[view.path];
-  useEffect(() => {
     // A new place begins at its top and, for who listens, with its heading; the first one is read from the page's start.
     const heading = document.querySelector("main h1");
     document.title = heading ? `${heading.textContent} · gempool` : "gempool";
-    if (shown.current !== null && shown.current !== path && found) {
+    if (shown.current !== null && shown.current !== path && view) {
       scrollTo(0, 0);
       if (heading && !document.activeElement.closest("main form")) {
         // unless the view has put it where one is to write
@@ -125,12 +120,10 @@ function Room({ view }) {
         heading.focus({ preventScroll: true });
       }
     }
-    if (found) shown.current = path;
-  }, [path, found, lang.value]);
+    if (view) shown.current = path;
+  }, [path, view, lang.value]);
   if (!view) return html`<h1>${t("nav.nowhere")}</h1><p><a href="#/">${t("nav.overview")}</a></p>`;
-  if (!found) return html`<${Loading} />`;
-  if (found.error) return html`<h1>${t(view.word)}</h1><${ErrorBox} error=${found.error} retry=${() => fetchView(view, true)} />`;
-  return html`<${Guarded} key=${view.path} view=${found.view} />`;
+  return html`<${Guarded} key=${view.path} view=${view.view} />`;
 }
 
 /** One broken view must not take the page with it. */
@@ -138,14 +131,4 @@ function Guarded({ view: View }) {
   const [error, reset] = useErrorBoundary((found) => console.error(found));
   if (error) return html`<h1>${t("error.view")}</h1><${ErrorBox} error=${{ code: "view", message: String(error.message || error) }} retry=${reset} />`;
   return html`<${View} route=${route.value} />`;
-}
-
-async function fetchView(view, afresh = false) {
-  if (loaded.value[view.path] && !afresh) return;
-  try {
-    const module = await view.load();
-    loaded.value = { ...loaded.value, [view.path]: { view: module.default } };
-  } catch (error) {
-    loaded.value = { ...loaded.value, [view.path]: { error: { code: "unreachable", message: String(error.message) } } };
-  }
 }

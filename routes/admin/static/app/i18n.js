@@ -2,9 +2,10 @@
 //
 //   await ready()             loads the words; call once, before the first rendering
 //   lang                      signal: "en" | "zh"
-//   setLang("zh")             changes and remembers it; everything that used t() is drawn again
+//   setLang("zh")             changes and remembers it; everything that used t() is drawn again. Rejects where the words cannot be loaded
 //   t("key", {name: value})   the words, with {name} put in. In a component it follows the language.
 //   has("key")                whether there are such words
+//   own(sentence, "key")      a sentence of the gateway's: as it is to who reads English, else the words of the key where there are any
 //   plural("key", n, more?)   t("key.one") or t("key.other") by the language's rules, with {n}
 //   number(n), percent(0..1), bytes(n), seconds(s) (short: "340 ms", "2.1 s", "3 min"), span(s) ("3 min", "2 d 4 h")
 //   clockTime(s), dayTime(s), fullTime(s)   a time in seconds since 1970: of today, of another day, whole
@@ -44,8 +45,15 @@ export async function setLang(wanted) {
   }
 }
 
+let missed = 0;
+
 async function load(wanted) {
-  const parts = await Promise.all(PARTS.map((part) => import(`./words/${wanted}${part}.js`)));
+  // A browser remembers that a module could not be fetched; under another address it asks again.
+  const again = missed ? `?again=${missed}` : "";
+  const parts = await Promise.all(PARTS.map((part) => import(`./words/${wanted}${part}.js${again}`))).catch((error) => {
+    missed += 1;
+    throw error;
+  });
   words.value = Object.assign({}, ...parts.map((part) => part.default));
   lang.value = wanted;
   document.documentElement.lang = wanted === "zh" ? "zh-CN" : "en";
@@ -58,6 +66,8 @@ export function t(key, values) {
   if (text === undefined) return key;
   return values ? text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole)) : text;
 }
+
+export const own = (sentence, key) => (lang.value !== "en" && has(key) ? t(key) : sentence);
 
 const locale = () => (lang.value === "zh" ? "zh-CN" : "en-GB");
 const formats = new Map();
@@ -75,8 +85,10 @@ export function plural(key, n, more) {
 }
 
 export const number = (n) => format(Intl.NumberFormat, "number", { maximumFractionDigits: 1 }).format(n);
+
+/** Rounded, but never to all or to nothing where it is not. */
 export const percent = (share) =>
-  format(Intl.NumberFormat, "percent", { style: "percent", maximumFractionDigits: 1 }).format(Math.floor(share * 1000) / 1000);
+  format(Intl.NumberFormat, "percent", { style: "percent", maximumFractionDigits: 1 }).format(share > 0 && share < 1 ? Math.min(0.999, Math.max(0.001, share)) : share);
 
 export function bytes(n) {
   if (n < 1000) return `${n} B`;

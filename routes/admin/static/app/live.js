@@ -6,6 +6,8 @@
 //   link       "connecting" | "live" | "lost" (the page then shows what it knew, and keeps trying)
 //   linkWhy    what the gateway says where it answers and yet tells nothing (its store is away), or ""
 //   linkSince  when the link was lost, ms of this machine's clock
+//   back       how often the live stream has begun. Who fetches by themselves fetch again when it changes: what could not be had
+//              while the gateway was away is then there without anybody's asking
 //   waits      "" | "session" | "view": what the first look has waited for longer than a moment
 //   asleep     nobody looks at the page: it holds no stream of events, as a browser has six connections to a host for all its tabs
 //   now        Now of engine/service.py, or null before the first view
@@ -19,6 +21,7 @@
 //   adopt(standing)    puts in what an action answered, ahead of the next turn
 import { batch, computed, signal } from "./lib.js";
 import { Failure, del, get, onSignedOut, send } from "./api.js";
+import { own } from "./i18n.js";
 
 const GRACE = 2000; // ms that a hidden page stays connected
 const SLOW = 3000; // ms after which the first look says what it waits for
@@ -31,6 +34,7 @@ export const word = signal("");
 export const link = signal("connecting");
 export const linkSince = signal(0);
 export const linkWhy = signal("");
+export const back = signal(0);
 export const waits = signal("");
 export const asleep = signal(false);
 export const now = signal(null);
@@ -197,7 +201,7 @@ async function explain() {
     await get("/admin/api/view");
     linkWhy.value = "";
   } catch (failure) {
-    linkWhy.value = failure.status ? failure.message : "";
+    linkWhy.value = failure.status ? own(failure.message, `error.${failure.code}`) : "";
   }
 }
 
@@ -215,6 +219,7 @@ function begin(view) {
   reckon(view.now);
   link.value = "live";
   linkWhy.value = "";
+  back.value += 1;
   phase.value = "open";
   word.value = "";
 }

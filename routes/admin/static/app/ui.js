@@ -14,7 +14,7 @@
 //   says(failure)             a Failure as a sentence
 import { computed, html, signal, useEffect, useId, useMemo, useRef } from "./lib.js";
 import { Icon } from "./icons.js";
-import { fullTime, has, span, t } from "./i18n.js";
+import { fullTime, has, own, span, t } from "./i18n.js";
 import { time } from "./live.js";
 
 export { Icon };
@@ -112,7 +112,7 @@ export function says(failure) {
   if (failure.code === "unreachable") return t("error.unreachable");
   const key = `error.${failure.code}`;
   const wait = failure.retryAfter === null || failure.retryAfter === undefined ? "" : ` ${t("error.wait", { wait: span(failure.retryAfter) })}`;
-  return `${has(key) ? t(key) : failure.message}${wait}`;
+  return `${has(key) ? t(key) : own(failure.message, failure.code === "invalid_request" ? "" : `outcome.${failure.code}`)}${wait}`;
 }
 
 export const ErrorBox = ({ error, retry }) => html`<div class="errorbox" role="alert"><${Icon} name="warn" />

@@ -4,8 +4,8 @@ import { get, post } from "../api.js";
 import { Band, Bars } from "../charts.js";
 import { lastHour, records, success } from "../health.js";
 import { percent, plural, span, t } from "../i18n.js";
-import { account, adopt, gone, happened, phase, time } from "../live.js";
-import { Line, Next, outcome, reason, remedy } from "../telling.js";
+import { account, adopt, back, gone, happened, phase, time } from "../live.js";
+import { Line, Next, finding, folded, outcome, reason, remedy } from "../telling.js";
 import { Age, Badge, Button, Empty, ErrorBox, For, Icon, Loading, Tag, Time, Until, confirm, says, toast } from "../ui.js";
 import { Cookies } from "./cookies.js";
 
@@ -28,7 +28,7 @@ export function Account({ id, query }) {
     </div>
     <section class="card"><header><h2>${t("account.history")}</h2></header>
       ${past.error ? html`<${ErrorBox} error=${past.error} retry=${past.again} />` : !past.all ? html`<${Loading} />` : past.all.length === 0 ? html`<${Empty} title=${t("lately.empty")} />`
-        : html`<ol class="log">${past.all.slice(0, HISTORY).map((entry) => html`<${Line} key=${key(entry)} entry=${entry} account=${false} />`)}</ol>`}</section>`;
+        : html`<ol class="log">${folded(past.all.slice(0, HISTORY)).map((entry) => html`<${Line} key=${key(entry)} entry=${entry} account=${false} />`)}</ol>`}</section>`;
 }
 
 const Back = () => html`<p><a class="plainlink" href="#/accounts"><${Icon} name="back" /> ${t("account.all")}</a></p>`;
@@ -79,7 +79,7 @@ function Head({ one }) {
 function result(id, what, checked) {
   if (what !== "probe") return [t(`done.${what}`, { id }), "good"];
   if (checked.outcome === "well") return [t("done.probe.well", { id }), "good"];
-  return [t("done.probe.ill", { id, outcome: [outcome(checked.outcome), checked.detail].filter(Boolean).join(": ") }), "bad"];
+  return [t("done.probe.ill", { id, outcome: finding(checked.outcome, checked.detail) }), "bad"];
 }
 
 function Facts({ one }) {
@@ -120,7 +120,7 @@ function usePast(id) {
         if (!failure.aborted && phase.value === "open") error.value = failure;
       });
     return () => stop.abort();
-  }, [id, tries.value]);
+  }, [id, tries.value, back.value]);
   const known = new Set((history.value || []).map(key));
   const all = history.value && [...happened.value.filter((entry) => entry.account === id && !known.has(key(entry))), ...history.value].sort((a, b) => b.at - a.at);
   return { all, error: error.value, again: () => (tries.value += 1) };

@@ -1,13 +1,13 @@
 // #/batches: work for later. The list, and where a new one is ordered; #/batches/ID: one of them as it happens.
 import { effect, html, signal, useEffect, useState } from "../lib.js";
 import { get, post } from "../api.js";
-import { plural, t } from "../i18n.js";
-import { link, now, phase, word } from "../live.js";
+import { own, plural, t } from "../i18n.js";
+import { back, now, phase, word } from "../live.js";
 import { go, href } from "../router.js";
 import { Button, Dialog, Empty, ErrorBox, Field, Icon, Loading, Time, toast } from "../ui.js";
-import { Progress, State, ended, secondsOf } from "./parts/batchlook.js";
+import { Progress, State, ended, secondsOf, waitsFor } from "./parts/batchlook.js";
 import { ModelOptions, loadModels, models, newKey } from "./parts/models.js";
-import { Told } from "./parts/told.js";
+import { Told, named } from "./parts/told.js";
 import { Watched, remember } from "./parts/watched.js";
 
 const LISTED = 10;
@@ -15,6 +15,8 @@ const AGAIN = 2500; // ms between two looks at a list of which something is unde
 const STATES = ["queued", "running", "completed", "failed", "cancelling", "cancelled"];
 
 const ordering = signal(false);
+
+const most = signal(null); // tasks of a batch that may run at once: the gateway tells the bound only to who passes it
 
 // What is being ordered: it outlives a closed form and the end of a session.
 const order = signal(blank());
@@ -40,7 +42,6 @@ function List({ query }) {
   const { after = "", status = "" } = query;
   const moves = page?.batches.some((one) => !ended(one));
   const open = now.value?.batches_open; // also tells of batches that others have ordered
-  const linked = link.value;
   useEffect(() => {
     setPage(null);
   }, [after, status]);
@@ -55,7 +56,7 @@ function List({ query }) {
       (failure) => failure.aborted || setError(failure),
     );
     return () => giveUp.abort();
-  }, [after, status, round, open, linked]);
+  }, [after, status, round, open, back.value]);
   useEffect(() => {
     if (!moves) return undefined;
     const timer = setInterval(() => document.visibilityState === "visible" && setRound((n) => n + 1), AGAIN);
@@ -91,14 +92,17 @@ function Entry({ batch }) {
     <header><h2><a href=${href("/batches", batch.batch_id)}>${t(`batch.kind.${batch.kind}`)} · ${plural("batch.prompts", batch.total)}</a></h2>
       <${State} state=${batch.status} /><span class="grow" /><span class="dim"><${Time} at=${secondsOf(batch.created_at)} /></span></header>
     <${Progress} batch=${batch} />
-    ${batch.why && html`<p class="why"><${Icon} name="note" /> ${batch.why}</p>`}
+    ${batch.why && html`<p class="why"><${Icon} name="note" /> ${waitsFor(batch.why)}</p>`}
     <p class="dim mono">${batch.model} · ${batch.batch_id}</p></li>`;
 }
 
 function Order() {
   const { key, kind, text, fields } = order.value; // key: a repeat after a lost answer makes no second batch
-  const set = (changed) => (order.value = { ...order.value, ...changed });
   const [error, setError] = useState(null);
+  const set = (changed) => {
+    order.value = { ...order.value, ...changed };
+    setError(null); // what was refused is another order
+  };
   const [busy, setBusy] = useState(false);
   const lines = text.split("\n").flatMap((line, at) => (line.trim() ? [{ prompt: line.trim(), line: at + 1 }] : []));
   const put = (name) => (event) => set({ fields: { ...fields, [name]: event.target.value } });
@@ -114,8 +118,13 @@ function Order() {
     if (fields.concurrency) body.concurrency = Number(fields.concurrency);
     if (kind === "images" && fields.size) body.size = fields.size;
     if (kind === "images") body.watermark = fields.watermark;
-    setBusy(true);
     setError(null);
+    const bound = most.value ?? Infinity;
+    if (fields.concurrency && !(Number.isInteger(body.concurrency) && body.concurrency >= 1 && body.concurrency <= bound)) {
+      setError({ param: "concurrency" });
+      return;
+    }
+    setBusy(true);
     try {
       // Another order under the same key would be refused, so the key says what is ordered.
       const made = await post(`/v1/batch/${kind}`, body, { headers: { "idempotency-key": `${key}-${digest(JSON.stringify([kind, body]))}` } });
@@ -125,6 +134,8 @@ function Order() {
       toast(plural("batch.taken", made.total), "good");
       go(`/batches/${made.batch_id}`);
     } catch (failure) {
+      const [, told] = (failure.param === "concurrency" && /from 1 to (\d+)/.exec(failure.message)) || [];
+      if (told) most.value = Number(told);
       setError(failure);
     } finally {
       setBusy(false);
@@ -134,19 +145,21 @@ function Order() {
   if (!found) return html`<${Loading} />`;
   if (found.error) return html`<${ErrorBox} error=${found.error} retry=${loadModels} />`;
   const wrong = error && /^prompts\[(\d+)\]/.exec(error.param);
-  const field = (name) => (error?.param === name ? error.message : "");
-  return html`<form class="stack" onSubmit=${submit}>
+  const inWords = () => own(named(error), error.code === "invalid_request" ? "" : `outcome.${error.code}`);
+  const field = (name) => (error?.param === name ? inWords() : "");
+  const bounds = most.value === null ? t("batch.concurrency.least") : t("batch.concurrency.bounds", { most: most.value });
+  return html`<form class="stack" novalidate onSubmit=${submit}>
     <fieldset class="row"><legend class="legend">${t("batch.kind")}</legend>
       ${["images", "chat"].map((one) => html`<label key=${one} class="check"><input type="radio" name="kind" checked=${kind === one}
         onChange=${() => set({ kind: one, fields: { ...fields, model: "" } })} /> ${t(`batch.kind.${one}`)}</label>`)}</fieldset>
     <${Field} label=${t("batch.prompts.label")} hint=${lines.length ? plural("batch.prompts", lines.length) : t("batch.prompts.hint")}
-      error=${wrong ? t("batch.line", { line: lines[Number(wrong[1])]?.line ?? "?", message: error.message }) : field("prompts")}>
+      error=${wrong ? t("batch.line", { line: lines[Number(wrong[1])]?.line ?? "?", message: inWords() }) : field("prompts")}>
       ${(props) => html`<textarea rows="7" ...${props} value=${text} onInput=${(event) => set({ text: event.target.value })} />`}</>
     <${Field} label=${t("play.model")} error=${field("model")}>${(props) => html`<select key=${kind} ...${props} value=${fields.model || (kind === "images" ? found.default_image : found.default)} onChange=${put("model")}>
       <${ModelOptions} kinds=${[kind === "images" ? "image" : "text"]} /></select>`}</>
     <div class="pair">
-      <${Field} label=${t("batch.concurrency")} hint=${t("batch.concurrency.hint")} error=${field("concurrency")}>${(props) =>
-        html`<input type="number" min="1" inputmode="numeric" placeholder="2" ...${props} value=${fields.concurrency} onInput=${put("concurrency")} />`}</>
+      <${Field} label=${t("batch.concurrency")} hint=${t("batch.concurrency.hint")} error=${error?.param === "concurrency" ? bounds : ""}>${(props) =>
+        html`<input type="number" min="1" max=${most.value ?? undefined} inputmode="numeric" placeholder="2" ...${props} value=${fields.concurrency} onInput=${put("concurrency")} />`}</>
       ${kind === "images" && html`<${Field} label=${t("pics.size")} error=${field("size")}>${(props) => html`<select ...${props} value=${fields.size} onChange=${put("size")}>
         <option value="">${t("pics.size.model")}</option>${["1K", "2K", "4K"].map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select>`}</>`}
     </div>

@@ -2,11 +2,11 @@
 // the page at once, whatever comes of it.
 import { html, useEffect, useRef, useSignal } from "../lib.js";
 import { post } from "../api.js";
-import { t } from "../i18n.js";
-import { outcome } from "../telling.js";
+import { lang, t } from "../i18n.js";
+import { finding } from "../telling.js";
 import { Button, Field, Icon, says } from "../ui.js";
 
-const FINE = { param: "", text: "", own: "" };
+const FINE = { param: "", empty: false, refused: "" };
 
 export function Cookies({ one, begin }) {
   const open = useSignal(begin || one.reason === "expired");
@@ -35,7 +35,7 @@ export function Cookies({ one, begin }) {
     found.value = null;
     const first = values.value ? "secure_1psid" : "cookies";
     if (!given[first].trim()) {
-      error.value = { param: first, text: t(`cookies.${first}.empty`) };
+      error.value = { param: first, empty: true };
       return;
     }
     busy.value = true;
@@ -45,14 +45,14 @@ export function Cookies({ one, begin }) {
     } catch (failure) {
       const at = failure.param && failure.param.split(".")[0];
       if (at === "account") found.value = { tone: "bad", text: t("account.gone", { id: one.id }) };
-      else if (failure.status === 400) error.value = { param: ["secure_1psid", "secure_1psidts", "cookies"].includes(at) && given[at] !== undefined ? at : first, text: `${refusal(failure.message)} ${t("cookies.again")}`, own: failure.message };
+      else if (failure.status === 400) error.value = { param: ["secure_1psid", "secure_1psidts", "cookies"].includes(at) && given[at] !== undefined ? at : first, refused: failure.message };
       else if (failure.status !== 401) found.value = { tone: "bad", text: says(failure) };
     } finally {
       busy.value = false;
     }
   }
 
-  const wrong = (name) => error.value.param === name && error.value.text && html`${error.value.text}${error.value.own && html`<small lang="en">${plain(error.value.own)}</small>`}`;
+  const wrong = (name) => error.value.param === name && (error.value.empty ? t(`cookies.${name}.empty`) : html`<${Refused} told=${error.value.refused} />`);
   const area = { spellcheck: false, autocomplete: "off", autocapitalize: "off" };
   const way = (wanted, word) => html`<button type="button" class="choice" aria-pressed=${values.value === wanted ? "true" : "false"}
     onClick=${() => {
@@ -84,16 +84,21 @@ const REFUSALS = [
   ["signedout", /1PSID is (missing|empty)|PSIDTS is there/],
   ["elsewhere", /not (of|for) google\.com/],
   ["damaged", /broken|seven fields|lacks `name`|no such cookie/],
-  ["format", /none of the formats|no list of cookies|no cookie in the export/],
+  ["empty", /no cookie in the export|export is empty/],
+  ["format", /none of the formats|no list of cookies/],
   ["long", /longer than|larger than/],
 ];
-const refusal = (told) => t(`cookies.no.${(REFUSALS.find(([, sign]) => sign.test(told)) || ["other"])[0]}`);
+
+function Refused({ told }) {
+  const [why] = REFUSALS.find(([, sign]) => sign.test(told)) || ["other"];
+  return html`${t(`cookies.no.${why}`)} ${t("cookies.again")}${(lang.value === "en" || why === "other") && html`<small lang="en">${plain(told)}</small>`}`;
+}
 
 /** The gateway's words without the names of its interface's fields. */
 const plain = (told) => told.replace(/^'\w+' cannot be used: /, "").replace(/, or an exporter's 'cookies'/, "").replace(/'(cookies|secure_1psidt?s?)'/g, "it");
 
 function verdict(told) {
   if (told.probe === "well") return { tone: "good", text: t("cookies.well", { account: told.account }) };
-  if (told.kept) return { tone: "warn", text: t("cookies.unsure", { detail: told.detail || outcome(told.probe) }) };
-  return { tone: "bad", text: t("cookies.refused", { outcome: [outcome(told.probe), told.detail].filter(Boolean).join(": ") }) };
+  if (told.kept) return { tone: "warn", text: t("cookies.unsure", { detail: finding(told.probe, told.detail) }) };
+  return { tone: "bad", text: t("cookies.refused", { outcome: finding(told.probe, told.detail) }) };
 }

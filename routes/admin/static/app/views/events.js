@@ -3,7 +3,7 @@ import { html, useSignal } from "../lib.js";
 import { plural, t } from "../i18n.js";
 import { happened } from "../live.js";
 import { go } from "../router.js";
-import { Line } from "../telling.js";
+import { Line, folded } from "../telling.js";
 import { Button, Empty, Icon } from "../ui.js";
 
 const PAGE = 100;
@@ -23,7 +23,7 @@ export default function Events({ route }) {
   const { show = "notable", q = "" } = route.query;
   const word = q.trim().toLowerCase();
   const fits = CHOICES[show] || CHOICES.notable;
-  const found = happened.value.filter((entry) => fits(entry) && (!word || `${entry.account} ${entry.outcome} ${entry.detail} ${entry.replica}`.toLowerCase().includes(word)));
+  const found = folded(happened.value.filter((entry) => fits(entry) && (!word || `${entry.account} ${entry.outcome} ${entry.detail} ${entry.replica}`.toLowerCase().includes(word))));
   const set = (changed) => {
     const kept = Object.entries({ show, q, ...changed }).filter(([key, value]) => value && !(key === "show" && value === "notable"));
     go(`/events${kept.length ? `?${new URLSearchParams(kept)}` : ""}`, { replace: true });

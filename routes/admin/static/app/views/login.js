@@ -1,6 +1,6 @@
 // The door: a wrong key, too many tries, and a gateway that has no admin key at all are told plainly.
 import { html, useEffect, useRef, useSignal } from "../lib.js";
-import { span, t } from "../i18n.js";
+import { lang, own, span, t } from "../i18n.js";
 import { login, session, word } from "../live.js";
 import { Button, Field, Icon, says } from "../ui.js";
 
@@ -41,7 +41,7 @@ export function Login() {
     <h1>gempool</h1>
     ${word.value && html`<p class="banner note" role="status"><${Icon} name="note" /><span>${t(`login.${word.value}`)}</span></p>`}
     ${closed
-      ? html`<div class="banner bad" role="alert"><${Icon} name="warn" /><div><p class="strong">${t("login.closed")}</p><p>${told.why}</p><p>${t("login.closed.next")}</p></div></div>`
+      ? html`<div class="banner bad" role="alert"><${Icon} name="warn" /><div><p class="strong">${t("login.closed")}</p><p>${own(told.why, "login.closed.next")}</p>${lang.value === "en" && html`<p>${t("login.closed.next")}</p>`}</div></div>`
       : html`<form onSubmit=${enter} novalidate>
           <input class="unseen" type="text" name="username" value="admin" autocomplete="username" tabindex="-1" aria-hidden="true" readonly />
           <${Field} label=${t("login.key")} hint=${t("login.hint")} error=${error.value}>

@@ -1,11 +1,11 @@
 // The first look: what is ill, since when, why and what comes next; then how the last hour went.
 import { html, useComputed } from "../lib.js";
-import { number, percent, plural, seconds, t } from "../i18n.js";
+import { number, own, percent, plural, seconds, t } from "../i18n.js";
 import { Bars, Lanes, Lines } from "../charts.js";
 import { SEVERITY, lastHour, merged, quantile, ranked } from "../health.js";
 import { accounts, happened, now, served, time } from "../live.js";
 import { href } from "../router.js";
-import { Line, Next, outcome, reason, remedy } from "../telling.js";
+import { Line, Next, folded, outcome, reason, remedy } from "../telling.js";
 import { Age, Badge, Empty, For, Icon, Tag, Time } from "../ui.js";
 
 const LANES = 20; // accounts in the picture of who served when
@@ -49,7 +49,7 @@ function verdict(all, ill, stand) {
   const broken = Object.keys(stand.broken_files || {})[0];
   if (broken && !ill.length && (stand.ready || !all.length)) return { tone: "bad", title: t("head.broken", { path: broken }), body: others(active) };
   if (!all.length) return { tone: "note", title: t("head.none"), body: t("head.none.next") };
-  if (!stand.ready) return { tone: "bad", title: t("head.down"), body: stand.why || t("head.down.next") };
+  if (!stand.ready) return { tone: "bad", title: t("head.down"), body: own(stand.why, "head.down.next") || t("head.down.next") };
   if (out.length === 1) return { tone: "bad", title: t("head.out.one", { id: out[0].id, reason: reason(out[0]) }), body: others(active) };
   if (out.length) return { tone: "bad", title: t("head.out.other", { n: out.length, all: all.length }), body: others(active) };
   if (resting.length === 1) return { tone: "warn", title: t("head.rest.one", { id: resting[0].id, reason: reason(resting[0]) }), body: others(active) };
@@ -205,7 +205,7 @@ function Ages() {
 }
 
 function Lately() {
-  const told = happened.value.filter((one) => one.kind !== "probe" && one.kind !== "rotation").slice(0, 8);
+  const told = folded(happened.value.filter((one) => one.kind !== "probe" && one.kind !== "rotation")).slice(0, 8);
   return html`<section class="card"><header><h2>${t("lately.title")}</h2><span class="grow" /><a href="#/events">${t("lately.all")}</a></header>
     ${told.length ? html`<ol class="log">${told.map((entry) => html`<${Line} key=${`${entry.at}${entry.account}${entry.kind}`} entry=${entry} />`)}</ol>` : html`<${Empty} title=${t("lately.empty")} />`}</section>`;
 }

@@ -6,7 +6,7 @@ import { phase, time, word } from "../live.js";
 import { Button, Empty, ErrorBox, Field, Icon, Loading, Tag } from "../ui.js";
 import { Compare } from "./parts/compare.js";
 import { CopyButton } from "./parts/copy.js";
-import { blobOf, originOf, ownLink, picturesIn } from "./parts/files.js";
+import { blobOf, isPicture, originOf, ownLink, picturesIn } from "./parts/files.js";
 import { AskedWhom, ModelOptions, loadModels, models, newRequestId } from "./parts/models.js";
 import { Told } from "./parts/told.js";
 
@@ -20,6 +20,7 @@ const SIZES = ["1K", "2K", "4K"];
 const results = signal([]);
 const wish = signal({ prompt: "", model: "", shape: "", size: "", watermark: "remove" });
 const input = signal(null); // {file, url, name}
+const unfit = signal(""); // name of a file that was chosen and is no picture
 const run = signal(null); // {begun, giveUp, twinOf} while one is made
 const failed = signal(null); // {error, id, retry}
 const said = signal("");
@@ -60,17 +61,19 @@ function Order() {
   const now = wish.value;
   const put = (change) => (wish.value = { ...wish.value, ...change });
   const text = (name) => (event) => put({ [name]: event.target.value });
-  const take = (files, event) => {
+  const take = async (files, event) => {
     if (!files.length) return;
     event.preventDefault();
-    setInput(files[0], files[0].name);
+    const [one] = files;
+    if (await isPicture(one)) setInput(one, one.name);
+    else unfit.value = one.name;
   };
   const submit = (event) => {
     event.preventDefault();
     if (!run.value && now.prompt.trim()) make({ ...now, model: now.model || models.value.default_image }, input.value);
   };
   return html`<form class="card order" onSubmit=${submit} onPaste=${(event) => take(picturesIn(event.clipboardData), event)}
-    onDragOver=${(event) => event.preventDefault()} onDrop=${(event) => take(picturesIn(event.dataTransfer), event)}>
+    onDragOver=${(event) => event.preventDefault()} onDrop=${(event) => take([...event.dataTransfer.files], event)}>
     <div class="field"><span class="legend">${t("pics.input")}</span>
       ${input.value
         ? html`<div class="row"><img class="thumb" src=${input.value.url} alt=${input.value.name} /><span class="grow">${input.value.name}</span>
@@ -78,6 +81,7 @@ function Order() {
         : html`<p class="row"><${Button} icon="attach" onClick=${() => file.current.click()}>${t("pics.input.choose")}</>
             ${results.value[0] && html`<${Button} kind="quiet" onClick=${() => useResult(results.value[0])}>${t("pics.input.last")}</>`}</p>
             <p class="hint">${t("pics.input.hint")}</p>`}
+      ${unfit.value && html`<p key=${unfit.value} class="error" role="alert"><${Icon} name="warn" /> ${t("pics.input.unfit", { name: unfit.value })}</p>`}
       <input ref=${file} type="file" class="unseen" tabindex="-1" aria-hidden="true" accept="image/*"
         onChange=${(event) => {
           take([...event.target.files], event);
@@ -104,6 +108,7 @@ function Order() {
 
 function setInput(file, name = "") {
   if (input.value) URL.revokeObjectURL(input.value.url);
+  unfit.value = "";
   input.value = file && { file, name, url: URL.createObjectURL(file) };
 }
 

@@ -4,9 +4,9 @@ import { Failure, events } from "../api.js";
 import { seconds, t } from "../i18n.js";
 import { phase, word } from "../live.js";
 import { href } from "../router.js";
-import { Button, ErrorBox, Icon, Loading } from "../ui.js";
+import { Button, ErrorBox, Icon, Loading, toast } from "../ui.js";
 import { CopyButton, copy } from "./parts/copy.js";
-import { dataUrlOf, picturesIn } from "./parts/files.js";
+import { dataUrlOf, isPicture, picturesIn } from "./parts/files.js";
 import { AskedWhom, ModelOptions, loadModels, models, newRequestId } from "./parts/models.js";
 import { Prose } from "./parts/prose.js";
 import { Told } from "./parts/told.js";
@@ -153,7 +153,9 @@ function Composer() {
 async function attach(files, event) {
   if (!files.length) return;
   event.preventDefault();
-  const read = await Promise.all(files.map(async (one) => ({ name: one.name, url: await dataUrlOf(one) })));
+  const fits = await Promise.all(files.map(isPicture));
+  for (const [at, one] of files.entries()) if (!fits[at]) toast(t("pics.input.unfit", { name: one.name }), "bad");
+  const read = await Promise.all(files.filter((_, at) => fits[at]).map(async (one) => ({ name: one.name, url: await dataUrlOf(one) })));
   attached.value = [...attached.value, ...read];
 }
 

@@ -33,5 +33,17 @@ export function ownLink(url) {
   }
 }
 
+/** Whether a file is a picture, as far as this browser can tell: kinds that it does not draw itself are left to the gateway. */
+export async function isPicture(file) {
+  if (!file.type.startsWith("image/")) return false;
+  if (!/^image\/(png|jpeg|gif|webp)$/.test(file.type)) return true;
+  try {
+    (await createImageBitmap(file)).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Picture files among what was pasted or dropped. */
 export const picturesIn = (transfer) => [...(transfer?.files ?? [])].filter((file) => file.type.startsWith("image/"));

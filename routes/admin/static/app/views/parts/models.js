@@ -1,8 +1,8 @@
 // The models that may be asked, and who answered what was asked here.
-import { html, signal } from "../../lib.js";
+import { effect, html, signal } from "../../lib.js";
 import { get } from "../../api.js";
 import { plural, t } from "../../i18n.js";
-import { served as all } from "../../live.js";
+import { back, served as all } from "../../live.js";
 import { href } from "../../router.js";
 
 /** What GET /api/models said: {models, categories: {text, image}, default, default_image}; {error} where it could not be asked. */
@@ -15,6 +15,10 @@ export async function loadModels() {
     if (!models.value?.models) models.value = { error };
   }
 }
+
+effect(() => {
+  if (back.value && models.peek()?.error) loadModels();
+});
 
 /** An id by which a request made here is found again in the journal and the log. */
 export const newRequestId = () => `page-${newKey()}`;

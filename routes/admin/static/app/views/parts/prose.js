@@ -1,4 +1,4 @@
-// A model's Markdown as elements: what people read in a chat (code, lists, headings, emphasis, links, pictures), and the
+// A model's Markdown as elements: what people read in a chat (code, lists, tables, headings, emphasis, links, pictures), and the
 // rest as it is. No HTML of the text's ever becomes HTML of the page's.
 //
 //   <${Prose} text pictures />   pictures: addresses to show in place of the text's own pictures, in their order
@@ -10,6 +10,7 @@ import { ownLink } from "./files.js";
 const FENCE = /^ {0,3}(```+|~~~+)\s*([\w+#.-]*)/;
 const ITEM = /^\s*(?:[-*+]|(\d{1,9})[.)])\s+(.*)$/;
 const HEADING = /^#{1,6}\s+(.*?)\s*#*$/;
+const RULE = /^ {0,3}\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/; // between a table's head and its rows
 const INLINE =
   /(`+)([^`].*?[^`]|[^`])\1(?!`)|\*\*(.+?)\*\*|\*([^*\s][^*]*)\*|!\[([^\]]*)\]\(([^)\s]+)\)|\[([^\]]+)\]\((https?:[^)\s]+)\)|(https?:\/\/[^\s<>"'`)\]]+)/g;
 
@@ -28,7 +29,13 @@ function blocksOf(text) {
     const fence = FENCE.exec(lines[i]);
     const item = ITEM.exec(lines[i]);
     const heading = HEADING.exec(lines[i]);
-    if (fence) {
+    const cells = cellsOf(lines[i]);
+    if (cells && last?.kind !== "table" && RULE.test(lines[i + 1] ?? "") && cellsOf(lines[i + 1])?.length === cells.length) {
+      blocks.push({ kind: "table", head: cells, rows: [] });
+      i += 1;
+    } else if (last?.kind === "table" && !last.over && cells) {
+      last.rows.push(last.head.map((_, n) => cells[n] ?? ""));
+    } else if (fence) {
       const code = [];
       while (++i < lines.length && !lines[i].trimStart().startsWith(fence[1])) code.push(lines[i]);
       blocks.push({ kind: "code", name: fence[2], text: code.join("\n") });
@@ -46,7 +53,22 @@ function blocksOf(text) {
   return blocks;
 }
 
+/** What stands between the bars of a line, null where it has none. A bar in code or after a backslash is none. */
+function cellsOf(line) {
+  const bare = line.trim();
+  if (!bare.includes("|")) return null;
+  const cells = bare.match(/(?:\\.|`[^`]*`|[^|])+|\|/g) ?? [];
+  const found = [""];
+  for (const cell of cells) cell === "|" ? found.push("") : (found[found.length - 1] = cell.trim().replace(/\\\|/g, "|"));
+  if (bare.startsWith("|")) found.shift();
+  if (found.length > 1 && bare.endsWith("|")) found.pop();
+  return found;
+}
+
 function shown(block, pictures) {
+  if (block.kind === "table")
+    return html`<div class="cells" tabindex="0"><table><thead><tr>${block.head.map((cell) => html`<th scope="col">${inline(cell, pictures)}</th>`)}</tr></thead>
+      <tbody>${block.rows.map((row) => html`<tr>${row.map((cell) => html`<td>${inline(cell, pictures)}</td>`)}</tr>`)}</tbody></table></div>`;
   if (block.kind === "code")
     return html`<div class="code"><div class="codehead"><span class="dim">${block.name}</span><${CopyButton} text=${block.text} what=${t("play.copy.code")} /></div>
       <pre tabindex="0"><code>${block.text}</code></pre></div>`;

@@ -1,12 +1,13 @@
 // #/batches/ID: one batch as it happens, told by GET /v1/batch/{id}/events.
 import { effect, html, useEffect, useRef, useState } from "../../lib.js";
 import { Failure, del, events } from "../../api.js";
-import { number, plural, t } from "../../i18n.js";
+import { has, lang, number, plural, t } from "../../i18n.js";
 import { asleep, link } from "../../live.js";
 import { Button, Empty, ErrorBox, Icon, Loading, Tag, Time, confirm, says, toast } from "../../ui.js";
-import { Progress, State, ended, secondsOf } from "./batchlook.js";
+import { Progress, State, ended, secondsOf, waitsFor } from "./batchlook.js";
 import { CopyButton } from "./copy.js";
 import { ownLink } from "./files.js";
+import { Prose } from "./prose.js";
 import { Told } from "./told.js";
 
 const SHOWN = 12; // results at once: the pictures are whole files, a megabyte and more each
@@ -123,7 +124,7 @@ export function Watched({ id }) {
     ${error && html`<${ErrorBox} error=${error} />`}
     <section class="card">
       <${Progress} batch=${batch} />
-      ${batch.why && html`<p class="why" role="status"><${Icon} name="note" /> ${batch.why}</p>`}
+      ${batch.why && html`<p class="why" role="status"><${Icon} name="note" /> ${waitsFor(batch.why)}</p>`}
       <dl class="facts">
         ${fact("play.model", html`<span class="mono">${batch.model}</span>`)}
         ${fact("batch.concurrency", number(batch.concurrency))}
@@ -149,7 +150,7 @@ const promptOf = (id, one) => orders.get(id)?.[one.index] ?? "";
 function Problem({ one, id }) {
   return html`<li class="problem"><span class="number dim">${t("batch.nr", { n: one.index + 1 })}</span>
     <div class="stack tight">${promptOf(id, one) && html`<p class="dim">${promptOf(id, one)}</p>`}<p>${one.message}</p>
-    <p class="dim"><span class="mono">${one.code}</span> · ${plural("batch.tries", one.tries)}</p></div></li>`;
+    <p class="dim">${lang.value !== "en" && has(`outcome.${one.code}`) && `${t(`outcome.${one.code}`)} · `}<span class="mono">${one.code}</span> · ${plural("batch.tries", one.tries)}</p></div></li>`;
 }
 
 function Made({ one, id }) {
@@ -171,5 +172,5 @@ function Written({ one, id }) {
   return html`<li class="card"><header><span class="number dim">${t("batch.nr", { n: one.index + 1 })}</span><span class="strong grow">${promptOf(id, one)}</span>
     ${one.tries > 1 && html`<${Tag} kind="warn">${plural("batch.tries", one.tries)}</>`}
     ${one.text && html`<${CopyButton} text=${one.text} what=${t("batch.copy.of", { n: one.index + 1 })} />`}</header>
-    <p class="said">${one.text ?? one.message}</p></li>`;
+    ${one.text === undefined ? html`<p>${one.message}</p>` : html`<${Prose} text=${one.text} />`}</li>`;
 }
