@@ -191,9 +191,16 @@ class PoolSettings(Struct, frozen=True):
         int,
         Setting(
             whole(1, 256),
-            "Sessions opened side by side at most. A start with many accounts that share one address looks gentler with fewer.",
+            "Sessions opened side by side at most.",
         ),
     ] = 64
+    open_per_address: Annotated[
+        int,
+        Setting(
+            whole(1, 256),
+            "Of those, so many at most over one proxy, or without one: many sign-ins at once from one address look odd.",
+        ),
+    ] = 8
     throttle_base: Annotated[
         float,
         Setting(duration(0.001), "HTTP 429 cools an account this long, times 1, 2, 4, 8, 16, jittered."),
