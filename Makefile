@@ -15,7 +15,7 @@ JOBS ?= $(if $(ARGS),0,2)
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench clients simulate live lock docs clean
+.PHONY: help setup run test check drill bench fuzz clients simulate live lock docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,8 +36,14 @@ check: $(VENV)/.ready-dev ## everything CI asks: lint, format, types, directions
 	@$(BIN)/lint-imports
 	@$(PYTEST) $(ARGS)
 
+drill: $(VENV)/.ready-dev ## the drills in their long form (ARGS="-k kill" for a part)
+	@$(BIN)/python -m pytest tests/drills --long --timeout 3600 $(ARGS)
+
 bench: $(VENV)/.ready-dev ## run the benchmarks, one after another
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+fuzz: $(VENV)/.ready-dev ## the laws over random input in their long form, other input each time (ARGS="tests/pool" for a part)
+	@$(PYTEST) -o timeout=3600 --hypothesis-profile=long $(or $(ARGS),$(wildcard tests/*/test_*_fuzz.py))
 
 clients: $(VENV)/.ready-dev ## run unmodified client programs against a gateway (ARGS="openai-py --only tools"); needs Node 20
 	@$(PIP) install uv==$(UV_VERSION)

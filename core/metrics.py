@@ -59,6 +59,9 @@ class Metrics:
         self.build = gauge(
             "gempool_build_info", "1, with the version that runs.", version="the package's version"
         )
+        self.tasks = gauge(
+            "gempool_tasks", "Asyncio tasks of this replica, as many as there are when shown."
+        ).labels()
 
         # callers
         self.requests = counter(

@@ -36,21 +36,28 @@ class Address:
     """Where the store is, from a `redis://`, `rediss://` or `unix://` URL.
 
     The URL may carry a user, a password and a database (as path, or as `?db=`); `rediss://` knows
-    `?ssl_ca_certs=FILE` and `?ssl_cert_reqs=none`. Raises ValueError, which never shows the URL.
+    `?ssl_ca_certs=FILE` and `?ssl_cert_reqs=none`. Raises ValueError, which never shows the URL, and OSError where the CA's file
+    cannot be read.
     """
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            self.port = parts.port or 6379
+        except ValueError:
+            # Python's words show what it took for the port, which may be a part of the password.
+            raise ValueError(
+                "the store's URL cannot be read: its password must be escaped (`/` as %2F, `#` as %23, `?` as %3F)"
+            ) from None
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         if parts.scheme not in ("redis", "rediss", "unix"):
             raise ValueError("the store's URL must begin with redis://, rediss:// or unix://")
         self.path = unquote(parts.path) if parts.scheme == "unix" else None
         self.host = parts.hostname or "localhost"
-        self.port = parts.port or 6379
         self.user = unquote(parts.username) if parts.username else None
         self.password = unquote(parts.password) if parts.password else query.get("password")
         database = query.get("db") or ("" if self.path is not None else parts.path.strip("/")) or "0"
-        if not database.isdigit():
+        if not database.isdecimal():
             raise ValueError("the database in the store's URL must be a number")
         self.database = int(database)
         self.tls: ssl.SSLContext | None = None

@@ -47,7 +47,7 @@ async def check(settings: Settings, accounts: Sequence[AccountConfig]) -> list[F
         )
         try:
             return await check_with(
-                sessions, accounts, settings.pool.open_timeout, settings.pool.open_parallel
+                sessions, accounts, settings.pool.open_timeout, settings.pool.open_per_address
             )
         finally:
             await sessions.close()

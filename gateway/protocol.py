@@ -1,5 +1,5 @@
-"""Uvicorn's HTTP/1.1 protocol with what it leaves open: a bound on the size of a request's head, a bound on
-the time it may take to arrive, and refusals in the shape of the service's other errors, each at its turn."""
+"""Uvicorn's HTTP/1.1 protocol with what it leaves open: a bound on the size of a request's head, bounds on the time that it may
+take to arrive and that an answer may lie unread, and refusals in the shape of the service's other errors, each at its turn."""
 
 import asyncio
 import re
@@ -16,6 +16,9 @@ from routes.body import BROKEN
 HEAD_LIMIT = 64 * 1024
 """Bytes of request line and headers."""
 HEAD_SECONDS = 30.0
+UNREAD_SECONDS = 120.0
+"""A caller who has taken nothing of what waits for it for so long is cut off: it would hold its answer and its connection for as long
+as it likes. The kernel takes more of us in steps of some hundred kB, so this suffers callers of a few kB a second."""
 LINGER_SECONDS = 1.0
 """After a refusal the rest of what the caller sends is read and dropped: closing on unread bytes would reset the
 connection, and the caller would never see why."""
@@ -37,16 +40,21 @@ class _TwoHosts(Exception):
 
 class BoundedProtocol(HttpToolsProtocol):
     """cors_origins: web origins whose pages may read a refusal; `*` means any. refused: called with the code of each
-    error that was answered here."""
+    error that was answered here. unread_seconds: instead of UNREAD_SECONDS."""
 
     def __init__(
         self,
         *args: Any,
         cors_origins: Sequence[str] = ("*",),
         refused: Callable[[str], None] | None = None,
+        unread_seconds: float = UNREAD_SECONDS,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._unread_seconds = unread_seconds
+        self._unread = 0
+        """Bytes that the caller had left unread at the last look; 0: it has read on since, or nothing waits."""
+        self._unread_timer: asyncio.TimerHandle | None = None
         self._cors_origins = cors_origins
         self._refused = refused
         self._began = self.loop.time()
@@ -70,7 +78,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._unread = 0
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -91,6 +109,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._unread = 0  # from here on more may be written than was there at the last look
         self._head_bytes = self._fields_bytes = self._hosts = 0
         self._head_pending = self._message_open = True
 
@@ -120,6 +139,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         last = not self.pipeline
         super().on_response_complete()
+        self._watch_reading()  # closing would wait for the reader too
         if last and self._deferred is not None and not self.transport.is_closing():
             self._answer(*self._deferred)
 
@@ -160,6 +180,19 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _watch_reading(self) -> None:
+        """While the answer waits for its reader, or is complete: then nothing is written between two looks."""
+        if self._unread_timer is None and (left := self.transport.get_write_buffer_size()):
+            self._unread = left
+            self._unread_timer = self.loop.call_later(self._unread_seconds, self._look_at_reading)
+
+    def _look_at_reading(self) -> None:
+        self._unread_timer = None
+        if 0 < self._unread <= self.transport.get_write_buffer_size():
+            self.transport.abort()
+        elif self.flow.write_paused or self.cycle is None or self.cycle.response_complete:
+            self._watch_reading()
 
     def _refuse_body(self) -> None:
         """The body of the newest request cannot be read on."""

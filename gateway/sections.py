@@ -187,7 +187,20 @@ class PoolSettings(Struct, frozen=True):
     ] = "background"
     open_timeout: Annotated[float, Setting(duration(0.1), "Bound for opening an account's session.")] = 30.0
     probe_timeout: Annotated[float, Setting(duration(0.1), "Bound for one probe of an account.")] = 10.0
-    open_parallel: Annotated[int, Setting(whole(1, 64), "Sessions opened side by side at most.")] = 8
+    open_parallel: Annotated[
+        int,
+        Setting(
+            whole(1, 256),
+            "Sessions opened side by side at most.",
+        ),
+    ] = 64
+    open_per_address: Annotated[
+        int,
+        Setting(
+            whole(1, 256),
+            "Of those, so many at most over one proxy, or without one: many sign-ins at once from one address look odd.",
+        ),
+    ] = 8
     throttle_base: Annotated[
         float,
         Setting(duration(0.001), "HTTP 429 cools an account this long, times 1, 2, 4, 8, 16, jittered."),

@@ -7,6 +7,7 @@ back the way a person would. Pure; knows no setting by name.
 import ipaddress
 import json
 import math
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -146,11 +147,18 @@ def parse_boolean(raw: object) -> bool:
     raise ValueError
 
 
+def _parse_json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError from None
+
+
 def parse_list(raw: object) -> tuple[str, ...]:
     """A YAML or JSON list, or words separated by commas. Empty words are dropped."""
     if isinstance(raw, str):
         stripped = raw.strip()
-        raw = json.loads(stripped) if stripped.startswith("[") else stripped.split(",")
+        raw = _parse_json(stripped) if stripped.startswith("[") else stripped.split(",")
     if isinstance(raw, int | float):
         raw = [raw]
     if not isinstance(raw, list):
@@ -213,9 +221,17 @@ def _parse_text(raw: object) -> str:
     return text
 
 
+def _parse_path(raw: object) -> Path:
+    try:
+        return Path(_parse_text(raw)).expanduser()
+    except RuntimeError:
+        raise Told("there is no such user as its ~ names") from None
+
+
 def _parse_file(raw: object) -> Path:
-    path = Path(_parse_text(raw)).expanduser()
-    if not path.is_file():
+    path = _parse_path(raw)
+    # `Path.is_file` raises for names that are too long, and for folders that may not be looked into.
+    if not os.path.isfile(path):
         raise ValueError("there is no such file")
     return path
 
@@ -315,7 +331,7 @@ STORE: Kind[Any] = Kind(
     str,
     secret=True,
 )
-PATH: Kind[Path] = Kind("a path", "Write a path.", lambda raw: Path(_parse_text(raw)).expanduser(), str)
+PATH: Kind[Path] = Kind("a path", "Write a path.", _parse_path, str)
 FILE: Kind[Any] = Kind("a readable file", "Name a file that exists.", _parse_file, str)
 SECRET: Kind[Secret] = Kind(
     "text", "Write some text.", lambda raw: Secret(_parse_text(raw)), str, secret=True

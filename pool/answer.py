@@ -19,7 +19,10 @@ _ARTIFACT = re.compile(r"https?://googleusercontent\.com/(?:\w+/)+\d+\n*")
 _ARTIFACT_TAIL = re.compile(r"(?:\w+/)*\w*\n*")
 _ARTIFACT_HEADS = ("http://googleusercontent.com/", "https://googleusercontent.com/")
 _CARD = re.compile(r"^https?://googleusercontent\.com/card_content/\d+")
-_ESCAPE_TAIL = re.compile(r"\\+(?:[`*_~].*)?\Z")
+_ESCAPE_TAIL = re.compile(r"(?<!\\)\\++(?:[`*_~]|\Z)")
+"""In the last line; begun in a run's middle, or followed to the line's end, searches would take seconds."""
+_OVERLONG = re.compile(r"&#[0-9]{4301,};?")
+"""A reference to no character, of more digits than Python takes for a number."""
 _ENTITY_TAIL = re.compile(r"&#?\w{0,32}\Z")
 _WEB_IMAGES = 1
 _GENERATED_IMAGES = 7
@@ -31,7 +34,7 @@ def clean(raw: str) -> str:
     """The text that a reader sees: placeholder links of attachments gone, HTML entities decoded."""
     if "googleusercontent" in raw:
         raw = _ARTIFACT.sub("", raw)
-    return html.unescape(raw) if "&" in raw else raw
+    return html.unescape(_OVERLONG.sub("\ufffd", raw)) if "&" in raw else raw
 
 
 def settled(raw: str) -> str:
@@ -42,7 +45,8 @@ def settled(raw: str) -> str:
     """
     raw = raw.removesuffix("\n```")
     if "\\" in raw:
-        raw = _ESCAPE_TAIL.sub("", raw)
+        escape = _ESCAPE_TAIL.search(raw, raw.rfind("\n") + 1)
+        raw = raw[: escape.start()] if escape else raw
     if "&" in raw[-34:]:
         raw = _ENTITY_TAIL.sub("", raw)
     cut = _artifact_start(raw)
@@ -132,12 +136,12 @@ class Turn:
         """Read one frame. Returns what it added, or None where that is nothing.
 
         show: False skips the cutting into deltas; the text is then had from `rest`.
-        Raises Refused where the frame carries an error code. A frame that is not JSON is passed over,
+        Raises Refused where the frame carries an error code. A frame that is not JSON, or too deep, is passed over,
         as the web app's own page does.
         """
         try:
             parts = msgspec.json.decode(frame)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return None
         if not isinstance(parts, list):
             return None
@@ -189,7 +193,7 @@ class Turn:
             return False
         try:
             inner = msgspec.json.decode(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return False
         self.cid = _text(dig(inner, 1, 0)) or self.cid
         self.rid = _text(dig(inner, 1, 1)) or self.rid

@@ -1,8 +1,10 @@
 """Asking the upstream about one account: opening a session, probing one. Every fault becomes a `Finding`."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -28,7 +30,7 @@ class Opened(NamedTuple):
 
 
 class Opening:
-    """Opens sessions, a bounded number side by side, and probes them.
+    """Opens sessions, a bounded number side by side in all and over each way out, and probes them.
 
     cookies: what opens an account's sessions, the newest first.
     """
@@ -41,6 +43,8 @@ class Opening:
         self._settings = settings
         self._metrics = metrics
         self._parallel = asyncio.Semaphore(settings.open_parallel)
+        self._by_egress = WeakValueDictionary[str, asyncio.Semaphore]()
+        """Of the ways out over which a session is being opened."""
 
     async def newest(self, config: AccountConfig) -> Sequence[Credentials]:
         """What a session would be opened with now."""
@@ -52,7 +56,7 @@ class Opening:
 
     async def open(self, member: Member) -> Opened:
         """A session with the first credentials that are not dead."""
-        async with self._parallel:
+        async with self._place(member.config.egress):
             config = member.config
             tried = await self.newest(config)
             session, finding = None, Finding("unsure")
@@ -67,7 +71,7 @@ class Opening:
     ) -> tuple[Finding, Mapping[str, Secret]]:
         """Open a session with these cookies and close it again: what it told, and its jar ({} where it did not
         open)."""
-        async with self._parallel:
+        async with self._place(config.egress):
             session, finding = await self._session(config, cookies)
         if session is None:
             return finding, {}
@@ -92,6 +96,15 @@ class Opening:
             await session.close()
         except GatewayError as error:
             log.warning("session did not close cleanly", detail=error.message)
+
+    @asynccontextmanager
+    async def _place(self, egress: str) -> AsyncIterator[None]:
+        """One of the places; who waits for one of its own address holds none that others could use."""
+        own = self._by_egress.get(egress)
+        if own is None:
+            own = self._by_egress[egress] = asyncio.Semaphore(self._settings.open_per_address)
+        async with own, self._parallel:
+            yield
 
     async def _session(
         self, config: AccountConfig, credentials: Credentials

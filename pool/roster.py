@@ -178,7 +178,9 @@ class _Reader:
 
     def _id(self, field: "_Field") -> str:
         raw = field.value("id")
-        id = str(raw) if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
+        # Python writes no decimals of a number of thousands of digits.
+        whole = isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) < 10**63
+        id = str(raw) if isinstance(raw, str) or whole else ""
         if not ACCOUNT_ID.fullmatch(id):
             raise field.error(
                 "id",
@@ -308,7 +310,7 @@ class _Field:
         value = self.resolved(name)
         if value is None:
             return default
-        if isinstance(value, str) and value.strip().isdecimal():
+        if isinstance(value, str) and value.strip().isdecimal() and len(value) < 100:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise self.error(name, f"must be a whole number from {least} to {most}")
@@ -318,7 +320,8 @@ class _Field:
         value = self.resolved(name)
         if value is None:
             return default
-        match = None if isinstance(value, bool) else _DURATION.fullmatch(str(value).strip())
+        much = isinstance(value, bool) or (isinstance(value, int) and value > 86400)
+        match = None if much else _DURATION.fullmatch(str(value).strip())
         seconds = float(match[1]) * _UNIT[match[2]] if match else -1.0
         if not 0 <= seconds <= 86400:
             raise self.error(name, "must be a duration such as 500ms, 2s, 10m or 1h, a day at most")

@@ -22,11 +22,12 @@ from pool.account import AccountConfig, Cooldown, Effect, Policy, Record
 log = structlog.get_logger("gempool.pool")
 
 _LUA = Path(__file__).parent / "lua"
+CLOCK = (_LUA / "clock.lua").read_text()
 
 
-def _script(database: int, name: str, *parts: str) -> Script:
-    source = "\n".join((_LUA / f"{part}.lua").read_text() for part in ("common", *parts, name))
-    return Script(name, source, database)
+def _script(clock: str, database: int, name: str, *parts: str) -> Script:
+    sources = ((_LUA / f"{part}.lua").read_text() for part in ("common", *parts, name))
+    return Script(name, "\n".join((clock, *sources)), database)
 
 
 class Picked(Struct, frozen=True, gc=False):
@@ -102,7 +103,8 @@ class Changes(Struct, frozen=True):
 class Store:
     """The scripts behind plain methods. All raise `core.errors.StoreUnavailable` and nothing else.
 
-    url: `redis://`, `rediss://` or `unix://`. timeout: seconds, for connecting and for each answer.
+    url: `redis://`, `rediss://` or `unix://`. timeout: seconds, for connecting and for each answer. clock: Lua that
+    sets NOW.
     """
 
     def __init__(
@@ -113,21 +115,22 @@ class Store:
         *,
         prefix: str = "{gempool}:",
         timeout: float = 2.0,
+        clock: str = CLOCK,
     ) -> None:
         self._prefix = prefix
         self._policy = policy
         self._metrics = metrics
         self._wire = Wire(Address(url), timeout)
         database = self._wire.database
-        self._pick = _script(database, "pick")
-        self._release = _script(database, "release", "effects")
-        self._account = _script(database, "account", "effects")
-        self._beat = _script(database, "beat")
-        self._leave = _script(database, "leave")
-        self._page = _script(database, "page")
-        self._sweep = _script(database, "sweep")
-        self._changes = _script(database, "changes")
-        self._reclaim = _script(database, "reclaim")
+        self._pick = _script(clock, database, "pick")
+        self._release = _script(clock, database, "release", "effects")
+        self._account = _script(clock, database, "account", "effects")
+        self._beat = _script(clock, database, "beat")
+        self._leave = _script(clock, database, "leave")
+        self._page = _script(clock, database, "page")
+        self._sweep = _script(clock, database, "sweep")
+        self._changes = _script(clock, database, "changes")
+        self._reclaim = _script(clock, database, "reclaim")
         p = policy
         self._ejection: tuple[int, ...] = (p.eject_after, _ms(p.eject_base), _ms(p.eject_cap))
 

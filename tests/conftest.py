@@ -21,7 +21,13 @@ from tests.support.processes import Gateways, Web, simulating
 
 # How long an example takes says nothing on a busy machine; `timeout` bounds the tests.
 hypothesis.settings.register_profile("gempool", deadline=None)
+# For `make fuzz`; see `tests.support.hostile.examples`.
+hypothesis.settings.register_profile("long", deadline=None, max_examples=5000)
 hypothesis.settings.load_profile("gempool")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="drills and searches in their long form")
 
 
 # Log lines go to pytest, which shows those of a test that failed. Printed, as by default, what a server's thread writes

@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import certifi
 import loguru
 from curl_cffi import CurlError
 from curl_cffi.const import CurlECode
@@ -21,6 +20,7 @@ from pool.gemini_web import faults
 from pool.gemini_web.client import Client, RpcFailed
 from pool.gemini_web.session import Activity, GeminiWebSession
 from pool.gemini_web.transfer import Request, Wire
+from pool.gemini_web.trust import Trust
 from pool.upstream import Credentials, Session
 
 _SIGN_IN = ("accounts.google.com", "consent.google.com")
@@ -32,9 +32,10 @@ _NAMED = ("__Secure-1PSID", "__Secure-1PSIDTS")
 class GeminiWebSessions:
     """Implements `pool.upstream.SessionFactory`.
 
-    directory: private to this process; holds the certificate bundle and the folder that the library
+    directory: private to this process; holds the certificate bundles and the folder that the library
         would cache cookies in. That folder stays empty: a cached cookie would win over the one given.
-    ca_file: a CA that upstream TLS may be signed by, in addition to the public ones.
+    ca_file: a CA that upstream TLS may be signed by, in addition to the public ones, which are certifi's unless
+        `public` names a file of others (see `Trust`).
     forget_waits: seconds between the tries to delete a picture's chat.
     """
 
@@ -43,6 +44,7 @@ class GeminiWebSessions:
         directory: Path,
         *,
         ca_file: Path | None = None,
+        public: Path | None = None,
         activity: Activity = "background",
         connect_timeout: float = 10.0,
         forget_waits: Sequence[float] = (2.0, 10.0, 60.0),
@@ -56,12 +58,7 @@ class GeminiWebSessions:
         self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.environ["GEMINI_COOKIE_PATH"] = str(self._cache)  # read by the library at every call
         loguru.logger.disable("gemini_webapi")  # it logs cookie file names, which are cookie values
-        self._verify: str | bool = True
-        if ca_file is not None:
-            # Another replica on this machine may read the same file at this moment.
-            bundle, fresh = directory / "ca-bundle.pem", directory / f"ca-bundle.{os.getpid()}"
-            fresh.write_text(Path(certifi.where()).read_text() + "\n" + ca_file.read_text())
-            self._verify = str(fresh.replace(bundle))
+        self._trust = Trust(directory, ca_file, public)
 
     async def open(
         self, account: str, credentials: Credentials, proxy: str | None, timeout: float
@@ -71,7 +68,7 @@ class GeminiWebSessions:
             credentials.secure_1psid,
             credentials.secure_1psidts,
             Secret(proxy) if proxy else None,
-            self._verify,
+            self._trust,
         )
         client.connect_timeout = min(self._connect_timeout, timeout)
         client.cookies = {n: v.reveal() for n, v in credentials.jar.items() if n not in _NAMED}

@@ -1,4 +1,4 @@
--- In front of every script: keys, time, and the one function that files an account where it belongs.
+-- In front of every script, behind clock.lua: keys, and the one function that files an account where it belongs.
 --
 -- KEYS[1] is the prefix. All keys share its hash tag, so that a cluster keeps them on one node. Times are
 -- the server's, in milliseconds.
@@ -29,8 +29,6 @@
 -- in which (one letter a lane), so that a move touches two sets and nothing is ever searched.
 local P = KEYS[1]
 local call = redis.call
-local clock = call('TIME')
-local NOW = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local PROMOTE = 16
 local WAITING = 5000 -- who waits asks again well before that
 local CALLED = 250 -- from a word on the channel to the answer of who waited for it

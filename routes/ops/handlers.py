@@ -84,6 +84,7 @@ class OpsHandlers:
 
     async def metrics(self, exchange: Exchange) -> None:
         shown = []
+        self._services.metrics.tasks.set(len(asyncio.all_tasks()))
         for piece in self._services.metrics.pieces():
             shown.append(piece)
             await asyncio.sleep(0)  # streams move on between the pieces

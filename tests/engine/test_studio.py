@@ -19,7 +19,8 @@ from core.metrics import Metrics
 from core.pictures import measure
 from core.secret import Secret
 from engine import Studio, StudioSettings
-from storage import S3, Local, Shelf
+from storage import Local, Shelf
+from storage.s3 import S3
 from watermark import Stars
 
 MADE_BY_AI = b"trainedAlgorithmicMedia"

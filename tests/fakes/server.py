@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import uvicorn
 
-from gateway.protocol import BoundedProtocol
+from gateway.protocol import UNREAD_SECONDS, BoundedProtocol
 
 
 def until(true: Callable[[], bool], within: float = 20.0) -> None:
@@ -23,13 +23,16 @@ def until(true: Callable[[], bool], within: float = 20.0) -> None:
 
 
 @contextmanager
-def serving(app: Any, refused: Callable[[str], None] | None = None) -> Iterator[str]:
-    """Serve an ASGI application; yields its `http://127.0.0.1:port`. refused: told of requests that the protocol refuses."""
+def serving(
+    app: Any, refused: Callable[[str], None] | None = None, *, unread_seconds: float = UNREAD_SECONDS
+) -> Iterator[str]:
+    """Serve an ASGI application; yields its `http://127.0.0.1:port`. refused: told of requests that the protocol refuses.
+    unread_seconds: after which a caller is cut off who reads nothing of what waits for it."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=cast(Any, functools.partial(BoundedProtocol, refused=refused)),
+        http=cast(Any, functools.partial(BoundedProtocol, refused=refused, unread_seconds=unread_seconds)),
         access_log=False,
         log_config=None,
         proxy_headers=False,

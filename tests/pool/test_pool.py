@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import redis.asyncio as redis
+from msgspec.structs import replace
 
 from core.clock import SystemClock
 from core.errors import (
@@ -57,6 +58,29 @@ async def test_opening_is_bounded_and_does_not_block_the_start(bench: Bench) -> 
     await until(lambda: all_open(pool, accounts(6)))
     assert bench.web.most_opening == 2
     assert (await pool.status()).ready
+
+
+async def test_opening_is_bounded_for_each_way_out(bench: Bench) -> None:
+    """Over one proxy only so many sign in side by side; who waits for it keeps nobody from signing in over another."""
+    roster = [
+        replace(config, proxy=Secret(f"http://127.0.0.1:{1 + number // 4}"))
+        for number, config in enumerate(accounts(8))
+    ]
+    for config in roster:
+        bench.web.holds[config.id] = asyncio.Event()
+    pool = await bench.pool(roster, open_all=False, open_parallel=5, open_per_address=2)
+
+    async def four_open() -> bool:
+        return bench.web.opening == 4
+
+    await until(four_open)
+    for config in roster[:4]:
+        bench.web.holds[config.id].set()
+    await until(lambda: all_open(pool, roster[:4]))
+    assert bench.web.most_opening == 4
+    for config in roster[4:]:
+        bench.web.holds[config.id].set()
+    await until(lambda: all_open(pool, roster))
 
 
 async def test_requests_wait_for_the_first_session(bench: Bench) -> None:

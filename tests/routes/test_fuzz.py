@@ -32,6 +32,7 @@ from tests.support.openapi import contract
 ASKED = os.environ.get("GEMPOOL_FUZZ_EXAMPLES", "")
 EXAMPLES = int(ASKED or 4)
 KEYS = {"authorization": "Bearer one", "x-admin-key": "root"}
+WRONG_KEYS = {"authorization": "Bearer two", "x-goog-api-key": "Zwei", "x-admin-key": "x" * 9000}
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -76,5 +77,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     suppress_health_check=list(hypothesis.HealthCheck),
 )
 def test_nothing_that_is_sent_breaks_a_route(case: schemathesis.Case, fuzzed: Edge) -> None:
-    """No 5xx, no hang, and each answer is as the document says: status, type, headers and body."""
-    case.call_and_validate(base_url=fuzzed.url, headers=KEYS, checks=CHECKS, timeout=10)
+    """No 5xx, no hang, and each answer is as the document says: status, type, headers and body; in the long form also
+    to who brings no key, or a wrong one."""
+    for headers in (KEYS, {}, WRONG_KEYS) if ASKED else (KEYS,):
+        case.call_and_validate(base_url=fuzzed.url, headers=headers, checks=CHECKS, timeout=10)

@@ -13,7 +13,8 @@ import pytest
 from core.clock import SystemClock
 from core.metrics import Metrics
 from core.secret import Secret
-from storage import S3, Local, Shelf, StorageError, name_of
+from storage import Local, Shelf, StorageError, name_of
+from storage.s3 import S3
 from tests.support.ports import free_ports
 from tests.support.s3 import ACCESS, BUCKET, SECRET
 
