@@ -43,9 +43,15 @@ def hello(request: Request[Any, Any, State]) -> dict[str, Any]:
 
 
 @get("/slow")
-async def slow(seconds: float) -> str:
-    await asyncio.sleep(seconds)
-    return "finished"
+async def slow(seconds: float) -> Stream:
+    """Begins to answer at once, so that the caller knows that the request is being served."""
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        yield b"begun, "
+        await asyncio.sleep(seconds)
+        yield b"finished"
+
+    return Stream(parts())
 
 
 @get("/endless")
