@@ -147,6 +147,7 @@ class Callers:
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
         self._random = random.Random(seed)  # noqa: S311  # the same callers in every run
         self._number = 0
+        self._under_way: set[str] = set()
         self._over = False
         self._thread = threading.Thread(target=lambda: asyncio.run(self._all()), name="callers")
 
@@ -172,6 +173,11 @@ class Callers:
             lambda: len(self.answers) >= goal, seconds, f"only {len(self.answers)} of {goal} answers came"
         )
 
+    def settle(self, seconds: float = 40) -> None:
+        """Wait until every question that is under way now is over."""
+        before = set(self._under_way)
+        wait_for(lambda: not before & set(self._under_way), seconds, "a question did not end")
+
     async def _all(self) -> None:
         await asyncio.gather(*(self._one(n) for n in range(self._many)))
 
@@ -183,7 +189,9 @@ class Callers:
             question = Question(f"q{self._number}", way > 1, way % 2 == 1, self._words)
             leaves = self._random.uniform(0, self._within) if self._random.random() < self._leave else None
             url = self._urls[(number + self._number) % len(self._urls)]
+            self._under_way.add(question.text)
             self.answers.append(await ask(client, url, question, leaves))
+            self._under_way.discard(question.text)
             if self.answers[-1].left:
                 # A client that was cancelled now and then forgets a connection, open.
                 await client.aclose()

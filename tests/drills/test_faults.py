@@ -12,7 +12,7 @@ import pytest
 from tests.drills.callers import Answered, Callers, fault
 from tests.drills.conftest import House, Scale
 from tests.drills.relay import Relay
-from tests.support.processes import wait_for
+from tests.support.processes import Gateway, wait_for
 
 QUICK = {
     "gempool__engine__connect_timeout": "1s",
@@ -63,6 +63,12 @@ def broke_since(relay: Relay, count: int) -> bool:
     return relay.broken > count
 
 
+def active(gateway: Gateway) -> list[str]:
+    """Who serves: one that was signed out a moment ago is well again only once it has been tried."""
+    accounts = gateway.get("/api/cookies/status").json()["accounts"]
+    return [account["id"] for account in accounts if account["state"] == "active"]
+
+
 def unjust(answers: list[Answered]) -> list[str]:
     """Faults, where streams may break off with the error that says so."""
     return [
@@ -78,8 +84,8 @@ def unjust(answers: list[Answered]) -> list[str]:
 
 @pytest.mark.timeout(1800)
 def test_every_fault_at_all_accounts_but_one(house: House, scale: Scale) -> None:
-    """Each kind in turn befalls four of five accounts at once under load, and passes: no caller sees an error before content,
-    and none in a whole answer; all is given back."""
+    """Each kind in turn befalls all accounts but one that the gateway has for well, under load, and passes: no caller sees an error
+    before content, and none in a whole answer; all is given back."""
     gateway = house.start(**QUICK)
     house.web.defaults(words=40)
     sound = house.warm(gateway, words=40)
@@ -89,15 +95,16 @@ def test_every_fault_at_all_accounts_but_one(house: House, scale: Scale) -> None
         for _ in range(scale.of(1, 10)):
             chance.shuffle(faults)
             for each in faults[: scale.of(9, len(faults))]:
-                well = chance.choice(house.web.accounts)["id"]
+                well = chance.choice(active(gateway))
                 for account in house.web.accounts:
                     if account["id"] == well:
                         house.web.call("DELETE", f"/accounts/{well}/fault")
                     else:
                         house.web.fault(account["id"], **each)
                 callers.go_on(scale.of(8, 100))
-        for account in house.web.accounts:
-            house.web.call("DELETE", f"/accounts/{account['id']}/fault")
+                for account in house.web.accounts:
+                    house.web.call("DELETE", f"/accounts/{account['id']}/fault")
+                callers.settle()  # then it is known who failed
     assert unjust(callers.answers) == []
     sound.holds(40, memory=scale.long)
 
