@@ -203,15 +203,16 @@ class _Connection:
                 reader, writer = await asyncio.open_unix_connection(str(socket))
         except (OSError, TimeoutError):
             return None
+        answer = b""
         try:
-            async with asyncio.timeout(2.0):
-                writer.write(b"PING\r\n")
-                if await reader.readline() == b"+PONG\r\n":
-                    return cls(reader, writer)
-        except (OSError, TimeoutError):
-            pass
-        writer.close()
-        return None
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(2.0):
+                    writer.write(b"PING\r\n")
+                    answer = await reader.readline()
+        finally:  # also where a stop ends the wait
+            if answer != b"+PONG\r\n":
+                writer.close()
+        return cls(reader, writer) if answer == b"+PONG\r\n" else None
 
     async def gone(self) -> None:
         with suppress(OSError):
