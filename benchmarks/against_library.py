@@ -1,11 +1,16 @@
 """The gateway against the bare gemini_webapi, paired in one run on the same simulator.
 
-    .venv/bin/python benchmarks/against_library.py [--seconds 3] [--rounds 3] [--json FILE]
+    .venv/bin/python benchmarks/against_library.py [--seconds 3] [--rounds 3] [--only short:128] [--json FILE]
 
-Bare: the library in one process, eight clients, asked directly (`current_retry=0`, its log silenced).
-Gateway: `gempool serve` in one process over the same eight accounts, asked over HTTP from a process of its
-own. Both run in turn, round by round; the ratio of each round is what counts, for the machine's speed
-drifts. The gateway does more work for each answer (HTTP, keys, routing, store) and must win all the same.
+Bare: the library in one process, sixteen clients, asked directly (`current_retry=0`, its log silenced).
+Gateway: `gempool serve` in one process over the same sixteen accounts, asked over HTTP from a process of its
+own. Neither asks an account for more than eight answers at once, of the ten connections that the library's sessions
+have, so that 128 callers are all served at once by both. Both run in turn, round by round; the ratio of each round is
+what counts, for the machine's speed drifts. The gateway does more work for each answer (HTTP, keys, routing, store)
+and must win all the same.
+
+The bare library needs a core and the simulator's part of another. The gateway's callers and its store have processes of
+their own besides, which take from it on two cores; what the callers and the simulator used in its rounds is shown.
 """
 
 import argparse
@@ -21,11 +26,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any, TypeAlias
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 ROOT = Path(__file__).resolve().parent.parent
-ACCOUNTS = 8
+ACCOUNTS = 16
+AT_ONCE = 8
+PERCENTILES = (10, 25, 50, 75, 90, 95, 99)
 SHAPES = {
     "short": {"words": 40, "frames": 8},
     "long": {"words": 2000, "frames": 200},
@@ -34,33 +42,35 @@ CASES = [
     ("short", False, 1),
     ("short", False, 8),
     ("short", False, 32),
+    ("short", False, 128),
     ("short", True, 1),
     ("short", True, 8),
     ("short", True, 32),
+    ("short", True, 128),
     ("long", False, 8),
     ("long", True, 8),
 ]
 
 
+Result: TypeAlias = dict[str, Any]
+"""Answers per second, milliseconds to the first content of each (where it is streamed), and percent of a core that others used."""
+
+
 class Tally:
-    """What one round measured: answers, and milliseconds to the first content and to the end of each."""
+    """What one round measured: milliseconds to the first content and to the end of each answer."""
 
     def __init__(self) -> None:
         self.first: list[float] = []
         self.whole: list[float] = []
-        self.errors = 0
 
-    def result(self, seconds: float, cpu: float) -> dict[str, float]:
+    def result(self, seconds: float, cpu: float, **more: float) -> Result:
         n = len(self.whole)
         return {
             "per_second": n / seconds,
             "p50_ms": quantile(self.whole, 0.5),
-            "first_p50_ms": quantile(self.first, 0.5),
-            "first_p95_ms": quantile(self.first, 0.95),
-            "first_p99_ms": quantile(self.first, 0.99),
             "cpu_ms": 1000 * cpu / max(n, 1),
-            "errors": self.errors,
-        }
+            "first": [round(ms, 3) for ms in self.first],
+        } | {name: 100 * value / seconds for name, value in more.items()}
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -109,7 +119,7 @@ async def bare(simulator: dict[str, object]) -> None:
         print(json.dumps(tally.result(seconds, cpu_of_this_process() - before)), flush=True)
 
 
-async def over_http(port: int, gateway_pid: int) -> None:
+async def over_http(port: int, gateway_pid: int, simulator_pid: int) -> None:
     """A caller of the gateway."""
 
     async def ask(worker: int, stream: bool, tally: Tally) -> None:
@@ -127,9 +137,15 @@ async def over_http(port: int, gateway_pid: int) -> None:
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)
-        before = cpu_of(gateway_pid)
+        before, ours, its = cpu_of(gateway_pid), cpu_of_this_process(), cpu_of(simulator_pid)
         tally, seconds = await drive(ask, request)
-        print(json.dumps(tally.result(seconds, cpu_of(gateway_pid) - before)), flush=True)
+        result = tally.result(
+            seconds,
+            cpu_of(gateway_pid) - before,
+            callers=cpu_of_this_process() - ours,
+            simulator=cpu_of(simulator_pid) - its,
+        )
+        print(json.dumps(result), flush=True)
 
 
 async def drive(ask, request) -> tuple[Tally, float]:  # type: ignore[no-untyped-def]
@@ -219,14 +235,14 @@ class Contender:
         )
         self.answer()
 
-    def answer(self) -> dict[str, float]:
+    def answer(self) -> Result:
         assert self._process.stdout is not None  # noqa: S101
         line = self._process.stdout.readline()
         if not line:
             raise SystemExit("a contender died")
         return json.loads(line)  # type: ignore[no-any-return]
 
-    def round(self, stream: bool, concurrency: int, seconds: float) -> dict[str, float]:
+    def round(self, stream: bool, concurrency: int, seconds: float) -> Result:
         assert self._process.stdin is not None  # noqa: S101
         print(
             json.dumps({"stream": stream, "concurrency": concurrency, "seconds": seconds}),
@@ -267,7 +283,7 @@ def start_gateway(directory: Path, simulator: dict[str, object]) -> tuple[subpro
     for account in simulator["accounts"]:  # type: ignore[attr-defined]
         lines += [f"  - id: {account['id']}", f"    secure_1psid: {account['secure_1psid']}"]
         lines += [f"    secure_1psidts: {account['secure_1psidts']}", f"    proxy: {account['proxy']}"]
-        lines += ["    max_concurrency: 8"]
+        lines += [f"    max_concurrency: {AT_ONCE}"]
     accounts.write_text("\n".join(lines) + "\n")
     accounts.chmod(0o600)
     port = free_port()
@@ -318,6 +334,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--only", action="append", metavar="short|long[:CONCURRENCY]", help="these cases alone"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gempool-bench-") as name:
@@ -329,7 +348,7 @@ def main() -> None:
         try:
             library = Contender("--bare", str(directory / "simulator" / "simulator.json"))
             contenders.append(library)
-            gateway = Contender("--caller", str(port), str(gateway_process.pid))
+            gateway = Contender("--caller", str(port), str(gateway_process.pid), str(simulator_process.pid))
             contenders.append(gateway)
             results = run(options, str(simulator["control_url"]), library, gateway)
         finally:
@@ -345,24 +364,29 @@ def main() -> None:
 
 def run(
     options: argparse.Namespace, control: str, library: Contender, gateway: Contender
-) -> list[dict[str, object]]:
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; "
-          f"{options.rounds} rounds of {options.seconds:g} s each; medians, ratios pair by pair")  # fmt: skip
-    print(f"{'answer':8} {'stream':7} {'conc':>4} | {'bare/s':>8} {'gateway/s':>9} {'ratio':>15} | "
-          f"{'first ms, bare p50/p99':>23} {'gateway p50/p99':>16} | {'cpu ms bare':>11} {'gateway':>8}")  # fmt: skip
-    results: list[dict[str, object]] = []
+) -> list[dict[str, Any]]:
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f};"
+        f" {options.rounds} rounds of {options.seconds:g} s each; medians, ratios pair by pair"
+    )
+    print(
+        f"{'answer':6} {'stream':6} {'conc':>4} | {'bare/s':>7} {'gateway/s':>9} {'ratio':>16} | "
+        f"{'cpu ms bare':>11} {'gateway':>7} | {'callers':>7} {'simulator':>9} % of a core"
+    )
+    results: list[dict[str, Any]] = []
     for shape, stream, concurrency in CASES:
+        if options.only and not {shape, f"{shape}:{concurrency}"} & set(options.only):
+            continue
         call(f"{control}/defaults", "PUT", SHAPES[shape])
         for contender in (library, gateway):
             contender.round(stream, concurrency, 0.5)
-        pairs = [
-            (
-                library.round(stream, concurrency, options.seconds),
-                gateway.round(stream, concurrency, options.seconds),
-            )
-            for _ in range(options.rounds)
-        ]
+        pairs = []
+        for number in range(options.rounds):
+            order = (library, gateway) if number % 2 == 0 else (gateway, library)
+            told = {one: one.round(stream, concurrency, options.seconds) for one in order}
+            pairs.append((told[library], told[gateway]))
         results.append(report(shape, stream, concurrency, pairs))
+    tell_first(results)
     anomalies = json.loads(call(f"{control}/anomalies"))
     print(
         "anomalies at the simulator:",
@@ -371,21 +395,18 @@ def run(
     return results
 
 
-def report(
-    shape: str, stream: bool, concurrency: int, pairs: list[tuple[dict[str, float], dict[str, float]]]
-) -> dict[str, object]:
+def report(shape: str, stream: bool, concurrency: int, pairs: list[tuple[Result, Result]]) -> dict[str, Any]:
     ratios = sorted(b["per_second"] / a["per_second"] for a, b in pairs)
 
     def median(side: int, field: str) -> float:
         return statistics.median(pair[side][field] for pair in pairs)
 
     ratio = statistics.median(ratios)
-    first = f"{median(0, 'first_p50_ms'):8.2f} / {median(0, 'first_p99_ms'):.2f}" if stream else ""
-    ours = f"{median(1, 'first_p50_ms'):6.2f} / {median(1, 'first_p99_ms'):.2f}" if stream else ""
     print(
-        f"{shape:8} {'yes' if stream else 'no':7} {concurrency:4} | {median(0, 'per_second'):8.1f} "
-        f"{median(1, 'per_second'):9.1f} {ratio:5.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f}) | {first:>23} {ours:>16} | "
-        f"{median(0, 'cpu_ms'):11.2f} {median(1, 'cpu_ms'):8.2f}",
+        f"{shape:6} {'yes' if stream else 'no':6} {concurrency:4} | {median(0, 'per_second'):7.1f} "
+        f"{median(1, 'per_second'):9.1f} {ratio:5.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f}) | "
+        f"{median(0, 'cpu_ms'):11.2f} {median(1, 'cpu_ms'):7.2f} | "
+        f"{median(1, 'callers'):7.0f} {median(1, 'simulator'):9.0f}",
         flush=True,
     )
     return {
@@ -399,10 +420,33 @@ def report(
     }
 
 
+def tell_first(results: list[dict[str, Any]]) -> None:
+    """Time to first content at every percentile: of all rounds together, and the ratio gateway / bare pair by pair."""
+    print(
+        "\ntime to first content, streamed: ms bare / gateway of all rounds; median of the pairs' ratios (below 1: sooner)"
+    )
+    for case in results:
+        if not case["stream"]:
+            continue
+        sides = case["bare"], case["gateway"]
+        bare, gateway = ([ms for told in side for ms in told["first"]] for side in sides)
+        print(f"{case['answer']} at {case['concurrency']} ({len(bare)} and {len(gateway)} answers)")
+        for percent in PERCENTILES:
+            share = percent / 100
+            pairs = [
+                quantile(b["first"], share) / quantile(a["first"], share) for a, b in zip(*sides, strict=True)
+            ]
+            case[f"first_p{percent}"] = statistics.median(pairs)
+            print(
+                f"  p{percent}: {quantile(bare, share):8.2f} / {quantile(gateway, share):8.2f}"
+                f"   {statistics.median(pairs):.2f} ({min(pairs):.2f}-{max(pairs):.2f})"
+            )
+
+
 if __name__ == "__main__":
     if "--bare" in sys.argv:
         asyncio.run(bare(json.loads(Path(sys.argv[2]).read_text())))
     elif "--caller" in sys.argv:
-        asyncio.run(over_http(int(sys.argv[2]), int(sys.argv[3])))
+        asyncio.run(over_http(*map(int, sys.argv[2:5])))
     else:
         main()
