@@ -74,8 +74,7 @@ class Recorder:
         if exchange.traces:
             self._outcomes.count(exchange.outcome)
         access_log.info("request", **_facts(exchange, total, stages))
-        # What no account is to answer is no request that was served or failed.
-        if (exchange.model or exchange.traces) and exchange.kind not in ("tokens", "batch"):
+        if exchange.kind in ("text", "picture"):  # what no account is to answer is neither served nor failed
             self._services.noted(self._entry(exchange, total, stages))
         await self._count(exchange, total, stages)
 

@@ -6,7 +6,7 @@ With a state key they are encrypted (AES-256-GCM, bound to the account's id), wi
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 
 import msgspec
 import structlog
@@ -24,6 +24,7 @@ log = structlog.get_logger("gempool.supervisor")
 
 PSID, PSIDTS = "__Secure-1PSID", "__Secure-1PSIDTS"
 CHANNEL = "cookies"
+_MARKS = "jars"
 
 _REPLACED = 60.0
 """Seconds within which every replica has gone over to a new sign-in."""
@@ -102,6 +103,8 @@ class Jars:
         self._known: dict[str, Jar] = {}
         self._unreadable: dict[str, tuple[str, str]] = {}
         """By account, what is stored and cannot be read, and why."""
+        self._seen: dict[str, tuple[str | None, str]] = {}
+        """By account, the mark and the roster's revision that `unread` told it with last."""
 
     async def newest(self, account: AccountConfig) -> tuple[Credentials, ...]:
         """The stored cookies where they descend from the roster's, then the roster's own."""
@@ -126,6 +129,17 @@ class Jars:
         jar = self._known.get(account.id)
         return jar if jar is not None and jar.revision == account.revision else None
 
+    async def unread(self, accounts: Iterable[AccountConfig]) -> AsyncGenerator[AccountConfig, None]:
+        """Those whose stored jar may be another one than when they were told here last, all of them the first time. Each
+        counts as told once the next is asked for. One look at the store for all of them. Raises StoreUnavailable."""
+        marks = await self._shared.marks(_MARKS)
+        for account in accounts:
+            seen = marks.get(account.id), account.revision
+            # One that is known and bears no mark was written by an older version, or is lost.
+            if self._seen.get(account.id) != seen or (seen[0] is None and self.known(account) is not None):
+                yield account
+                self._seen[account.id] = seen
+
     async def read(self, account: AccountConfig) -> Jar | None:
         """The stored jar; None where there is none for the roster's cookies. Raises StoreUnavailable."""
         jar = self._parsed(account.id, await self._shared.get(_key(account.id)))
@@ -149,7 +163,7 @@ class Jars:
             stored = await self._shared.get(_key(account.id))
             if source != "api" and not _may_replace(jar, self._parsed(account.id, stored)):
                 return False
-            if await self._shared.swap(_key(account.id), stored, text, _KEPT):
+            if await self._shared.swap(_key(account.id), stored, text, _KEPT, (_MARKS, account.id)):
                 self._known[account.id] = jar
                 if source != "session":
                     await self._shared.publish(CHANNEL, account.id)
@@ -159,7 +173,7 @@ class Jars:
     async def restore(self, account: AccountConfig, jar: Jar) -> None:
         """Put back what was read once, where nothing is stored now. Raises StoreUnavailable."""
         if jar.revision == account.revision and await self._shared.swap(
-            _key(account.id), None, self._text(account.id, jar), _KEPT
+            _key(account.id), None, self._text(account.id, jar), _KEPT, (_MARKS, account.id)
         ):
             self._known[account.id] = jar
 

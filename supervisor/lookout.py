@@ -1,6 +1,7 @@
 """Watches the pool and raises what is worth an alert: at once on every change, and now and then on a look at
 everything, for what no message told."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,6 +16,9 @@ from supervisor.alerts import Alerts
 from supervisor.incidents import account_incidents, incidents_of
 
 LOOK_EVERY = 15.0
+FOLLOW_EVERY = 300.0
+"""The same where this replica does not lead: it keeps count by what it is told. Where each of a hundred replicas reads each of ten
+thousand accounts every few seconds, the store has no time for anything else."""
 
 
 class Watched(Protocol):
@@ -40,6 +44,8 @@ class Lookout:
         self._clock = clock
         self._is_leader = is_leader
         self._states: dict[str, State] = {}
+        self._tally = Counter[str]()
+        """How many accounts are in each state."""
         self._complete = False
         """Every account's state is known: until then numbers mean nothing."""
         self._tasks = Tasks("lookout")
@@ -56,6 +62,7 @@ class Lookout:
         now, records = await self._pool.records()
         found = {record.id: (*state_of(record, now), record.egress) for record in records}
         self._states = {account: state for account, (state, _, _) in found.items()}
+        self._tally = Counter(str(state) for state in self._states.values())
         self._complete = True
         if self._is_leader():
             for account, (state, reason, egress) in found.items():
@@ -65,7 +72,10 @@ class Lookout:
 
     def _learn(self, change: StateChange) -> None:
         before = self._counts()
+        if (known := self._states.get(change.account)) is not None:
+            self._tally[known] -= 1
         self._states[change.account] = change.state
+        self._tally[change.state] += 1
         after = self._counts()
         egress = ""
         with suppress(NotFound):  # removed meanwhile
@@ -74,10 +84,14 @@ class Lookout:
 
     def _counts(self) -> Mapping[str, int]:
         """Accounts by state; empty as long as not all are known."""
-        return Counter(str(state) for state in self._states.values()) if self._complete else {}
+        return dict(self._tally) if self._complete else {}
 
     async def _look_now_and_then(self) -> None:
+        looked = -math.inf
         while True:
-            with suppress(StoreUnavailable):
-                await self.look()
+            now = self._clock.monotonic()
+            if self._is_leader() or now - looked >= FOLLOW_EVERY:
+                with suppress(StoreUnavailable):
+                    await self.look()
+                    looked = now
             await self._clock.sleep(LOOK_EVERY)

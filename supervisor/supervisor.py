@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 
 import structlog
@@ -153,9 +153,7 @@ class Supervisor:
             await self._keep(self._pool.config(account))
             return
         # Two replicas may both believe that they lead, one of them still for a moment.
-        # What was done for an account that was well does not stand for what it needs in quarantine.
-        claim = "reprobe" if record.quarantine else what
-        if not await self._shared.take_once(f"{claim}:{account}", self._claim(record, what)):
+        if not await self._shared.take_once(*self._claim(record, what)):
             return
         if not self.leader.is_leader:
             return
@@ -164,12 +162,15 @@ class Supervisor:
         else:
             await self._probe(account)
 
-    def _claim(self, record: Record, what: Need) -> float:
-        """Seconds that nobody else does the same: well below the time to the next appointment."""
+    def _claim(self, record: Record, what: Need) -> tuple[str, float]:
+        """What is done, and the seconds that nobody else does the same: well below the time to the next appointment of its kind.
+        That an account was probed while it was well does not put off what it needs in quarantine."""
         s = self._settings
         if what == "rotate":
-            return s.rotate_interval / 10
-        return (s.reprobe_first if record.quarantine else s.probe_interval) / 2
+            return f"rotate:{record.id}", s.rotate_interval / 10
+        if record.quarantine:
+            return f"reprobe:{record.id}", s.reprobe_first / 2
+        return f"probe:{record.id}", s.probe_interval / 2
 
     async def _probe(self, account: str) -> None:
         finding = await self._pool.probe_now(account)
@@ -234,8 +235,9 @@ class Supervisor:
 
     async def _catch_up(self) -> None:
         with suppress(StoreUnavailable):
-            for config in self._pool.configs():
-                await self._take_up(config.id)
+            async with aclosing(self._jars.unread(self._pool.configs())) as unread:
+                async for config in unread:
+                    await self._take_up(config.id)
 
     async def _take_up(self, account: str) -> None:
         """Use the stored cookies in this replica's session where they are others than we know."""

@@ -58,11 +58,19 @@ class House:
         wait_for(lambda: len(gateway.lines("session opened")) >= len(self.web.accounts))
         return gateway
 
-    def warm(self, gateway: Gateway, *, many: int = 16, answers: int = 200, words: int = 0) -> Sound:
-        """Give it a load like that of the scene, and take down what it holds then."""
+    def warm(
+        self,
+        gateway: Gateway,
+        *,
+        many: int = 16,
+        answers: int = 200,
+        words: int = 0,
+        relay: int | None = None,
+    ) -> Sound:
+        """Give it a load like that of the scene, and take down what it holds then. More: see Sound."""
         with Callers(gateway.url, many=many, words=words, seed=1) as callers:
             callers.go_on(answers)
-        return Sound(gateway, self.web, words=words)
+        return Sound(gateway, self.web, words=words, relay=relay)
 
 
 @pytest.fixture

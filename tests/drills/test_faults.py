@@ -125,7 +125,7 @@ def test_the_network_before_two_accounts_breaks_in_every_phase(
             account["proxy"] = account["proxy"].replace(f":{proxy}", f":{relay.port}")
         path.write_text(json.dumps(told))
         gateway = house.start(path, **QUICK)
-        sound = house.warm(gateway, words=40)
+        sound = house.warm(gateway, words=40, relay=relay.port)
         chance = random.Random(6)  # noqa: S311  # as above
         with Callers(gateway.url, many=6, words=40, pause=0.01) as callers:
             for phase in (60, 3000, *(chance.randrange(6000) for _ in range(scale.of(0, 40)))):

@@ -4,6 +4,7 @@ import os
 import socket
 import struct
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import redis
@@ -71,8 +72,8 @@ def resident(pid: int) -> int:
     return int(line.split()[1])
 
 
-def descriptors(pid: int, listens: int, upstream: int) -> Counter[str]:
-    """A process's open descriptors: `callers` come to the port that it listens on, `upstream` go to that port, `store` is any unix
+def descriptors(pid: int, listens: int, upstream: Collection[int]) -> Counter[str]:
+    """A process's open descriptors: `callers` come to the port that it listens on, `upstream` go to those ports, `store` is any unix
     socket, `tcp` any other connection, `file` what has a name, and the rest by the kernel's own names."""
     kinds: Counter[str] = Counter()
     connected = {**_tcp(pid, "tcp", listens, upstream), **_tcp(pid, "tcp6", listens, upstream)}
@@ -91,7 +92,7 @@ def descriptors(pid: int, listens: int, upstream: int) -> Counter[str]:
     return kinds
 
 
-def _tcp(pid: int, table: str, listens: int, upstream: int) -> dict[str, str]:
+def _tcp(pid: int, table: str, listens: int, upstream: Collection[int]) -> dict[str, str]:
     found = {}
     for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
         words = line.split()
@@ -99,7 +100,7 @@ def _tcp(pid: int, table: str, listens: int, upstream: int) -> dict[str, str]:
         if words[3] == "0A":
             kind = "listening"
         else:
-            kind = "callers" if ours == listens else "upstream" if theirs == upstream else "tcp"
+            kind = "callers" if ours == listens else "upstream" if theirs in upstream else "tcp"
         found[words[9]] = kind
     return found
 
@@ -119,15 +120,15 @@ class Sound:
     """Takes down what a gateway holds while it is well and warm, and later says what it holds beyond that.
 
     warm: after a load like the one to come, or else what is kept for later (connections, memory) looks like a leak.
-    words: the simulator's default, then and at the end.
+    words: the simulator's default, then and at the end. relay: a port by way of which some accounts reach the upstream.
     """
 
-    def __init__(self, gateway: Gateway, web: Web, *, words: int = 0) -> None:
+    def __init__(self, gateway: Gateway, web: Web, *, words: int = 0, relay: int | None = None) -> None:
         self._gateway = gateway
         self._web = web
         self._words = words
         proxy = web.accounts[0]["proxy"]
-        self._upstream = int(proxy.rpartition(":")[2])
+        self._upstream = {int(proxy.rpartition(":")[2]), *([relay] if relay else [])}
         with redis.Redis.from_url(store_url(gateway)) as store:
             places = sum(int(store.hget(f"{P}a:{account['id']}", "mc") or 0) for account in web.accounts)
         # One for each generation that may run, and as many again for calls beside them.

@@ -95,13 +95,13 @@ async def test_too_much_is_left_out(shared: Shared) -> None:
 async def test_large_turns_leave_the_loop_alone(shared: Shared) -> None:
     """What is too large is told from its lengths, and what is large is written in a thread."""
     spent = 0.0
-    small = responses(shared, "a key", max_bytes=8 * 1024 * 1024)
+    bounded = responses(shared, "a key", max_bytes=8 * 1024 * 1024)
 
     async def saved(size: int) -> bool:
         nonlocal spent
         messages = (said("x" * size, "user", Blob(bytes(size), "image/png")),)
         began = time.thread_time()
-        kept = await small.save("r", "ada", "", messages)
+        kept = await bounded.save("r", "ada", "", messages)
         spent = time.thread_time() - began
         return kept
 
