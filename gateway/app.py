@@ -47,9 +47,9 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
     the accounts, and takes everything down in reverse order.
 
     sessions: what opens the accounts' sessions, where it is not the web app's adapter.
-    Raises `pool.RosterError` where the accounts file is broken. `app.state.drain(grace)` waits until no
-    request runs, `grace` seconds at most, and then ends what runs still; `app.state.refused(code)` counts a request
-    that was refused before the application saw it.
+    Raises `pool.RosterError` where the accounts file is broken. `app.state.drain(grace, gone)` waits until no
+    request runs and the event says that none can come any more, `grace` seconds at most, and then ends what runs still;
+    `app.state.refused(code)` counts a request that was refused before the application saw it.
     """
     roster = _roster(settings)
     clock, metrics = SystemClock(), Metrics()
@@ -103,9 +103,11 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
         settings, care, pool, shared, jars, journal, alerts, file, batches, clock, version(_NAME)
     )
 
-    async def drain(grace: float) -> None:
+    async def drain(grace: float, gone: asyncio.Event) -> None:
         operator.interrupt()
-        await asyncio.gather(pool.drain(grace), batches.drain(grace))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await asyncio.gather(pool.drain(grace), batches.drain(grace), gone.wait())
         pool.refuse()
         engine.interrupt()
 

@@ -22,11 +22,15 @@ as it likes. The kernel takes more of us in steps of some hundred kB, so this su
 LINGER_SECONDS = 1.0
 """After a refusal the rest of what the caller sends is read and dropped: closing on unread bytes would reset the
 connection, and the caller would never see why."""
+FAREWELL_SECONDS = 1.0
+"""How long an idle connection stays open during a stop: its caller may be sending the next request at this moment, which would be lost
+without an answer. A balancer must not send it again."""
 
 _LINE_BYTES = 8 * 1024
 _REQUEST_LINE = re.compile(rb"(?:\r?\n)*([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}) (\S+)(?: HTTP/1\.[01])?\r?\n")
 _AUTHORITY = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 """The host of a request target that is a whole address."""
+_CLOSES = (b"connection", b"close")
 _METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
@@ -71,6 +75,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Nothing more is read from this connection: it is refused, or will be at its turn."""
         self._deferred: tuple[CallerError, bytes] | None = None
         """A refusal that waits until the requests before it are answered, and its body."""
+        self._stopping = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
@@ -81,6 +86,14 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._unread_timer is not None:
             self._unread_timer.cancel()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The process stops: what is being asked is answered, and so is one request more that is on its way."""
+        self._stopping = True
+        if self._idle():
+            self._part_soon()
+        elif not self.cycle.response_started:
+            self._say_that_it_closes()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -129,6 +142,8 @@ class BoundedProtocol(HttpToolsProtocol):
             # The target says it, whatever the header says (RFC 9112, 3.2.2). The scope has this very list.
             self.headers[:] = [(b"host", named[1]), *(field for field in self.headers if field[0] != b"host")]
         super().on_headers_complete()
+        if self._stopping:
+            self._say_that_it_closes()
         self._head_pending = False
         self._stop_timer()
 
@@ -142,6 +157,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self._watch_reading()  # closing would wait for the reader too
         if last and self._deferred is not None and not self.transport.is_closing():
             self._answer(*self._deferred)
+        elif last and self._stopping:
+            self._part_soon()
+
+    def _idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _say_that_it_closes(self) -> None:
+        """The newest request's answer says so, and whoever sees it sends nothing more here."""
+        self.cycle.default_headers = [*self.cycle.default_headers, _CLOSES]
+
+    def _part_soon(self) -> None:
+        self.loop.call_later(FAREWELL_SECONDS, lambda: self._idle() and self.transport.close())
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls when the parser gives up."""
@@ -191,7 +218,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unread_timer = None
         if 0 < self._unread <= self.transport.get_write_buffer_size():
             self.transport.abort()
-        elif self.flow.write_paused or self.cycle is None or self.cycle.response_complete:
+        elif self.flow.write_paused or self._idle():
             self._watch_reading()
 
     def _refuse_body(self) -> None:
@@ -216,7 +243,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._deaf = True
         body = self._render(error)
-        if self.cycle is None or self.cycle.response_complete:
+        if self._idle():
             self._answer(error, body)
         else:
             self._deferred = (error, body)

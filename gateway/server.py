@@ -1,6 +1,7 @@
 """The process: one socket, one event loop, uvicorn on it, and an orderly end.
 
-A stop (SIGTERM, Ctrl-C) goes so: nothing new is accepted and idle connections are closed; the application is
+A stop (SIGTERM, Ctrl-C) goes so: who has connected already is let in, nothing new is; idle connections are closed
+after a moment (see `gateway.protocol`); the application is
 told to drain, which lets running requests and tasks finish for `server.shutdown_grace` and then ends streams with an
 error event; then the application's lifespan closes pool and store; the exit code is 0. A second Ctrl-C does
 not wait.
@@ -11,6 +12,7 @@ import contextlib
 import functools
 import gc
 import math
+import select
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -27,11 +29,12 @@ from gateway.settings import Settings
 log = structlog.get_logger("gempool.server")
 
 Build: TypeAlias = Callable[[Settings], Litestar]
-Drain: TypeAlias = Callable[[float], Awaitable[None]]
+Drain: TypeAlias = Callable[[float, asyncio.Event], Awaitable[None]]
 OnReady: TypeAlias = Callable[[str], Coroutine[Any, Any, None]]
 
 IDLE_CONNECTION_SECONDS = 75  # longer than the usual 60 s of load balancers, so that they close first
 BACKLOG = 2048
+_LET_IN_SECONDS = 0.5
 _LISTEN_EVERY = 0.1
 """Seconds after which an impatient operator is heard."""
 
@@ -78,8 +81,8 @@ def serve(
     """Build the application and serve it until a signal ends the process in good order.
 
     build: `gateway.app.create_app`. The application's lifespan starts and stops everything; where its state
-    has a `drain`, that is called with the grace in seconds when the stop begins; its `refused`, with an error's code for
-    each request that is refused before the application sees it.
+    has a `drain`, that is called when the stop begins with the grace in seconds and an event, set once no caller can bring a
+    request any more; its `refused`, with an error's code for each request that is refused before the application sees it.
     on_ready: started as a task, with the base URL, once connections are answered.
     Raises CannotListen, and whatever the start of the application raises.
     """
@@ -161,8 +164,12 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("stopping: running requests may finish", grace_seconds=self._grace)
-        drain = asyncio.ensure_future(self._drain(self._grace)) if self._drain else None
+        gone = asyncio.Event()
+        drain = asyncio.ensure_future(self._drain(self._grace, gone)) if self._drain else None
+        for listening in sockets or ():
+            await self._let_in(listening)
         await super().shutdown(sockets)
+        gone.set()
         if drain is not None:
             # No connection is left, but tasks of batches may run still.
             while not (drain.done() or self.force_exit):
@@ -171,6 +178,15 @@ class _Server(uvicorn.Server):
             (outcome,) = await asyncio.gather(drain, return_exceptions=True)
             if isinstance(outcome, Exception):
                 log.error("draining failed", exc_info=outcome)
+
+    async def _let_in(self, listening: socket.socket) -> None:
+        """Accept whom the kernel has already told that they are connected: closing now would reset them."""
+        waiting = select.poll()
+        waiting.register(listening, select.POLLIN)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _LET_IN_SECONDS
+        while waiting.poll(0) and loop.time() < until:  # noqa: ASYNC110  the kernel sets no event
+            await asyncio.sleep(0)  # the loop accepts meanwhile
 
 
 @contextlib.contextmanager

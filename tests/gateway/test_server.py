@@ -1,5 +1,7 @@
 """The server process: how it starts, what it refuses before any route, and how it ends."""
 
+import functools
+import http.client
 import json
 import os
 import signal
@@ -16,11 +18,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from gateway.protocol import HEAD_LIMIT
+from gateway.protocol import FAREWELL_SECONDS, HEAD_LIMIT
 from gateway.server import CannotListen, address_of, listen
 
 APP = Path(__file__).with_name("small_app.py")
 ROOT = Path(__file__).parents[2]
+REQUEST = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
 class Process:
@@ -45,6 +48,9 @@ class Process:
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         self._stopped = True
+        self._child.send_signal(number)
+
+    def tell(self, number: signal.Signals) -> None:
         self._child.send_signal(number)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
@@ -144,6 +150,76 @@ def test_nothing_new_is_accepted_during_a_stop(start: Callable[..., Process]) ->
                 refused = True
         assert refused
         assert "".join(parts) == "ended by the drain\n"
+
+
+def test_a_request_on_a_connection_that_was_idle_is_answered_during_a_stop(
+    start: Callable[..., Process],
+) -> None:
+    """It may have been on its way when the stop began: it is answered, and told that the connection closes."""
+    answer, took = b"", FAREWELL_SECONDS
+    while took > FAREWELL_SECONDS / 2:  # a busy machine: it was said too late
+        process = start()
+        with closing(http.client.HTTPConnection(*process.address, timeout=10)) as connection:
+            connection.request("GET", "/")
+            assert connection.getresponse().read()
+            began = time.monotonic()
+            process.stop()
+            _until_refused(process)
+            connection.sock.sendall(REQUEST)
+            took = time.monotonic() - began
+            answer = _all_of(connection.sock)
+        code, _, err = process.end()
+        assert code == 0, err
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close\r\n" in answer
+    assert b'{"client":' in answer
+
+
+def test_idle_connections_do_not_keep_a_process_from_ending(start: Callable[..., Process]) -> None:
+    """Nor do those that have sent half of a head: they are closed after a moment, long before the grace is over."""
+    process = start(GEMPOOL__SERVER__SHUTDOWN_GRACE="60s")
+    with (
+        socket.create_connection(process.address, timeout=20) as silent,
+        socket.create_connection(process.address, timeout=20) as half,
+    ):
+        half.sendall(REQUEST[:-4])
+        assert httpx.get(process.url).status_code == 200  # accepted after them
+        code, _, err = process.end()
+        assert code == 0, err
+        assert (silent.recv(1), half.recv(1)) == (b"", b"")
+
+
+def test_who_is_connected_when_a_stop_begins_is_answered(start: Callable[..., Process]) -> None:
+    """A crowd that the kernel has let in, but not yet the process."""
+    process = start()
+    process.tell(signal.SIGSTOP)
+    crowd = [socket.create_connection(process.address, timeout=20) for _ in range(50)]
+    for one in crowd:
+        one.sendall(REQUEST)
+    process.stop()
+    process.tell(signal.SIGCONT)
+    answers = [_all_of(one) for one in crowd]
+    assert [answer[:13] for answer in answers] == [b"HTTP/1.1 200 "] * 50
+    for one in crowd:
+        one.close()
+    code, _, err = process.end()
+    assert code == 0, err
+
+
+def _all_of(connection: socket.socket) -> bytes:
+    """What comes until it is closed."""
+    return b"".join(iter(functools.partial(connection.recv, 65536), b""))
+
+
+def _until_refused(process: Process) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(process.address, timeout=10).close()
+        except ConnectionError:
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.005)  # another process has no event for us
 
 
 def test_a_stream_is_ended_by_the_drain_when_the_grace_is_over(start: Callable[..., Process]) -> None:
