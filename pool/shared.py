@@ -35,6 +35,10 @@ local now = redis.call('GET', KEYS[1])
 if now == ARGV[2] then return 1 end
 if (now or '') ~= ARGV[1] then return 0 end
 if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+if KEYS[2] then
+  redis.call('HSET', KEYS[2], ARGV[4], ARGV[5])
+  if ARGV[3] ~= '' then redis.call('PEXPIRE', KEYS[2], ARGV[3]) end
+end
 return 1
 """
 
@@ -79,9 +83,29 @@ class Shared:
         """The first `length` bytes of a value that begins in ASCII; '' where there is none."""
         return str(await self._call("GETRANGE", self._prefix + key, 0, length - 1))
 
-    async def swap(self, key: str, old: str | None, new: str, ttl: float | None = None) -> bool:
-        """Put `new` only where the value still is `old` (None: where there is none)."""
-        return bool(await self._eval(_SWAP, key, old or "", new, "" if ttl is None else _ms(ttl)))
+    async def swap(
+        self,
+        key: str,
+        old: str | None,
+        new: str,
+        ttl: float | None = None,
+        mark: tuple[str, str] | None = None,
+    ) -> bool:
+        """Put `new` only where the value still is `old` (None: where there is none).
+
+        mark: a list of marks, and the name in it that gets another one with the new value: see `marks`.
+        """
+        arguments = (old or "", new, "" if ttl is None else _ms(ttl))
+        if mark is None:
+            return bool(await self._eval(_SWAP, key, *arguments))
+        where, name = self._prefix + mark[0], mark[1]
+        keys = (2, self._prefix + key, where)
+        return bool(await self._call("EVAL", _SWAP, *keys, *arguments, name, uuid.uuid4().hex[:12]))
+
+    async def marks(self, name: str) -> dict[str, str]:
+        """All of one list, by name: whoever remembers them sees what has changed since without reading the values."""
+        flat = await self._call("HGETALL", self._prefix + name)
+        return dict(zip(flat[::2], flat[1::2], strict=True))
 
     async def take_once(self, key: str, ttl: float) -> bool:
         """True for the first who asks, False for everybody else until `ttl` has passed."""

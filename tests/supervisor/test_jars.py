@@ -1,8 +1,10 @@
 """Cookies in the store: newest first, encrypted, bound to their account."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
+import redis.asyncio
 
 from core.secret import Secret
 from pool import AccountConfig, Shared
@@ -109,3 +111,61 @@ async def test_what_cannot_be_read_may_be_newer(shared: Shared) -> None:
     await shared.delete("jar:alice")
     await reader.newest(ALICE)
     assert reader.missing(ALICE) == ""
+
+
+async def unread(jars: Jars, *accounts: AccountConfig) -> list[str]:
+    """Who is to be read, and they are."""
+    found = []
+    async for account in jars.unread(accounts):
+        found.append(account.id)
+        await jars.read(account)
+    return found
+
+
+async def test_only_what_changed_is_read_again(shared: Shared) -> None:
+    """However many accounts there are: everybody once, then those whose cookies another replica has replaced, or the
+    roster."""
+    bob = AccountConfig("bob", Secret("g.a000-bob"), Secret("sidts-b"))
+    jars, elsewhere = Jars(shared, Seal(KEY)), Jars(shared, Seal(KEY))
+    assert await unread(jars, ALICE, bob) == ["alice", "bob"]
+    assert await unread(jars, ALICE, bob) == []
+    await elsewhere.write(ALICE, jar("sidts-2"), 1.0, "rotation")
+    assert await unread(jars, ALICE, bob) == ["alice"]
+    assert await unread(jars, ALICE, bob) == []
+    await elsewhere.write(ALICE, jar("sidts-3"), 2.0, "session")
+    assert await unread(jars, ALICE, AccountConfig("bob", Secret("g.a000-bob"), Secret("sidts-b2"))) == [
+        "alice",
+        "bob",
+    ]
+
+
+async def test_what_was_not_read_to_its_end_is_told_again(shared: Shared) -> None:
+    """A store that goes away in the middle of a round costs no account its newer cookies."""
+    jars = Jars(shared, Seal(KEY))
+    await Jars(shared, Seal(KEY)).write(ALICE, jar("sidts-2"), 1.0, "rotation")
+    async with aclosing(jars.unread([ALICE])) as first:
+        async for account in first:
+            assert account is ALICE
+            break
+    assert await unread(jars, ALICE) == ["alice"]
+
+
+async def test_cookies_that_the_store_has_lost_are_told_until_they_are_back(
+    shared: Shared, empty_valkey: str
+) -> None:
+    """So that whoever knows them puts them back; the same of those that an older version wrote, without a mark."""
+    jars = Jars(shared, Seal(KEY))
+    await jars.write(ALICE, jar("sidts-2"), 1.0, "rotation")
+    assert await unread(jars, ALICE) == ["alice"]
+    known = jars.known(ALICE)
+    assert known is not None
+    async with redis.asyncio.Redis.from_url(empty_valkey) as client:
+        await client.delete("{gempool}:shared:jars")
+        assert await unread(jars, ALICE) == ["alice"]
+        assert await unread(jars, ALICE) == ["alice"]
+        await client.flushdb()
+    assert await unread(jars, ALICE) == ["alice"]
+    await jars.restore(ALICE, known)
+    assert await unread(jars, ALICE) == ["alice"]
+    assert await unread(jars, ALICE) == []
+    assert (await newest(Jars(shared, Seal(KEY))))[0] == "sidts-2"
