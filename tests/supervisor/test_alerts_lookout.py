@@ -1,5 +1,6 @@
 """The lookout: what the pool tells becomes incidents, and nothing is made of what is not known yet."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -23,6 +24,8 @@ class Pool:
         self._store = store
         self.configs = {id: AccountConfig(id=id, secure_1psid=Secret(f"psid-{id}")) for id in accounts}
         self.tell: Callable[[StateChange], None] = lambda _: None
+        self.reads = 0
+        """How often all accounts were read."""
 
     def observe(self, callback: Callable[[StateChange], None]) -> None:
         self.tell = callback
@@ -34,6 +37,7 @@ class Pool:
             raise NotFound("gone") from None
 
     async def records(self) -> tuple[float, list[Record]]:
+        self.reads += 1
         now, _, records = await self._store.page()
         return now, records
 
@@ -59,6 +63,26 @@ class Collected(Alerts):
     @property
     def wrong(self) -> list[tuple[str, str]]:
         return [(i.kind, i.subject) for i in self.raised if i.kind != "recovered"]
+
+
+class Minutes:
+    """A clock on which ten minutes pass at once, and then none."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.over = asyncio.Event()
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        if self.time >= 600.0:
+            self.over.set()
+            await asyncio.Event().wait()
 
 
 @pytest.fixture
@@ -107,6 +131,41 @@ async def test_a_look_finds_what_no_message_told(store: Store, alerts: Collected
     await lookout_of(pool, alerts).look()
     assert alerts.wrong == [("expired", "account:b")]
     assert {i.subject for i in alerts.raised if i.kind == "recovered"} == {"account:a", "account:c", "pool"}
+
+
+@pytest.mark.parametrize(("leads", "reads"), [(True, 40), (False, 2)])
+async def test_who_does_not_lead_seldom_reads_all_accounts(
+    store: Store, alerts: Collected, leads: bool, reads: int
+) -> None:
+    """The leader reads them every 15 seconds, everybody else every five minutes: in a large fleet it is that which the store
+    would spend its time on."""
+    pool, clock = Pool(store, "a"), Minutes()
+    await pool.fill()
+    lookout = Lookout(pool, alerts, 1, clock, lambda: leads)
+    lookout.start()
+    await asyncio.wait_for(clock.over.wait(), 20)
+    await lookout.close()
+    assert pool.reads == reads
+
+
+async def test_the_count_follows_what_is_told(store: Store, alerts: Collected) -> None:
+    """Between two looks: accounts that come, fall ill and recover, over and over, leave the pool's number as it is."""
+    pool = Pool(store, "a", "b")
+    await pool.fill()
+    lookout = lookout_of(pool, alerts, leads=False)
+    await lookout.look()
+    pool.tell(change("c", None, State.ACTIVE))
+    for _ in range(3):
+        for account in ("a", "b"):
+            pool.tell(change(account, State.ACTIVE, State.QUARANTINED, "expired"))
+        assert ("pool_empty", "pool") not in alerts.wrong
+        pool.tell(change("c", State.ACTIVE, State.QUARANTINED, "expired"))
+        assert alerts.wrong[-1] == ("pool_empty", "pool")
+        alerts.raised.clear()
+        for account in ("a", "b", "c"):
+            pool.tell(change(account, State.QUARANTINED, State.ACTIVE))
+        assert [i for i in alerts.raised if i.subject == "pool"] == [Incident("recovered", well=1, total=3)]
+        alerts.raised.clear()
 
 
 async def test_an_account_that_was_removed_meanwhile_breaks_nothing(store: Store, alerts: Collected) -> None:
