@@ -55,6 +55,8 @@ class Members:
         self._members: dict[str, Member] = {}
         self.without_session: dict[str, Member] = {}
         """Accounts that this replica cannot use now, whatever the store says."""
+        self._offered: tuple[Offered, ...] | None = None
+        """Of the sessions that are open, until one comes or goes: every request asks, and there may be thousands."""
         self._next_order = 0
 
     def __iter__(self) -> Iterator[Member]:
@@ -69,12 +71,14 @@ class Members:
     @property
     def offered(self) -> tuple[Offered, ...]:
         """What the accounts with a session offer; an account that was asked for later adds, never replaces."""
-        models: dict[str, Offered] = {}
-        for member in self._members.values():
-            if member.held is not None:
-                for model in member.held.session.offered:
-                    models.setdefault(model.name, model)
-        return tuple(models.values())
+        if self._offered is None:
+            models: dict[str, Offered] = {}
+            for member in self._members.values():
+                if member.held is not None:
+                    for model in member.held.session.offered:
+                        models.setdefault(model.name, model)
+            self._offered = tuple(models.values())
+        return self._offered
 
     @property
     def starting(self) -> bool:
@@ -231,6 +235,7 @@ class Members:
         sessions = [m.held.session for m in self._members.values() if m.held is not None]
         for member in self._members.values():
             member.held = None
+        self._offered = None
         self._metrics.sessions_open.set(0)
         await asyncio.gather(*(self._opening.close(session) for session in sessions))
 
@@ -380,7 +385,8 @@ class Members:
                 self.without_session[member.config.id] = member
         else:
             self.without_session.pop(member.config.id, None)
-        self._metrics.sessions_open.set(sum(other.held is not None for other in self._members.values()))
+        self._offered = None
+        self._metrics.sessions_open.set(len(self._members) - len(self.without_session))
         if old is not None:
             old.retired = True
             self._close_if_done(old)

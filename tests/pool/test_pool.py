@@ -18,7 +18,8 @@ from core.errors import (
 from core.metrics import Metrics
 from core.secret import Secret
 from pool import Pool, PoolSettings, State, Store
-from tests.fakes.sessions import FLASH, FakeWeb
+from pool.upstream import Credentials, Offered
+from tests.fakes.sessions import FLASH, PRO, FakeSession, FakeWeb
 from tests.support.pools import (
     ANY,
     QUICK,
@@ -31,6 +32,32 @@ from tests.support.pools import (
     until,
     use,
 )
+
+
+class CountingWeb(FakeWeb):
+    """asked_for_models: how often any session was asked what it offers."""
+
+    asked_for_models = 0
+
+    async def open(
+        self, account: str, credentials: Credentials, proxy: str | None, timeout: float
+    ) -> FakeSession:
+        return CountingSession(await super().open(account, credentials, proxy, timeout), self)
+
+
+class CountingSession(FakeSession):
+    def __init__(self, session: FakeSession, web: CountingWeb) -> None:
+        self._counting, self._models = web, session.offered
+        super().__init__(web, session.account, session.offered, Credentials(Secret("g.a000"), Secret("")))
+
+    @property
+    def offered(self) -> tuple[Offered, ...]:
+        self._counting.asked_for_models += 1
+        return self._models
+
+    @offered.setter
+    def offered(self, models: tuple[Offered, ...]) -> None:
+        self._models = models
 
 
 async def test_no_accounts_at_all(bench: Bench) -> None:
@@ -154,6 +181,24 @@ async def test_models_and_lanes(bench: Bench) -> None:
     lease = await pool.lease(await pool.lanes_for("gemini-2.5-pro"))
     assert (lease.lane, lease.model) == ("gemini-pro", "gemini-pro")
     await lease.release()
+
+
+async def test_requests_do_not_ask_every_session_for_its_models(bench: Bench) -> None:
+    """Whatever the number of accounts, a request's lanes cost the same: the sessions are asked when one has come or gone, and
+    what a newcomer offers is known then."""
+    web = bench.web = CountingWeb()
+    web.offered = {"a0": (FLASH,), "a1": (FLASH,), "a2": (PRO,)}
+    pool = await bench.pool(accounts(2))
+    assert [info.id for info in await pool.models()][2:] == ["gemini-flash"]
+    asked = web.asked_for_models
+    for _ in range(20):
+        await pool.lanes_for("gemini-3-flash-preview")
+    assert web.asked_for_models == asked
+    await pool.apply([account("a2")], (), ())
+    await until(lambda: all_open(pool, accounts(3)))
+    assert await pool.lanes_for("gemini-2.5-pro") == ("gemini-pro",)
+    await pool.apply((), (), ["a2"])
+    assert [info.id for info in await pool.models()][2:] == ["gemini-flash"]
 
 
 async def test_a_model_that_nobody_offers_is_503(bench: Bench) -> None:
