@@ -66,10 +66,11 @@ class House:
         answers: int = 200,
         words: int = 0,
         relay: int | None = None,
+        seconds: float = 40,
     ) -> Sound:
         """Give it a load like that of the scene, and take down what it holds then. More: see Sound."""
         with Callers(gateway.url, many=many, words=words, seed=1) as callers:
-            callers.go_on(answers)
+            callers.go_on(answers, seconds)
         return Sound(gateway, self.web, words=words, relay=relay)
 
 
