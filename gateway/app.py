@@ -149,6 +149,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             watch.start()
             stack.push_async_callback(chores.close)
             chores.spawn(pictures.look_after(), "pictures")
+            chores.spawn(pictures.be_ready(pool.tried), "studio")
             stack.push_async_callback(pictures.studio.close)
             stack.push_async_callback(engine.close)
             stack.push_async_callback(batches.stop)

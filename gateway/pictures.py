@@ -1,7 +1,9 @@
 """From settings to what finishes and keeps pictures."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
@@ -12,7 +14,9 @@ from core.metrics import Metrics
 from engine import Studio, StudioSettings
 from gateway.settings import Settings, SettingsError
 from storage import Local, Objects, Shelf, StorageError
-from watermark import Stars, read_stars
+
+if TYPE_CHECKING:
+    from watermark import Stars
 
 log = structlog.get_logger("gempool.storage")
 
@@ -25,9 +29,13 @@ class Pictures(Struct, frozen=True):
     shelf: Shelf
     studio: Studio
 
-    async def look_after(self) -> None:
-        """Be ready for the first picture and say where pictures could not be kept, then keep the folder within its bounds until cancelled."""
+    async def be_ready(self, calm: Callable[[], Awaitable[None]]) -> None:
+        """Prepare for the first picture, which takes more than a second of computing, once `calm` has returned."""
+        await calm()
         await self.studio.prepare()
+
+    async def look_after(self) -> None:
+        """Say where pictures could not be kept, then keep the folder within its bounds until cancelled."""
         checks = await asyncio.gather(
             *(store.check() for store in dict.fromkeys((self.store, self.local))), return_exceptions=True
         )
@@ -57,9 +65,11 @@ def pictures_of(settings: Settings, metrics: Metrics, clock: Clock) -> Pictures:
     return Pictures(local, store, shelf, Studio(shelf, options, metrics, _stars(watermark.stars_file)))
 
 
-def _stars(file: Path | None) -> Stars | None:
+def _stars(file: Path | None) -> "Stars | None":
     if file is None:
         return None
+    from watermark import read_stars  # noqa: PLC0415 -- what works on pixels is brought in when it is needed
+
     try:
         return read_stars(file.read_bytes())
     except (OSError, ValueError) as problem:

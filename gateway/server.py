@@ -160,6 +160,7 @@ class _Server(uvicorn.Server):
         # What the start has made stays for the process's life: keep the collector from walking it.
         gc.collect()
         gc.freeze()
+        gc.enable()
         self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

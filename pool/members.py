@@ -58,6 +58,8 @@ class Members:
         self._offered: tuple[Offered, ...] | None = None
         """Of the sessions that are open, until one comes or goes: every request asks, and there may be thousands."""
         self._next_order = 0
+        self._news = asyncio.Event()
+        """Of an account that was not tried before."""
 
     def __iter__(self) -> Iterator[Member]:
         return iter(self._members.values())
@@ -84,6 +86,12 @@ class Members:
     def starting(self) -> bool:
         """Some account has not finished its first attempt to open a session."""
         return any(m.first_open_pending for m in self.without_session.values())
+
+    async def tried(self) -> None:
+        """Wait until no account is `starting` any more."""
+        while self.starting:
+            self._news.clear()
+            await self._news.wait()
 
     def next_try(self) -> float | None:
         """Seconds until the next account tries to come back; None where none does."""
@@ -118,6 +126,7 @@ class Members:
         """Nothing new for the account; its session ends with its last lease."""
         member = self._members.pop(account)
         self.without_session.pop(account, None)
+        self._news.set()
         for task in (member.keeper, member.judge):
             if task is not None:
                 task.cancel()
@@ -247,6 +256,7 @@ class Members:
             await self._pause(member)
             async with member.busy:
                 if not member.config.enabled:
+                    self._was_tried(member)
                     self._settled(member)
                     continue
                 if not member.wanted.is_set():
@@ -256,7 +266,7 @@ class Members:
 
     def _opened(self, member: Member, finding: Finding) -> None:
         """What follows from an attempt to open a session."""
-        member.first_open_pending = False
+        self._was_tried(member)
         if finding.outcome == "well":
             self._settled(member)
         elif finding.outcome == "dead" or (member.quarantined and not member.hurry.is_set()):
@@ -264,6 +274,10 @@ class Members:
         else:
             member.attempts += 1
             self._want(member, after=self._wait(self._settings.reprobe_first, member.attempts))
+
+    def _was_tried(self, member: Member) -> None:
+        member.first_open_pending = False
+        self._news.set()
 
     def _settled(self, member: Member) -> None:
         member.quarantined = False

@@ -37,6 +37,8 @@ from pool.upstream import Credentials, Offered, SessionFactory
 log = structlog.get_logger("gempool.pool")
 
 
+_AT_ONCE = 500
+"""Accounts that the store is told of in one breath."""
 _PAGE = 500
 _SMALL_PAGE = 50
 
@@ -143,8 +145,7 @@ class Pool:
             for name in predecessors:
                 if leases := await self._store.leave(name, died=True):
                     log.info("leases of a dead replica handed back", replica=name, leases=leases)
-        for config in self._accounts:
-            await self._members.add(config)
+        await self._add(self._accounts)
         with suppress(StoreUnavailable):
             await self._pulse.refresh()
         self._pulse.start()
@@ -178,9 +179,17 @@ class Pool:
             await self._members.remove(account)
         for config in changed:
             await self._members.change(config)
-        for config in added:
-            await self._members.add(config)
+        await self._add(added)
         self._queues.wake()
+
+    async def _add(self, accounts: Sequence[AccountConfig]) -> None:
+        for first in range(0, len(accounts), _AT_ONCE):
+            some = accounts[first : first + _AT_ONCE]
+            await asyncio.gather(*(self._members.add(config) for config in some))
+
+    async def tried(self) -> None:
+        """Until it is known of each account whether a session opens."""
+        await self._members.tried()
 
     # leases
 

@@ -48,6 +48,13 @@ def test_help_imports_no_server() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_start_imports_nothing_that_works_on_pixels() -> None:
+    """It would be a sixth of all that a start imports; the studio brings it in on its own thread, once accounts are open."""
+    code = "import sys, gateway.run; print(sorted({'cv2', 'numpy', 'PIL'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_version_is_the_distributions() -> None:
     """`gempool version` prints what the package's metadata says."""
     from importlib.metadata import version
