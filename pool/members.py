@@ -413,8 +413,8 @@ class Members:
 def offered_by(records: Iterable[Record]) -> tuple[Offered, ...]:
     """The models that the store's accounts offer, whichever replica opened them."""
     models: dict[str, Offered] = {}
-    for record in records:
-        if record.offered_json:
-            for model in msgspec.json.decode(record.offered_json, type=tuple[Offered, ...]):
-                models.setdefault(model.name, model)
+    # Most accounts offer the same.
+    for offered in dict.fromkeys(record.offered_json for record in records if record.offered_json):
+        for model in msgspec.json.decode(offered, type=tuple[Offered, ...]):
+            models.setdefault(model.name, model)
     return tuple(models.values())

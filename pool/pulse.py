@@ -19,6 +19,9 @@ from pool.upstream import Offered
 
 log = structlog.get_logger("gempool.pool")
 
+_PART, _PAGE = 500, 100
+"""Accounts that one beat reads, where there are more, and that are read at a time, so that nobody waits for long."""
+
 
 class StateChange(Struct, frozen=True):
     """An account's state as this replica learnt it. `before` is None where it knew none yet; `at` is in seconds
@@ -59,6 +62,11 @@ class Pulse:
         self._beats = 0
         self._known: dict[str, StateChange] = {}
         self._observers: list[Callable[[StateChange], None]] = []
+        self._read: dict[str, Record] = {}
+        """The accounts that the store knows, as they were read last."""
+        self._round: dict[str, Record] = {}
+        """Those of them that were read since the first was."""
+        self._offset = 0
         self.offered_elsewhere: tuple[Offered, ...] = ()
         """What the accounts offer, whichever replica opened them."""
         self.counts = Counts({}, 0)
@@ -124,23 +132,39 @@ class Pulse:
     async def _look_around(self) -> None:
         """Take from the store what metrics and a replica without sessions need, and drop accounts that no
         roster knows: only where no other replica lives, whose roster may be newer."""
-        now, _, records = await self._store.page(0, 1000)
+        await self._read_on()
         live = await self._store.live_replicas()
-        self._leasing.strangers = {r.id for r in records if self._members.get(r.id) is None and not r.removed}
+        read = self._read.values()
+        self._leasing.strangers = {r.id for r in read if self._members.get(r.id) is None and not r.removed}
         if live <= 1:
             for account in self._leasing.strangers:
                 await self._store.remove(account)
+                del self._read[account]
             self._leasing.strangers = set()
-        self.offered_elsewhere = offered_by(records)
-        for record in records:
-            self._learn(record.id, record.changed_at, *state_of(record, now))
+        self.offered_elsewhere = offered_by(self._read.values())
         self._show_counts()
         self._metrics.replicas.set(live)
-        self._show(records, now)
+        self._metrics.only_accounts(self._read.keys() | {member.config.id for member in self._members})
+
+    async def _read_on(self) -> None:
+        """Read the accounts behind those that the last beat has read, from the first again after the last."""
+        until = self._offset + _PART
+        while self._offset < until:
+            now, total, records = await self._store.page(self._offset, _PAGE)
+            for record in records:
+                self._learn(record.id, record.changed_at, *state_of(record, now))
+            self._show(records, now)
+            found = {record.id: record for record in records}
+            self._read |= found
+            self._round |= found
+            self._offset += _PAGE
+            if self._offset >= total:
+                self._read, self._round, self._offset = self._round, {}, 0
+                return
 
     def _show(self, records: Collection[Record], now: float) -> None:
         metrics = self._metrics
-        metrics.account_reason.clear()
+        metrics.account_reason.drop("account", {record.id for record in records})
         for record in records:
             current, reason = state_of(record, now)
             for state in State:
@@ -153,9 +177,6 @@ class Pulse:
             metrics.account_proved.labels(record.id).set(record.proved_at)
             cooling = sum(cooldown.until > now for cooldown in record.lane_cooldowns.values())
             metrics.account_models_cooling.labels(record.id).set(cooling)
-        metrics.only_accounts(
-            {record.id for record in records} | {member.config.id for member in self._members}
-        )
 
     def _show_counts(self) -> None:
         for state in State:

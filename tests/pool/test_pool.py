@@ -165,6 +165,32 @@ async def test_accounts_of_an_older_roster_are_forgotten(bench: Bench) -> None:
     assert total == 2
 
 
+async def test_a_large_roster_is_looked_at_in_parts(bench: Bench) -> None:
+    """Each sign of life reads a bounded part of the accounts, the next one those behind it: all of them are shown after a few,
+    and who is gone is shown no more after as many."""
+    pool = await bench.pool(accounts(1))
+    store, metrics = bench.stores[0], bench.metrics[0]
+    await store.beat("another", 600.0)
+    elsewhere = [account(f"b{n}") for n in range(1100)]
+    await asyncio.gather(*(store.upsert(config, n + 1) for n, config in enumerate(elsewhere)))
+
+    def shown() -> set[str]:
+        found = (sample for family in metrics.registry.collect() for sample in family.samples)
+        return {s.labels["account"] for s in found if s.name == "gempool_account_state"}
+
+    await pool._pulse.refresh()
+    assert len(shown()) < 600
+    for _ in range(3):
+        await pool._pulse.refresh()
+    assert shown() == {"a0", *(config.id for config in elsewhere)}
+    assert pool._leasing.strangers == {config.id for config in elsewhere}
+    await asyncio.gather(*(store.remove(config.id) for config in elsewhere[100:]))
+    for _ in range(6):
+        await pool._pulse.refresh()
+    assert shown() == {"a0", *(config.id for config in elsewhere[:100])}
+    assert pool._leasing.strangers == {config.id for config in elsewhere[:100]}
+
+
 async def test_models_and_lanes(bench: Bench) -> None:
     """Public names resolve by the table, the accounts' own names as they are, others are refused by list."""
     pool = await bench.pool(accounts(1))
