@@ -233,6 +233,7 @@ class Contender:
         self._process = subprocess.Popen(  # noqa: S603  this very script
             [sys.executable, __file__, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        self.pid = self._process.pid
         self.answer()
 
     def answer(self) -> Result:
@@ -262,10 +263,12 @@ def call(url: str, method: str = "GET", body: object = None) -> bytes:
         return bytes(answer.read())
 
 
-def start_simulator(directory: Path) -> tuple[subprocess.Popen[bytes], dict[str, object]]:
+def start_simulator(
+    directory: Path, accounts: int = ACCOUNTS
+) -> tuple[subprocess.Popen[bytes], dict[str, object]]:
     process = subprocess.Popen(  # noqa: S603
         [
-            *(sys.executable, "-m", "simulator", "--die-with-parent", "--accounts", str(ACCOUNTS)),
+            *(sys.executable, "-m", "simulator", "--die-with-parent", "--accounts", str(accounts)),
             *("--proxy-port", "0", "--control-port", "0", "--directory", str(directory)),
         ],
         cwd=ROOT,
@@ -277,18 +280,21 @@ def start_simulator(directory: Path) -> tuple[subprocess.Popen[bytes], dict[str,
     return process, json.loads(told.read_text())
 
 
-def start_gateway(directory: Path, simulator: dict[str, object]) -> tuple[subprocess.Popen[bytes], int]:
+def start_gateway(
+    directory: Path, simulator: dict[str, object], at_once: int = AT_ONCE, **environment: str
+) -> tuple[subprocess.Popen[bytes], int]:
     accounts = directory / "accounts.yaml"
     lines = ["accounts:"]
     for account in simulator["accounts"]:  # type: ignore[attr-defined]
         lines += [f"  - id: {account['id']}", f"    secure_1psid: {account['secure_1psid']}"]
         lines += [f"    secure_1psidts: {account['secure_1psidts']}", f"    proxy: {account['proxy']}"]
-        lines += [f"    max_concurrency: {AT_ONCE}"]
+        lines += [f"    max_concurrency: {at_once}"]
     accounts.write_text("\n".join(lines) + "\n")
     accounts.chmod(0o600)
     port = free_port()
     environment = {
         **os.environ,
+        **environment,
         "PORT": str(port),
         "GEMPOOL_ACCOUNTS_FILE": str(accounts),
         "GEMPOOL_DATA_DIR": str(directory / "data"),
@@ -322,11 +328,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(condition) -> None:  # type: ignore[no-untyped-def]
-    deadline = time.monotonic() + 30
+def wait_for(condition, seconds: float = 30) -> None:  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise SystemExit("nothing came up in 30 seconds")
+            raise SystemExit(f"nothing came up in {seconds:g} seconds")
         time.sleep(0.05)
 
 

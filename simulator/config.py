@@ -64,6 +64,7 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     flicker: a frame inside an open code block ends in a closing fence that the next frame takes back.
     escape_html: the echoed prompt is sent with entities, as the web app sends text.
     guests: an anonymous session gets a guest's page instead of a consent page.
+    note_frames: the journal's prompts tell when each frame of an answer with delays was sent.
     max_parallel: generations that one account may run at once. latency: by request kind, before the head.
     rotation_grace: life of a replaced `__Secure-1PSIDTS`. rotation_spacing: least time between rotations.
     redirects: sized picture urls take the real two hops; False serves them at once.
@@ -86,6 +87,7 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     flicker: bool = True
     escape_html: bool = True
     guests: bool = False
+    note_frames: bool = False
     max_parallel: int = 8
     latency: Mapping[str, float] = {}
     rotation_grace: float = 300.0

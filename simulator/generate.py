@@ -90,6 +90,8 @@ class _Generation:
         reply.wait += world.defaults.latency.get("generate", 0.0)
         if "latency" in hits:
             reply.wait += hits["latency"].seconds
+        if world.defaults.note_frames:
+            reply.on_step = lambda: self._record.sent.append(world.clock.monotonic())
         reply.on_end = self._ended(self._record, reply.on_end)
         return reply
 

@@ -68,7 +68,8 @@ class Reply(Struct):
     wait: seconds before the head. steps: a chunked body instead of `body`. ending: after the last step, or after
     the `sent` part of the body, the body is completed, the connection reset, or nothing comes any more.
     make: gives the body, in a thread, where it takes long to make. kept: the part of the body that there is, as if
-    the rest had never been. seconds: that the body takes. on_end: called once when the reply is over.
+    the rest had never been. seconds: that the body takes. on_step: called when each step is about to be written.
+    on_end: called once when the reply is over.
     """
 
     status: int = 200
@@ -82,6 +83,7 @@ class Reply(Struct):
     kept: float = 1.0
     sent: float = 1.0
     seconds: float = 0.0
+    on_step: Callable[[], None] | None = None
     on_end: Callable[[End], None] | None = None
 
     @property
@@ -260,6 +262,8 @@ class Connection(asyncio.Protocol):
         for step in reply.steps or ():
             if step.delay:
                 await asyncio.sleep(step.delay)
+            if reply.on_step is not None:
+                reply.on_step()
             transport.write(b"".join(chunks(step.pieces)))
             await self._writable.wait()
         if reply.ending == "silence":

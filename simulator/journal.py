@@ -23,7 +23,8 @@ class SentFile(Struct, frozen=True):
 
 class PromptRecord(Struct, kw_only=True):
     """One prompt that arrived. outcome: running, answered, aborted (left by the client),
-    `fault:<kind>` or `refused:<anomaly>`. at, ended_at: wall clock seconds. files: the names that the prompt gives
+    `fault:<kind>` or `refused:<anomaly>`. at, ended_at: wall clock seconds. sent: when each frame was sent, in seconds of the
+    machine's monotonic clock, where that is noted; the first has no content yet. files: the names that the prompt gives
     them; uploads: what had been uploaded, in the same order. cid, rid: the chat and the turn that the answer stands in; after: the rid of the
     turn that it goes on from, '' for a chat's first."""
 
@@ -43,6 +44,7 @@ class PromptRecord(Struct, kw_only=True):
     after: str = ""
     outcome: str = "running"
     ended_at: float | None = None
+    sent: list[float] = []
 
 
 class Anomaly(Struct, frozen=True):

@@ -89,6 +89,21 @@ async def test_words_and_frames_are_as_asked(sim: Simulator, open_client: OpenCl
     assert len(outputs[-1].text.split("\n\n", 1)[1].split()) == 300
 
 
+async def test_it_is_noted_when_each_frame_was_sent(sim: Simulator, open_client: OpenClient) -> None:
+    """Where it is asked for: the opening, the running frames and the last one, by the machine's monotonic clock."""
+    client = await open_client("alice")
+    sim.set_defaults(frames=3, frame_delay=0.01)
+    await client.generate_content("Hello", current_retry=0)
+    sim.set_defaults(note_frames=True)
+    before = time.monotonic()
+    await client.generate_content("Hello", current_retry=0)
+    after = time.monotonic()
+    unasked, noted = (prompt.sent for prompt in sim.journal()[-2:])
+    assert unasked == []
+    assert len(noted) == 5
+    assert [before, *noted, after] == sorted([before, *noted, after])
+
+
 async def test_a_chat_goes_on_and_is_kept(sim: Simulator, open_client: OpenClient) -> None:
     """Turns are remembered, listed, read newest first, and gone once deleted."""
     client = await open_client()
