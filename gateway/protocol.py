@@ -168,7 +168,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self.cycle.default_headers = [*self.cycle.default_headers, _CLOSES]
 
     def _part_soon(self) -> None:
-        self.loop.call_later(FAREWELL_SECONDS, lambda: self._idle() and self.transport.close())
+        self.loop.call_later(FAREWELL_SECONDS, self._part)
+
+    def _part(self) -> None:
+        if self._idle():
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls when the parser gives up."""

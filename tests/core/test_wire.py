@@ -133,3 +133,13 @@ async def test_a_script_that_fails_is_not_sent_again(wire: Wire) -> None:
     """Only a missing script is loaded; an error in it is the caller's to see."""
     with pytest.raises(ServerError, match="arithmetic"):
         await Script("broken", "return tonumber('x') + 1").run(wire, [])
+
+
+async def test_a_store_without_room_is_asked_again(wire: Wire) -> None:
+    """One that cannot write to its disk refuses for a moment: who asks waits for it. What is refused for long is told."""
+    refuses = (
+        "if redis.call('INCR', KEYS[1]) < 4 then return redis.error_reply('MISCONF no room') end return 1"
+    )
+    assert await Script("room", refuses).run(wire, ["tries"]) == 1
+    with pytest.raises(ServerError, match="MISCONF"):
+        await wire.call("EVAL", "return redis.error_reply('MISCONF no room')", 0)

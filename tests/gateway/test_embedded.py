@@ -215,3 +215,28 @@ async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(EmbeddedStoreError, match=r"valkey\.log"):
         await broken.start()
     await broken.stop()
+
+
+async def test_a_full_disk_stops_nobody(tmp_path: Path) -> None:
+    """Without room for its file the server would take no writes: it does without, and once there is room its file holds what was written
+    meanwhile."""
+    room = [1 << 40]
+    store = EmbeddedStore(tmp_path / "store", room=lambda _: room[0])
+    url = await store.start()
+
+    def on_disk() -> bool:
+        with redis.Redis.from_url(url) as client:
+            facts = client.info("persistence")
+        return bool(facts["aof_enabled"]) and facts["aof_rewrites"] > 0
+
+    with redis.Redis.from_url(url) as client:
+        room[0] = 0
+        await asyncio.to_thread(wait_for, lambda: client.config_get("appendonly") == {"appendonly": "no"})
+        client.set("meanwhile", "kept")
+        room[0] = 1 << 40
+        await asyncio.to_thread(wait_for, on_disk)
+    await store.stop()
+    again = EmbeddedStore(tmp_path / "store")
+    with redis.Redis.from_url(await again.start()) as client:
+        assert client.get("meanwhile") == b"kept"
+    await again.stop()
