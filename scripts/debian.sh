@@ -1,12 +1,14 @@
 #!/bin/sh
-# Installs the programs of Debian that some tests use: a browser for the page, Prometheus for the dashboards and alerts, and a
-# font for Chinese. Does nothing where all are there. Tests that miss one are skipped, and say that this script installs it.
+# Installs the programs of Debian that some tests use: a browser for the page, Prometheus for the dashboards and alerts, a
+# library that sets a process's clock for drills, and a font for Chinese. Does nothing where all are there. Tests that miss one
+# are skipped, and say that this script installs it.
 set -eu
 
 missing=""
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need chromium chromium
 need promtool prometheus
+ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"
 [ -d /usr/share/fonts/opentype/noto ] || missing="$missing fonts-noto-cjk"
 [ -n "$missing" ] || exit 0
 

@@ -28,6 +28,7 @@ local call = redis.call
 -- en(ded), ex(pires), hold (claimed by nobody until then), turn, can(celled).
 local NUMBERS = { 'total', 'conc', 'done', 'bad', 'dead', 'run', 'next', 'cr', 'st', 'en', 'ex', 'hold', 'turn', 'can' }
 local WORDS = { 'kind', 'model', 'form', 'wish', 'owner', 'caller', 'why', 'key' }
+local BACK = 1000 -- by less than this clocks are set back to keep them right
 local SOME = 32 -- so much of what may be long is done in one call
 
 local FIELDS = {}
@@ -160,11 +161,31 @@ local function strip(worker, counted, most, keep)
   return true
 end
 
+-- The server's clock was set back, or another server took over: what is due later keeps its distance.
+local function set_back(by, keep)
+  for _, place in ipairs({ 'open', 'parked' }) do
+    for _, id in ipairs(call('ZRANGE', P .. place, 0, -1)) do
+      local b = load(id)
+      if b then
+        if b.hold > NOW then put(b, 'hold', math.max(NOW, b.hold - by)) end
+        local later = call('ZRANGEBYSCORE', P .. 'later:' .. id, '(' .. exact(NOW), '+inf', 'WITHSCORES')
+        for i = 1, #later, 2 do
+          call('ZADD', P .. 'later:' .. id, exact(math.max(NOW, tonumber(later[i + 1]) - by)), later[i])
+        end
+        file(b, keep)
+      end
+    end
+  end
+  call('DEL', P .. 'demand') -- it is told anew with the next beats
+end
+
 -- Note that this worker lives, and take back what one holds that has not been heard of for too long. Where nobody was
 -- heard it was the store that was away: then nobody is dead.
 local function hear(worker, ttl, keep)
   local heard = tonumber(call('GET', P .. 'heard')) or NOW
-  if NOW - heard > ttl / 2 then
+  local back = heard - NOW > BACK
+  if back then set_back(heard - NOW, keep) end
+  if back or NOW - heard > ttl / 2 then
     for _, one in ipairs(call('ZRANGE', P .. 'workers', 0, -1)) do
       call('ZADD', P .. 'workers', exact(NOW + ttl), one)
     end

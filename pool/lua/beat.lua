@@ -3,6 +3,8 @@
 -- Returns {1 where the store had an epoch, the counts as a flat list}. A store without one has lost its
 -- data, or is new: the replica must tell it its accounts again.
 local known = call('EXISTS', P .. 'epoch')
+mind_the_clock()
+call('SET', P .. 'clock', NOW)
 if tonumber(ARGV[2]) > 0 then alive(ARGV[1], tonumber(ARGV[2])) end
 if ARGV[3] ~= '' and known == 0 then call('SET', P .. 'epoch', ARGV[3]) end
 reap()

@@ -3,7 +3,7 @@
 -- KEYS[1] is the prefix. All keys share its hash tag, so that a cluster keeps them on one node. Times are
 -- the server's, in milliseconds.
 --
---   a:<id>            hash, one account (fields: see FIELDS)
+--   a:<id>            hash, one account (fields: see `load`)
 --   log:<id>          list, its last state changes, newest first
 --   log               list, the last of all accounts and the comings and goings of replicas; logged: how many it was ever given
 --   recent:<id>       list, its last picks, where requests per minute are limited
@@ -23,6 +23,7 @@
 --                     picks per ms), from the count of all uses and of those that were no live picks (`behind`);
 --                     `taken`: when the last background pick was
 --   uses              how often an account came to the tail of the order
+--   clock             the server's time at the last beat
 --   called            exists for a moment after live requests were told: they come before any background one
 --
 -- An account that can serve a lane stands in exactly one of that lane's four sets; the field `at` remembers
@@ -32,21 +33,28 @@ local call = redis.call
 local PROMOTE = 16
 local WAITING = 5000 -- who waits asks again well before that
 local CALLED = 250 -- from a word on the channel to the answer of who waited for it
+local BACK = 1000 -- by less than this clocks are set back to keep them right
+local MARKS = { 'lp', 'ss', 'qs', 'pv', 'pb', 'ca', 'ra' } -- of an account: when something was last
 local LOG_LENGTH = 200
 local COMMON_LOG = 1000
 
-local FIELDS = { 'mc', 'mi', 'rpm', 'on', 'off', 'dr', 'op', 'cu', 'inf', 'seq', 'np', 'ho', 'sh', 'cf', 'ej',
-  'eu', 'tl', 'cp', 'gen', 'q', 'cr', 'lc', 'lanes', 'at', 'st', 'sr', 'eg', 'dl' }
-local NUMBERS = 19 -- the first so many fields are numbers
 local SET = { r = 'ready:', l = 'last:', b = 'busy:', c = 'cool:' }
 
+-- Its fields by name, as written out as this is: most of a pick's time is Lua's, and of that most went into loops over names.
 local function load(id)
-  local v = call('HMGET', P .. 'a:' .. id, unpack(FIELDS))
+  local v = call('HMGET', P .. 'a:' .. id, 'mc', 'mi', 'rpm', 'on', 'off', 'dr', 'op', 'cu', 'inf', 'seq', 'np', 'ho', 'sh',
+    'cf', 'ej', 'eu', 'tl', 'cp', 'gen', 'q', 'cr', 'lc', 'lanes', 'at', 'st', 'sr', 'eg', 'dl')
   if not v[1] then return nil end
-  local a = { id = id, w = {} }
-  for i = 1, NUMBERS do a[FIELDS[i]] = tonumber(v[i]) or 0 end
-  for i = NUMBERS + 1, #FIELDS do a[FIELDS[i]] = v[i] or '' end
-  return a
+  local n = tonumber
+  return {
+    id = id, w = {},
+    mc = n(v[1]) or 0, mi = n(v[2]) or 0, rpm = n(v[3]) or 0, on = n(v[4]) or 0, off = n(v[5]) or 0, dr = n(v[6]) or 0,
+    op = n(v[7]) or 0, cu = n(v[8]) or 0, inf = n(v[9]) or 0, seq = n(v[10]) or 0, np = n(v[11]) or 0, ho = n(v[12]) or 0,
+    sh = n(v[13]) or 0, cf = n(v[14]) or 0, ej = n(v[15]) or 0, eu = n(v[16]) or 0, tl = n(v[17]) or 0, cp = n(v[18]) or 0,
+    gen = n(v[19]) or 0,
+    q = v[20] or '', cr = v[21] or '', lc = v[22] or '', lanes = v[23] or '', at = v[24] or '', st = v[25] or '',
+    sr = v[26] or '', eg = v[27] or '', dl = v[28] or '',
+  }
 end
 
 -- Change a field; `place` writes all changes at once.
@@ -233,5 +241,44 @@ local function promote(key)
   for _, id in ipairs(call('ZRANGEBYSCORE', key, '-inf', NOW, 'LIMIT', 0, PROMOTE)) do
     local a = load(id)
     if a then place(a) else call('ZREM', key, id) end
+  end
+end
+
+-- The server's clock was set back, or another server took over: what lies ahead keeps its distance. Or else accounts would rest, and the
+-- dead keep theirs, until the old time has come again. (Where it jumps ahead all that ends early, and who fails again rests again.)
+local function set_back(by)
+  local function earlier(time) return math.max(NOW, time - by) end
+  local function keep_distance(a)
+    for _, field in ipairs({ 'np', 'cu', 'eu' }) do
+      if a[field] > NOW then put(a, field, earlier(a[field])) end
+    end
+    for i, time in ipairs(call('HMGET', P .. 'a:' .. a.id, unpack(MARKS))) do
+      if (tonumber(time) or 0) > NOW then put(a, MARKS[i], NOW) end
+    end
+    local lanes = lane_cooldowns(a)
+    for _, entry in pairs(lanes or {}) do entry[1] = earlier(entry[1]) end
+    if lanes then put(a, 'lc', cjson.encode(lanes)) end
+    place(a)
+    for i, time in ipairs(call('LRANGE', P .. 'recent:' .. a.id, 0, -1)) do
+      if tonumber(time) > NOW then call('LSET', P .. 'recent:' .. a.id, i - 1, NOW) end
+    end
+  end
+  for _, id in ipairs(call('ZRANGE', P .. 'accounts', 0, -1)) do
+    local a = load(id)
+    if a then keep_distance(a) end
+  end
+  for _, name in ipairs({ 'ejected', 'shunned', 'replicas' }) do
+    local ahead = call('ZRANGEBYSCORE', P .. name, '(' .. NOW, '+inf', 'WITHSCORES')
+    for i = 1, #ahead, 2 do call('ZADD', P .. name, earlier(tonumber(ahead[i + 1])), ahead[i]) end
+  end
+  call('DEL', P .. 'pace', P .. 'called')
+  wake()
+end
+
+local function mind_the_clock()
+  local before = tonumber(call('GET', P .. 'clock')) or NOW
+  if before - NOW > BACK then
+    call('SET', P .. 'clock', NOW)
+    set_back(before - NOW)
   end
 end

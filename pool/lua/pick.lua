@@ -33,6 +33,7 @@ if held then
   return { 1, id, lane, tonumber(call('HGET', P .. 'a:' .. id, 'inf')) or 0 }
 end
 
+mind_the_clock()
 alive(replica, life)
 reap()
 

@@ -365,7 +365,7 @@ class Course:
         for name in NAMES:
             assert self.do(self.store.remove(name)) == ("gone" if name in self.pool.accounts else "")
         left = {key.removeprefix(PREFIX) for key in self.client.scan_iter()}
-        assert left <= {"uses", "pace", "counts", "log", "logged", "epoch", "test-clock", "called"}
+        assert left <= {"uses", "pace", "counts", "log", "logged", "epoch", "test-clock", "called", "clock"}
         assert self.do(self.store.counts()).states == {}
 
     def close(self) -> None:
