@@ -125,7 +125,7 @@ def test_three_replicas_are_started_anew_one_after_the_other(
                 for turn in range(12):
                     place = turn % len(replicas)
                     callers.go_on(30)
-                    assert replicas[place].stop() == 0
+                    assert replicas[place].stop() == 0, replicas[place].log[-3000:]
                     callers.go_on(10)
                     replicas[place] = house.start(HOST=HOSTS[place], **settings)
                 callers.go_on(30)

@@ -12,3 +12,11 @@ def debian(program: str) -> Path:
     if found is None:
         pytest.skip(f"{program} is not installed: sudo sh scripts/debian.sh")
     return Path(found)
+
+
+def library(name: str, package: str) -> Path:
+    """Where the shared library is, for LD_PRELOAD; the test is skipped where its package is not installed."""
+    found = next(Path("/usr/lib").glob(f"*/{name}"), None)
+    if found is None:
+        pytest.skip(f"{package} is not installed: sudo sh scripts/debian.sh")
+    return found

@@ -1,5 +1,6 @@
 """A Valkey of a test's own, for tests that stop it."""
 
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -12,15 +13,15 @@ from tests.support.processes import wait_for
 
 
 @contextmanager
-def valkey(directory: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Its process and its URL, on a unix socket in the directory."""
+def valkey(directory: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Its process and its URL, on a unix socket in the directory. environment: beside this process's."""
     socket = directory / "s"
     options = {"port": "0", "unixsocket": str(socket), "dir": str(directory), "save": "", "appendonly": "no"}
     command = [
         str(get_binary_path()),
         *(word for name, value in options.items() for word in (f"--{name}", value)),
     ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | environment)
     try:
         wait_for(socket.exists)
         yield process, f"unix://{socket}"
