@@ -61,13 +61,14 @@ def test_a_clock_jumps_and_comes_right_again(house: House, tmp_path: Path, whose
         settings = {"REDIS_URL": url} | (faked if whose == "gateway" else {})
         gateway = house.start(house.gateways.accounts_file(min_interval="100ms"), **settings)
         sound = house.warm(gateway, many=4, answers=60)
-        with Callers(gateway.url, many=4, pause=0.02) as callers:
+        # So few that the batch has room beside them.
+        with Callers(gateway.url, many=4, pause=0.3) as callers:
             batch = take_in(gateway, named(TASKS))
             for seconds in (jump, 0):
                 callers.go_on(30)
                 clock.set(seconds)
                 wait_for(lambda s=seconds: abs(time_of(whose, gateway, url) - time.time() - s) < 30)
-                callers.go_on(100, 120)
+                callers.go_on(60, 120)
             status = ended(gateway, batch)
             callers.go_on(20)
         assert faults(callers.answers) == []
