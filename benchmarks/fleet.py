@@ -32,6 +32,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import redis
 import structlog
 
@@ -46,6 +47,7 @@ from journal import Asked, Happened, Journal, Served
 from pool import AccountConfig, Policy, Pool, PoolSettings, PublicModel, Shared, Store, load_roster
 from pool.account import OK
 from pool.store import Picked
+from pool.upstream import Offered
 from supervisor import Lookout
 from supervisor.alerts import Alerts, AlertsSettings
 from supervisor.jars import PSID, PSIDTS, Jars, Seal
@@ -54,7 +56,12 @@ from supervisor.supervisor import Supervisor
 from tests.support.store import valkey
 
 LANES = ("gemini-3-flash", "gemini-flash", "gemini-pro", "default")
-OFFERED = '[{"name":"gemini-flash","display_name":"3 Flash","description":"","aliases":["gemini-3-flash"]}]'
+OFFERED = msgspec.json.encode(
+    [
+        Offered(name, name.title(), "What the web page says of it", frozenset({f"{name}-alias"}))
+        for name in (*LANES[1:3], "gemini-3-thinking", "gemini-2.5-pro")
+    ]
+).decode()
 TABLE = (PublicModel("gemini-3-flash-preview", ("gemini-3-flash", "gemini-flash", "default")),)
 PARTS = ("operations", "memory", "load", "herd", "file", "idle")
 WIDE = Rate(100_000, 3600.0)
@@ -217,7 +224,8 @@ async def operations(replicas: list[Replica], client: redis.Redis, accounts: int
 
 async def memory(replicas: list[Replica], client: redis.Redis, accounts: int) -> None:
     def used() -> int:
-        return int(client.info("memory")["used_memory"])
+        found: Any = client.info("memory")
+        return int(found["used_memory"] - found["mem_clients_normal"])  # without buffers of connections
 
     def told(name: str, grown: float, of: str) -> None:
         print(f"{name:44}{grown:9.0f} bytes {of}")
