@@ -1,6 +1,7 @@
 """Programs of Debian that some tests use. The one place of the suite that may skip a test, and it says what to do about it."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,9 @@ def library(name: str, package: str) -> Path:
     if found is None:
         pytest.skip(f"{package} is not installed: sudo sh scripts/debian.sh")
     return found
+
+
+def mount(*options: str) -> None:
+    """Mount a file system; the test is skipped where this user may not."""
+    if subprocess.run([debian("mount"), *options], capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted: run it as root, in a container that may")
