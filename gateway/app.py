@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Mapping
 from importlib.metadata import version
 from typing import TypeVar
@@ -111,6 +112,12 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
         pool.refuse()
         engine.interrupt()
 
+    async def started() -> None:
+        await pictures.be_ready(pool.tried)
+        # The sessions and what works on pixels stay as well: the collector need not walk them (see `gateway.server`).
+        gc.freeze()
+        log.info("the start is complete", accounts=len(roster.accounts))
+
     def refused(code: str) -> None:
         metrics.requests.labels("unrouted", "none", "none", code).inc()
 
@@ -149,7 +156,7 @@ def create_app(settings: Settings, sessions: SessionFactory | None = None) -> Li
             watch.start()
             stack.push_async_callback(chores.close)
             chores.spawn(pictures.look_after(), "pictures")
-            chores.spawn(pictures.be_ready(pool.tried), "studio")
+            chores.spawn(started(), "started")
             stack.push_async_callback(pictures.studio.close)
             stack.push_async_callback(engine.close)
             stack.push_async_callback(batches.stop)

@@ -56,6 +56,8 @@ class House:
 
     def all_open(self, gateway: Gateway) -> Gateway:
         wait_for(lambda: len(gateway.lines("session opened")) >= len(self.web.accounts))
+        # What comes last, what works on pictures, takes tens of MB.
+        wait_for(lambda: gateway.lines("the start is complete"))
         return gateway
 
     def warm(
