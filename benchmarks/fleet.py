@@ -268,7 +268,8 @@ async def memory(replicas: list[Replica], client: redis.Redis, accounts: int) ->
             await journal.flush()
     await journal.flush()
     told("a minute in which it was asked", (used() - before) / accounts, "an account")
-    callers = [Caller(f"caller-{n:06}", "api") for n in range(2000)]
+    callers = [Caller(f"caller-{n:06}", "api") for n in range(200)]
+    await each(replicas, 1, lambda r, n: r.limits.admit(Caller("first", "api"), "m"))
     for each_holds in (1, 50):
         before = used()
         await each(
@@ -278,6 +279,7 @@ async def memory(replicas: list[Replica], client: redis.Redis, accounts: int) ->
         )
         grown = (used() - before) / len(callers)
         told(f"a caller of {each_holds} requests (two windows)", grown, "each")
+    await each(replicas, 1, lambda r, n: r.ask())
     before = used()
     leases = min(accounts, 2000)
     await each(replicas, max(1, leases // len(replicas)), lambda r, n: r.lease())
