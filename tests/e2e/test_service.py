@@ -91,19 +91,6 @@ def _ignore_errors(gateway: Gateway) -> None:
         return
 
 
-def test_a_stop_lets_running_answers_finish(upstream: Web, gateways: Gateways) -> None:
-    """SIGTERM in the middle of a stream and of a whole answer: both end well, then the process ends well."""
-    gateway = gateways.start().ready()
-    upstream.defaults(frames=20, words=60, frame_delay=0.05)
-    with ThreadPoolExecutor(2) as callers:
-        running = [callers.submit(gateway.ask, "to the end", stream=stream) for stream in (True, False)]
-        wait_for(lambda: sum(upstream.account(n + 1)["running"] for n in range(5)) == 2)
-        assert gateway.stop() == 0
-        streamed, whole = (future.result() for future in running)
-    assert streamed.text.endswith("data: [DONE]\n\n")
-    assert whole.json()["choices"][0]["finish_reason"] == "stop"
-
-
 def test_a_stop_ends_long_streams_with_an_error_event(upstream: Web, gateways: Gateways) -> None:
     """What does not end within the grace is told so in the dialect of the route, not cut off."""
     gateway = gateways.start(gempool__server__shutdown_grace="300ms").ready()
