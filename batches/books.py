@@ -272,15 +272,26 @@ class Books:
             why, ms = facts
             return Idle(None if ms < 0 else ms / 1000, why == "full")
         id, index, tries, sealed, kind, model, wish, caller = facts
+        prompt, wished = self._prompt(id, index, sealed), None
+        try:
+            wished = msgspec.json.decode(wish, type=PictureWish) if wish else None
+        except msgspec.DecodeError:
+            prompt = None
+            log.error(
+                "a prompt cannot be read",
+                batch=id,
+                index=index,
+                why="it wants a picture in a way not known here",
+            )
         return Task(
             batch=id,
             index=index,
             token=token,
             tries=tries,
-            prompt=self._prompt(id, index, sealed),
+            prompt=prompt,
             kind=kind,
             model=model,
-            wish=msgspec.json.decode(wish, type=PictureWish) if wish else None,
+            wish=wished,
             caller=caller,
         )
 
@@ -389,13 +400,21 @@ class Books:
         if not ids:
             return []
         rows = await self._run("read", owner or "", *ids)
-        return [batch_of(id, row) if row else None for id, row in zip(ids, rows, strict=True)]
+        return [_read(id, row) if row else None for id, row in zip(ids, rows, strict=True)]
 
     async def _run(self, script: str, *arguments: str | int) -> Any:
         return await _observed(script, self._scripts[script].run(self._wire, [self._prefix], *arguments))
 
     async def _call(self, *arguments: str | int) -> Any:
         return await _observed(str(arguments[0]), self._wire.call(*arguments))
+
+
+def _read(id: str, row: Sequence[str]) -> Batch | None:
+    try:
+        return batch_of(id, row)
+    except msgspec.ValidationError as error:
+        log.error("a batch cannot be read", batch=id, why=str(error))
+        return None
 
 
 def _digest(key: str) -> str:

@@ -228,7 +228,7 @@ def _items(parts: tuple[Part, ...], between: str) -> list[str]:
 def _arguments(text: str) -> Any:
     try:
         return _plain(msgspec.json.decode(text))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text.strip()
 
 

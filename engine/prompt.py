@@ -134,14 +134,16 @@ class _Paper:
 def written(call: ToolCall, *, with_id: bool = False) -> str:
     """A call in the form that the model is asked to write it in. with_id: its result names the id, since the name alone
     does not tell it from another."""
-    try:
-        arguments = json.loads(call.arguments or "{}")
-    except (ValueError, RecursionError):
-        arguments = call.arguments
     fields = {"id": call.id} if with_id and call.id else {}
-    body = json.dumps(
-        {**fields, "name": call.name, "arguments": arguments}, ensure_ascii=False, separators=(",", ":")
-    )
+
+    def said(arguments: object) -> str:
+        whole = {**fields, "name": call.name, "arguments": arguments}
+        return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
+
+    try:
+        body = said(json.loads(call.arguments or "{}"))
+    except (ValueError, RecursionError):
+        body = said(call.arguments)
     return f"```{CALL_FENCE}\n{body}\n```"
 
 

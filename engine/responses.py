@@ -78,8 +78,8 @@ class Responses:
             stored = await self._shared.get(key, refresh=self._settings.keep)
             if stored is None or len(turns) == self._settings.max_turns:
                 return None
-            _, id, sealed = stored.split("\n", 2)
             try:
+                _, id, sealed = stored.split("\n", 2)
                 turns.append(_read(self._seal.open(key, sealed)))
             except (ValueError, msgspec.DecodeError) as error:
                 log.error("a kept response cannot be read", why=str(error))
@@ -90,7 +90,7 @@ class Responses:
         number = 1
         if previous:
             before = await self._shared.head(_key(previous, caller), _DIGITS)
-            if not before:
+            if not before.isdecimal():
                 log.info("a response is not kept", response=id, why="what it goes on from is not there")
                 return False
             number = int(before) + 1

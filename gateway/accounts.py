@@ -187,7 +187,7 @@ async def _states(url: str, key: str) -> Mapping[str, _State]:
         )
     try:
         return {state.id: state for state in msgspec.json.decode(body, type=_Status).accounts}
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):
         raise AccountsFailed(
             f"{url} answered something else than the accounts' states: is it a gateway?"
         ) from None

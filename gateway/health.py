@@ -95,6 +95,6 @@ def judged(reply: Reply, url: str, kind: Kind = Health) -> tuple[str, str]:
 
 def told(reply: Reply, kind: type[Answer]) -> Answer | None:
     """The answer; None where it is of another shape, and so somebody else's."""
-    with suppress(msgspec.MsgspecError):
+    with suppress(ValueError, RecursionError):
         return msgspec.json.decode(reply.body, type=kind)
     return None

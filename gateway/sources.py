@@ -85,7 +85,9 @@ def from_file(
         problems.append(f"{path} cannot be read: {reason}. Make it a readable text file.")
         return {}
     try:
-        document = YAML(typ="rt").load(text)
+        reader = YAML(typ="rt")
+        reader.composer.warn_double_anchors = False  # what it says goes to stderr and quotes the line
+        document = reader.load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f" line {mark.line + 1}" if mark else ""
@@ -93,7 +95,7 @@ def from_file(
         reason = _QUOTED.sub("...", " ".join((error.problem or "it cannot be read").split()))
         problems.append(f"{path}{line} is not YAML: {reason}. Correct it there.")
         return {}
-    except YAMLError as error:
+    except (YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         problems.append(f"{path} is not YAML ({type(error).__name__}). Correct it.")
         return {}
     if document is None:

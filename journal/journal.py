@@ -278,7 +278,7 @@ async def _read(rows: Sequence[str], kind: type[T]) -> list[T]:
         if number % _AT_ONCE == 0:
             await asyncio.sleep(0)
         at, _, text = row.partition(" ")
-        with suppress(msgspec.MsgspecError):
+        with suppress(ValueError):  # of the time, or msgspec's own
             found.append(replace(msgspec.json.decode(text, type=kind), at=int(at) / 1000))
     return found
 

@@ -141,7 +141,7 @@ class Turn:
         """
         try:
             parts = msgspec.json.decode(frame)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return None
         if not isinstance(parts, list):
             return None
@@ -193,7 +193,7 @@ class Turn:
             return False
         try:
             inner = msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return False
         self.cid = _text(dig(inner, 1, 0)) or self.cid
         self.rid = _text(dig(inner, 1, 1)) or self.rid

@@ -17,7 +17,7 @@ from core.secret import Secret
 from core.tasks import Tasks
 from pool.account import AccountConfig, Record, State
 from pool.member import PSID, WELL, Finding, Held, Member, jar_of
-from pool.models import PublicModel, lanes_of
+from pool.models import PublicModel, lanes_of, offered_of
 from pool.opening import Opening
 from pool.settings import PoolSettings
 from pool.store import Store
@@ -415,6 +415,6 @@ def offered_by(records: Iterable[Record]) -> tuple[Offered, ...]:
     models: dict[str, Offered] = {}
     # Most accounts offer the same.
     for offered in dict.fromkeys(record.offered_json for record in records if record.offered_json):
-        for model in msgspec.json.decode(offered, type=tuple[Offered, ...]):
+        for model in offered_of(offered):
             models.setdefault(model.name, model)
     return tuple(models.values())

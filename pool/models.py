@@ -79,11 +79,19 @@ def public_names(table: Sequence[PublicModel], offered_json: str, lanes: Sequenc
     return _public_names(tuple(table), offered_json, tuple(lanes))
 
 
+def offered_of(offered_json: str) -> tuple[Offered, ...]:
+    """What an account offers, as the store keeps it; nothing where another version wrote it in another way."""
+    try:
+        return msgspec.json.decode(offered_json or "[]", type=tuple[Offered, ...])
+    except msgspec.DecodeError:
+        return ()
+
+
 @lru_cache(maxsize=256)  # most accounts offer the same, and all are looked at again and again
 def _public_names(
     table: tuple[PublicModel, ...], offered_json: str, lanes: tuple[str, ...]
 ) -> tuple[str, ...]:
-    offered = msgspec.json.decode(offered_json, type=tuple[Offered, ...]) if offered_json else ()
+    offered = offered_of(offered_json)
     return tuple(model.id for model in table if any(lane in lanes for lane in _lanes(model, offered)))
 
 

@@ -93,18 +93,30 @@ def load_roster(path: Path, environment: Mapping[str, str], files: set[Path] | N
     return roster
 
 
+UNREADABLE = (YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
+"""What a text that is no YAML brings about: the library's own errors, and what it stumbles over, such as `%YAML 9.9` or `!!set x`."""
+
+
+def yaml(kind: str) -> YAML:
+    """A reader of files that operators write. It does not remark on an anchor that is given twice: that would go to stderr and quote the line,
+    with a cookie in it."""
+    reader = YAML(typ=kind, pure=True)
+    reader.composer.warn_double_anchors = False
+    return reader
+
+
 def parse_roster(
     text: str, path: Path, environment: Mapping[str, str], files: set[Path] | None = None
 ) -> Roster:
     """Read the text of an accounts file; `path` is for messages, and what `file:` values are relative to."""
     try:
-        document = YAML(typ="rt").load(text)
+        document = yaml("rt").load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else None
         # The library's own text may quote the line, and with it a cookie.
         raise RosterError(path, line, "", f"this is not valid YAML: {_without_values(error)}") from None
-    except (YAMLError, ValueError, RecursionError):
+    except UNREADABLE:
         raise RosterError(path, None, "", "this is not valid YAML") from None
     reader = _Reader(path, environment, files)
     if document is None:

@@ -12,11 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from pool.roster import RosterError
+from pool.roster import UNREADABLE, RosterError, yaml
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
@@ -34,9 +32,9 @@ class RosterText:
         self._text = text.removeprefix("\ufeff")
         self._end = "\r\n" if "\r\n" in text else "\n"
         try:
-            self._root = YAML(typ="safe", pure=True).compose(self._text)
+            self._root = yaml("safe").compose(self._text)
             self._data = _load(self._text)
-        except YAMLError:
+        except UNREADABLE:
             raise RosterError(path, None, "", "this is not valid YAML; correct it first") from None
         if self._data is None:
             self._data = {}
@@ -89,7 +87,7 @@ class RosterText:
     def _proved(self, text: str, expected: Any) -> str:
         try:
             found = _load(text)
-        except YAMLError:
+        except UNREADABLE:
             found = text
         if found is None or (isinstance(found, dict) and not found.get("accounts")):
             found = {**(found or {}), "accounts": None}
@@ -221,7 +219,7 @@ class RosterText:
 
 
 def _load(text: str) -> Any:
-    return YAML(typ="safe", pure=True).load(text)
+    return yaml("safe").load(text)
 
 
 def _end(node: Node) -> int:

@@ -5,10 +5,10 @@ commands only.
 """
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 import structlog
@@ -20,6 +20,8 @@ from core.wire import Address, Script, ServerError, Wire, WireError, unavailable
 from pool.account import AccountConfig, Cooldown, Effect, Policy, Record
 
 log = structlog.get_logger("gempool.pool")
+
+T = TypeVar("T")
 
 _LUA = Path(__file__).parent / "lua"
 CLOCK = (_LUA / "clock.lua").read_text()
@@ -299,13 +301,13 @@ class Store:
     async def events(self, account: str, limit: int = 200) -> list[Event]:
         """The account's last state changes, newest first."""
         raw = await self._call("events", "LRANGE", f"{self._prefix}log:{account}", 0, limit - 1)
-        events = (msgspec.json.decode(line, type=Event) for line in raw)
+        events = _read(raw, Event)
         return [msgspec.structs.replace(event, at=event.at / 1000) for event in events]
 
     async def changes(self, logged: int = 0, epoch: str = "") -> Changes:
         """What befell accounts and replicas since a reader saw `logged` entries of `epoch`, newest first, 1,000 at most."""
         now, logged, epoch, rows, live = await self._run(self._changes, logged, epoch)
-        found = (msgspec.json.decode(row, type=Change) for row in rows)
+        found = _read(rows, Change)
         changes = tuple(msgspec.structs.replace(change, at=change.at / 1000) for change in found)
         return Changes(now / 1000, logged, epoch, changes, int(live))
 
@@ -353,6 +355,13 @@ class Store:
             "store command failed", operation=operation, error=type(error).__name__, detail=str(error)
         )
         return unavailable()
+
+
+def _read(rows: Iterable[str], kind: type[T]) -> Iterator[T]:
+    """Without those that another version wrote in another way."""
+    for row in rows:
+        with suppress(msgspec.DecodeError):
+            yield msgspec.json.decode(row, type=kind)
 
 
 def _ms(seconds: float) -> int:

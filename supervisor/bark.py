@@ -180,7 +180,7 @@ class Bark:
             return f"no answer ({type(error).__name__})"
         try:
             body = msgspec.json.decode(content)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             body = None
         return answer.status_code, body if isinstance(body, dict) else {
             "code": 0,

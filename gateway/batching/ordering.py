@@ -132,6 +132,6 @@ def _refusal(api: Api, reply: Reply, order: Order) -> str:
     try:
         param = str(msgspec.json.decode(reply.body)["error"]["param"])
         line = order.lines[int(param.removeprefix("prompts[").removesuffix("]"))]
-    except (msgspec.MsgspecError, LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, RecursionError):
         return text
     return f"{order.name}:{line.number}: {text}"

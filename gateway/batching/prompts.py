@@ -47,7 +47,7 @@ def lines_of(data: bytes, name: str) -> list[Line]:
 def _line(number: int, text: bytes) -> Line:
     try:
         given: Any = msgspec.json.decode(text)
-    except ValueError:  # msgspec's own, and text that is no UTF-8
+    except (ValueError, RecursionError):  # the first: msgspec's own, and text that is no UTF-8
         raise ValueError(f"is no JSON. {_FORM}") from None
     fields = {"prompt": given} if isinstance(given, str) else given
     if not isinstance(fields, dict):

@@ -28,7 +28,7 @@ def message_of(body: bytes) -> str:
     """The gateway's own sentence, '' where it is not the gateway that speaks."""
     try:
         return msgspec.json.decode(body, type=_Refused).error.message
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):
         return ""
 
 
@@ -69,5 +69,5 @@ def decoded(api: Api, body: bytes | str, type: type[T]) -> T:
     """Raises BatchError where it is something else."""
     try:
         return msgspec.json.decode(body, type=type)
-    except (msgspec.MsgspecError, ValueError):
+    except (ValueError, RecursionError):
         raise BatchError(NO_GATEWAY.format(url=api.url)) from None

@@ -1,16 +1,19 @@
 """What operators write, whatever it is: a value, or the error that the start or the reload tells."""
 
 import datetime
+import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.settings import SettingsError, all_settings, load
 from gateway.values import FILE, PATH
 from pool.roster import RosterError, parse_roster
+from pool.rosterfile import RosterText
 from tests.support.hostile import bounded, examples, texts
 
 SETTINGS = all_settings()
@@ -66,10 +69,11 @@ def test_a_path_that_leads_nowhere_is_a_wrong_value(text: str) -> None:
 
 
 ENTRY = "accounts:\n- id: a\n  secure_1psid: g.a000x\n"
-FIELDS = ("\n  max_concurrency: ", "\n  min_interval: ", "\n  proxy: ", "\n  models: ", "\n  enabled: ", "\n- id: ", "defaults:\n  ", "${X}", "file:x", "&a ", "*a", "0x" + "f" * 5000, "!!binary ", "!!timestamp ", "? [a]: b", "{}", "2026-01-01")  # fmt: skip
+FIELDS = ("\n  max_concurrency: ", "\n  min_interval: ", "\n  proxy: ", "\n  models: ", "\n  enabled: ", "\n- id: ", "defaults:\n  ", "${X}", "file:x", "&a ", "*a", "0x" + "f" * 5000, "!!binary ", "!!timestamp ", "? [a]: b", "{}", "2026-01-01", "%YAML 9.9\n")  # fmt: skip
 
 
 @settings(max_examples=examples(120))
+@example(["!!set x"], False, "")
 @given(
     st.lists(st.sampled_from(FIELDS) | st.text(max_size=6), max_size=6),
     st.booleans(),
@@ -82,6 +86,38 @@ def test_any_accounts_file_is_read_or_refused(parts: list[str], begun: bool, var
         parse_roster(text, Path("accounts.yaml"), {"X": variable})
     except RosterError as error:
         assert error.message
+    try:
+        RosterText(text, Path("accounts.yaml")).with_fields("a", {"enabled": False})
+    except RosterError as error:
+        assert error.message
+
+
+GATEWAY = ("server:\n", "  log_level: ", "limits:\n  per_caller: ", "access:\n  keys:\n  - ", "&a ", "*a\n", "<<: *a\n", "0x" + "f" * 5000, "!!binary ", "!!timestamp ", "? [a]: b\n", "{" * 400, "[" * 400, "\t", "%YAML 9.9\n", "\0")  # fmt: skip
+
+
+@settings(max_examples=examples(20))
+@example(["%YAML 9.9\n---\n", "server:\n"])
+@example(["!!set x"])
+@given(st.lists(st.sampled_from(GATEWAY) | st.text(max_size=6), max_size=6))
+def test_any_settings_file_is_read_or_refused(parts: list[str]) -> None:
+    """Settings, or what the operator is told; no traceback, and nothing on stderr."""
+    with TemporaryDirectory() as folder, bounded():
+        path = Path(folder) / "gateway.yaml"
+        path.write_bytes("".join(parts).encode("utf-8", "surrogatepass"))
+        try:
+            load({"GEMPOOL_CONFIG_FILE": str(path)})
+        except SettingsError as error:
+            assert str(error)
+
+
+def test_an_anchor_that_is_given_twice_is_no_remark_with_a_cookie_in_it() -> None:
+    """YAML allows it; the parser's own remark would go to stderr and quote the line."""
+    text = "accounts:\n- {id: &a x, secure_1psid: &a g.a000secret}\n"
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert parse_roster(text, Path("accounts.yaml"), {}).accounts[0].id == "x"
+        RosterText(text, Path("accounts.yaml"))
+    assert not said
 
 
 @pytest.mark.parametrize(

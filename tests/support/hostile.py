@@ -1,8 +1,10 @@
 """What breaks parsers: for properties over everything that reads what others wrote."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import hypothesis
 from hypothesis import strategies as st
@@ -64,3 +66,44 @@ def bounded(seconds: float = 2.0) -> Iterator[None]:
     yield
     took = time.thread_time() - started
     assert took < seconds, f"took {took:.1f} s"
+
+
+_VALUES = st.sampled_from(
+    (None, True, -1, 0, 2**63, 1.5, "", "x", "\ud7ff", [], ["x"], {}, {"x": 1}, [[1, "x"]])
+)
+
+
+def otherwise(text: str) -> st.SearchStrategy[str]:
+    """What another version may have kept where this one keeps that JSON: fields more or fewer, values of other kinds, or a
+    form of its own."""
+
+    def edit(value: Any, edits: list[tuple[int, str, Any]]) -> Any:
+        for place, what, new in edits:
+            holders = [(value, key) for key in _keys(value)]
+            for holder, key in holders:
+                holders += [(holder[key], inner) for inner in _keys(holder[key])]
+            if what == "all" or not holders:
+                value = new
+                continue
+            holder, key = holders[place % len(holders)]
+            if what == "less":
+                del holder[key]
+            elif what == "other" or isinstance(holder, list):
+                holder[key] = new
+            else:
+                holder["new"] = new
+        return value
+
+    edits = st.lists(
+        st.tuples(st.integers(0, 60), st.sampled_from(("less", "more", "other", "other", "all")), _VALUES),
+        min_size=1,
+        max_size=3,
+    )
+    changed = edits.map(lambda edits: json.dumps(edit(json.loads(text), edits)))
+    return changed | st.sampled_from(("", "\n", "{", "1:x", f"2\n{text}", f"v2 {text}", text[:-1]))
+
+
+def _keys(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value)
+    return list(range(len(value))) if isinstance(value, list) else []
