@@ -1,6 +1,7 @@
 """Batches that another version wrote: what is not understood is told to nobody, and holds nobody up."""
 
 import json
+from contextlib import suppress
 
 import pytest
 
@@ -11,27 +12,26 @@ from tests.support.books import PREFIX, TTL, Kept, order
 
 NUMBERS = ("conc", "done", "bad", "dead", "run", "next", "cr", "st", "en", "ex", "hold", "turn", "can")
 WORDS = ("kind", "model", "form", "why", "key", "owner", "caller")
+VALUES = ("", "another", "-1", "1.5", '{"x": 1}', None)
 
 
 @pytest.mark.parametrize("field", [*NUMBERS, *WORDS, "wish"])
-@pytest.mark.parametrize("value", ["", "another", "-1", "1.5", '{"x": 1}', None])
-async def test_a_batch_that_is_not_understood_holds_nobody_up(
-    books: Kept, field: str, value: str | None
-) -> None:
-    """It is listed or left out, its tasks run or do not, and the batch beside it goes on as if it were not there."""
-    odd, _ = await books.books.create(order(3, wish=PictureWish()))
+async def test_batches_that_are_not_understood_hold_nobody_up(books: Kept, field: str) -> None:
+    """They are listed or left out, their tasks run or do not, and the batch beside them goes on as if they were not there."""
+    odd = []
+    for value in VALUES:
+        batch, _ = await books.books.create(order(2, wish=PictureWish()))
+        key = f"{PREFIX}b:{batch.id}"
+        await (books.store.hdel(key, field) if value is None else books.store.hset(key, field, value))
+        odd.append(batch.id)
     fine = await books.batch(2, owner="bob")
-    key = f"{PREFIX}b:{odd.id}"
-    await (books.store.hdel(key, field) if value is None else books.store.hset(key, field, value))
     listed = await books.books.listed(None, limit=10)
     assert fine.id in [batch.id for batch in listed.batches]
-    for id in (odd.id, fine.id):
-        try:
+    for id in odd:
+        with suppress(UnknownBatch):
             assert (await books.books.find(id, None)).id == id
-        except UnknownBatch:
-            assert id == odd.id
     done = []
-    for _ in range(10):
+    for _ in range(2 * len(VALUES) + 10):
         task = await books.books.claim("w", TTL, 1000)
         if isinstance(task, Idle):
             break

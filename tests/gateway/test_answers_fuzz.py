@@ -23,7 +23,7 @@ class At(Struct):
     url: str = "http://127.0.0.1:1"
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(40))
 @given(octets(*JSON))
 def test_any_answer_is_a_gateways_or_not(body: bytes) -> None:
     """None, '' or BatchError, and nothing else."""

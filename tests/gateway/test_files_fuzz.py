@@ -11,7 +11,7 @@ LINES = (b'"a prompt"\n', b'{"prompt": "a"}\n', b'{"prompt": "a", "id": ', b'"mo
 COOKIES = (".google.com\tTRUE\t/\tTRUE\t0\t__Secure-1PSID\tg.a000x\n", "#HttpOnly_", "# Netscape HTTP Cookie File\n", "Cookie: ", "__Secure-1PSID=g.a000x; ", "curl 'https://gemini.google.com' -H 'cookie: ", '[{"name": "__Secure-1PSID", "value": "g.a000x", "domain": ".google.com"', ', "expirationDate": ', "}]")  # fmt: skip
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(40))
 @given(octets(*LINES))
 def test_any_file_is_a_batch_or_refused(data: bytes) -> None:
     """Prompts, each with its line's number, or BadLines and nothing else."""
@@ -32,7 +32,7 @@ def test_a_line_that_is_nested_too_deeply_is_named(inner: bytes) -> None:
         lines_of(b'"a"\n' + inner % (b"[" * 100_000 + b"]" * 100_000), "prompts.jsonl")
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(40))
 @given(texts(*COOKIES))
 def test_any_export_is_cookies_or_refused(text: str) -> None:
     """Cookies of one account, or ExportError and nothing else; its words show no cookie."""
