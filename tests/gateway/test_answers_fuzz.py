@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from msgspec import Struct
 
 from core.secret import Secret
@@ -24,6 +24,8 @@ class At(Struct):
 
 
 @settings(max_examples=examples(40))
+@example(b'"\x80"')
+@example(b"[" * 100_000)
 @given(octets(*JSON))
 def test_any_answer_is_a_gateways_or_not(body: bytes) -> None:
     """None, '' or BatchError, and nothing else."""
@@ -37,6 +39,8 @@ def test_any_answer_is_a_gateways_or_not(body: bytes) -> None:
 
 
 @settings(max_examples=examples(8))
+@example(b'"\x80"')
+@example(b'{"x":' * 3000)
 @given(octets(*JSON))
 def test_any_answer_of_a_push_server_is_a_delivery_or_a_refusal(body: bytes) -> None:
     """One outcome for each device; the server's words may be anything."""

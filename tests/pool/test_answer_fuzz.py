@@ -129,6 +129,7 @@ def test_what_is_nested_too_deeply_is_passed_over(deep: str) -> None:
 
 
 @settings(max_examples=examples(100))
+@example(b'"\x80"', 1)
 @given(octets(b")]}'\n", b"\n3\n", b"4\n[]\n\n", framed(b"[]"), b"999999999999\n"), st.integers(1, 5000))
 def test_any_bytes_are_frames_or_a_framing_error(data: bytes, size: int) -> None:
     """Random bytes in pieces of any size: frames, or FramingError and nothing else, at once."""
