@@ -39,6 +39,8 @@ log = structlog.get_logger("gempool.supervisor")
 
 LEASE = "supervisor"
 """Whoever holds it leads."""
+_AT_ONCE = 100
+"""Accounts after which a round lets others go first: streams must not wait for thousands of them."""
 _SWEEP = 300.0
 _POLL = 30.0
 """Seconds after which stored cookies are looked at though no message came: the net under a lost one."""
@@ -72,6 +74,8 @@ class Supervisor:
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._parallel = asyncio.Semaphore(settings.parallel)
         self._in_care: set[str] = set()
+        self._shown: set[str] = set()
+        """Accounts whose next probe is in the metrics."""
         self._unsaved: set[str] = set()
         """Accounts whose rotated cookies the store has not taken yet."""
         self.leader = Leader(shared, LEASE, pool.replica, settings.lease_ttl, clock, self._leadership)
@@ -113,13 +117,16 @@ class Supervisor:
         """One round: whatever is due is begun, by the leader alone. Nothing is waited for."""
         if not self.leader.is_leader:
             self._metrics.account_next_probe.clear()
+            self._shown = set()
             return
         try:
             now, records = await self._pool.records()
         except StoreUnavailable:
             return
-        self._show(records, now)
-        for record in records:
+        await self._show(records, now)
+        for number, record in enumerate(records, 1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             what = need(record, now, self._settings)
             if record.id in self._unsaved:
                 what = "rotate"
@@ -127,12 +134,16 @@ class Supervisor:
                 self._in_care.add(record.id)
                 self._tasks.spawn(self._care(record, what), f"{what} {record.id}")
 
-    def _show(self, records: Iterable[Record], now: float) -> None:
-        shown = self._metrics.account_next_probe
-        shown.clear()
-        for record in records:
+    async def _show(self, records: Iterable[Record], now: float) -> None:
+        family, shown = self._metrics.account_next_probe, set[str]()
+        for number, record in enumerate(records, 1):
             if (probe := plan(record, now, self._settings).probe) is not None:
-                shown.labels(record.id).set(probe)
+                family.labels(record.id).set(probe)
+                shown.add(record.id)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        family.drop("account", self._shown - shown)
+        self._shown = shown
 
     async def idle(self) -> None:
         """Wait until nothing that a round began still runs."""

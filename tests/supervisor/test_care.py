@@ -1,11 +1,14 @@
 """Replicas that keep their accounts well, over sessions that do what the test says."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 import redis.asyncio as redis
+from msgspec import structs
 
+from core.clock import SystemClock
 from core.errors import (
     AccountRejected,
     AccountThrottled,
@@ -18,11 +21,14 @@ from core.errors import (
     SessionSuspect,
     UpstreamUnstable,
 )
+from core.metrics import Metrics
 from core.secret import Secret
 from engine.service import HandedIn
-from pool import State
-from supervisor.jars import PSID, PSIDTS
+from pool import Shared, State
+from pool.account import Record
+from supervisor.jars import PSID, PSIDTS, Jars, Seal
 from supervisor.settings import SupervisorSettings
+from supervisor.supervisor import Supervisor
 from tests.fakes.sessions import FakeWeb
 from tests.support.adapter import until, until_so
 from tests.support.caring import Carer, Ward, account
@@ -396,3 +402,49 @@ async def test_a_dead_session_that_cannot_be_judged_is_parked(ward: Ward) -> Non
     assert (await carer.state("a"))[1] == "suspect"
     web.open_errors["a"] = SessionExpired("dead")
     await carer.is_("a", State.QUARANTINED, 2)
+
+
+class Crowd:
+    """As much of a pool as a round asks for: many accounts, of which none needs anything."""
+
+    replica = "one"
+
+    def __init__(self, accounts: list[Record]) -> None:
+        self.accounts = accounts
+
+    async def records(self) -> tuple[float, list[Record]]:
+        return time.time(), self.accounts
+
+
+async def test_a_round_over_thousands_lets_others_go_first(empty_valkey: str) -> None:
+    """Streams run in the same loop: while a round looks at 2,000 accounts they have their turn dozens of times. What it shows of
+    accounts that are gone goes."""
+    shared, metrics = Shared(empty_valkey), Metrics()
+    now = time.time()
+    blank: dict[str, Any] = dict.fromkeys(Record.__struct_fields__, 0)
+    fields = {"quarantine": "", "opened": True, "enabled": True, "proved_at": now, "cookies_at": now}
+    well = Record(**{**blank, **fields, "cooldown": None})
+    crowd: Any = Crowd([structs.replace(well, id=f"a{n}") for n in range(2000)])
+    jars = Jars(shared, Seal(Secret("")))
+    supervisor = Supervisor(crowd, shared, jars, SupervisorSettings(), metrics, SystemClock())
+    await supervisor.leader.step()
+    turns = 0
+
+    async def stream() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    beside = asyncio.create_task(stream())
+    await supervisor.look()
+    beside.cancel()
+    assert turns > 30
+    crowd.accounts = crowd.accounts[:3]
+    await supervisor.look()
+    shown = [s for f in metrics.registry.collect() for s in f.samples if "next_probe" in s.name]
+    assert {sample.labels["account"] for sample in shown} == {"a0", "a1", "a2"}
+    await supervisor.leader.resign()
+    await supervisor.look()
+    assert not [s for f in metrics.registry.collect() for s in f.samples if "next_probe" in s.name]
+    await shared.close()
