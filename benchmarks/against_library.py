@@ -405,7 +405,7 @@ def report(shape: str, stream: bool, concurrency: int, pairs: list[tuple[Result,
     ratios = sorted(b["per_second"] / a["per_second"] for a, b in pairs)
 
     def median(side: int, field: str) -> float:
-        return statistics.median(pair[side][field] for pair in pairs)
+        return float(statistics.median(pair[side][field] for pair in pairs))
 
     ratio = statistics.median(ratios)
     print(
