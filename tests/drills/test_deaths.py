@@ -25,7 +25,8 @@ def test_accounts_die_while_nobody_can_be_told(house: House, empty_valkey: str) 
         settings = {"REDIS_URL": empty_valkey, "BARK_URL": bark.url, "BARK_KEYS": PHONE, **QUICK}
         settings |= {"gempool__supervisor__probe_interval": "500ms", "GEMPOOL__BATCHES__SHARE": "50"}
         one, other = house.start(**settings), house.start(**settings)
-        sound = house.warm(one, answers=100)
+        # The connection to the push server stays for the next alert, as those to the upstream do.
+        sound = house.warm(one, answers=100, relay=int(bark.url.rpartition(":")[2]))
         with Callers(one.url, other.url, many=6, pause=0.01) as callers:
             batch = take_in(one, named(TASKS))
             dead = [f"account-{n}" for n in (1, 2, 3)]
