@@ -10,6 +10,11 @@ from tests.support.processes import Gateways, Web, wait_for
 from tests.support.store import valkey
 
 
+def most(times: list[float]) -> float:
+    """What nine of ten take at most."""
+    return sorted(times)[len(times) * 9 // 10]
+
+
 def test_health_answers_at_once_while_the_store_hangs(
     upstream: Web, gateways: Gateways, tmp_path: Path
 ) -> None:
@@ -24,17 +29,23 @@ def test_health_answers_at_once_while_the_store_hangs(
             }  # fmt: skip
             store.send_signal(signal.SIGSTOP)
             spent: list[float] = []
+            beside: list[float] = []
+
+            def asked(path: str, times: list[float]) -> httpx.Response:
+                before = time.monotonic()
+                answer = client.get(path)
+                times.append(time.monotonic() - before)
+                return answer
 
             def says_down() -> bool:
-                before = time.monotonic()
-                answer = client.get("/health")
-                spent.append(time.monotonic() - before)
+                asked("/no-such-page", beside)
+                answer = asked("/health", spent)
                 assert answer.status_code == 200
                 return bool(answer.json()["status"] == "down")
 
             wait_for(says_down)
-            spent.sort()
-            assert spent[len(spent) * 9 // 10] < 0.1, spent[-5:]
+            # Or what the machine takes for an answer that needs nothing, if it is as busy as that.
+            assert most(spent) < max(0.1, 4 * most(beside)), (sorted(spent)[-5:], sorted(beside)[-5:])
             assert client.get("/ready").status_code == 503
             store.send_signal(signal.SIGCONT)
             wait_for(lambda: client.get("/health").json()["status"] == "ok")
