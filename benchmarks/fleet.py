@@ -1,6 +1,6 @@
 """A fleet on one store: what its accounts and replicas cost a real Valkey, and what a replica's books cost itself.
 
-    .venv/bin/python benchmarks/fleet.py [--accounts 500] [--replicas 20] [--whole 2] [--idle 31] [--rate 200]
+    .venv/bin/python benchmarks/fleet.py [--accounts 500] [--replicas 20] [--whole 2] [--idle 10] [--rate 200]
     .venv/bin/python benchmarks/fleet.py --accounts 10000 --replicas 100 --parts operations memory load
 
 The parts, all through the gateway's own code, each replica with connections of its own:
@@ -66,6 +66,7 @@ TABLE = (PublicModel("gemini-3-flash-preview", ("gemini-3-flash", "gemini-flash"
 PARTS = ("operations", "memory", "load", "herd", "file", "idle")
 WIDE = Rate(100_000, 3600.0)
 HOLD = 0.05
+HERD = 3.0
 COOKIES = {PSID: Secret("g.a000" + "p" * 140), PSIDTS: Secret("sidts-" + "t" * 70)} | {
     f"COOKIE{n}": Secret("c" * 70) for n in range(14)
 }
@@ -354,12 +355,12 @@ async def herd(url: str, client: redis.Redis, replicas: int) -> None:
             await pool.tried()
         client.config_resetstat()
         meter = Meter(client)
-        leases = await crowd([pools[n % many][0] for n in range(200)], 4.0)
+        leases = await crowd([pools[n % many][0] for n in range(200)], HERD)
         cpu, *_ = meter.spent()
         stats: Any = client.info("commandstats")
         asked = stats["cmdstat_evalsha"]["calls"] - leases
         print(
-            f"{many:4} replicas: {leases / 4:.0f} leases/s, {asked / leases:.1f} picks and {cpu / leases:.0f} us of the"
+            f"{many:4} replicas: {leases / HERD:.0f} leases/s, {asked / leases:.1f} picks and {cpu / leases:.0f} us of the"
             " server for each"
         )
         for pool, store in pools:
@@ -530,7 +531,7 @@ def main() -> None:
     parser.add_argument("--accounts", type=int, default=500)
     parser.add_argument("--replicas", type=int, default=20)
     parser.add_argument("--whole", type=int, default=2)
-    parser.add_argument("--idle", type=float, default=16.0, metavar="SECONDS")
+    parser.add_argument("--idle", type=float, default=10.0, metavar="SECONDS")
     parser.add_argument("--rate", type=float, default=200.0, metavar="REQUESTS/S")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     options = parser.parse_args()
