@@ -54,14 +54,27 @@ CUTS = st.lists(
 ENDING = st.sampled_from(("stays", "stays", "leaves", "says all", "resets"))
 
 
+OPEN = {
+    WHOLE[0]: [b"200 end"],
+    WHOLE[1]: [b"200 end"],
+    WHOLE[3]: [b"200 end", b"200 piecepiecepieceend", b"200 "],
+}
+"""Requests that are whole and leave the connection open, and what each is answered."""
+LAST = {b"": [], WHOLE[2]: [b"100 ", b"200 end"], WHOLE[5]: [b"200 end"], WHOLE[6]: [b"200 end"]}
+"""Those behind which nothing is read."""
+SOON = st.lists(st.tuples(st.integers(1, 200), st.sampled_from((0, 0, 0.01))), max_size=8)
+
+
 class Instant(selectors.DefaultSelector):
-    """Waits for nothing: `ahead` tells how far the waiting would have taken the clock."""
+    """Waits for nothing, but a moment for what is on its way: `ahead` tells how far the waiting would have taken the clock."""
 
     ahead = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if (found := super().select(0)) or not timeout:
             return found if found or timeout == 0 else super().select(timeout)
+        if found := super().select(min(timeout, 0.001)):
+            return found
         self.ahead += timeout
         return []
 
@@ -169,6 +182,33 @@ def test_any_bytes_in_any_cuts_come_to_an_end(
     assert not house.faults
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert len(asyncio.all_tasks(house.runner.get_loop())) == 0
+
+
+def answers(data: bytes) -> list[bytes]:
+    """Status and body of each answer, one after the other; the last one's is empty that ends with its head."""
+    found = []
+    while data:
+        head, _, data = data.partition(b"\r\n\r\n")
+        status, body = head[9:12], b""
+        if b"chunked" in head and data[:1] not in (b"", b"H"):
+            size = -1
+            while size:
+                line, _, data = data.partition(b"\r\n")
+                size = int(line, 16)
+                body, data = body + data[:size], data[size + 2 :]
+        found.append(status + b" " + body)
+    return found
+
+
+@settings(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(sorted(OPEN)), min_size=1, max_size=4), st.sampled_from(sorted(LAST)), SOON)
+def test_whole_requests_are_answered_in_any_cuts(
+    house: House, first: list[bytes], last: bytes, cuts: list[tuple[int, float]]
+) -> None:
+    """Each of them, in its turn and in full, where the caller stays; however they are cut, one behind the other."""
+    data = b"".join((*first, last))
+    answer = house.runner.run(house.talk(data, cuts, "stays"))
+    assert answers(answer) == [said for each in first for said in OPEN[each]] + LAST[last]
 
 
 @pytest.mark.parametrize(

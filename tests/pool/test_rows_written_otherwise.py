@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 
@@ -10,6 +11,7 @@ from pool.account import AccountConfig
 from pool.members import offered_by
 from pool.models import PublicModel, offered_of, public_names
 from pool.store import Store
+from pool.upstream import Offered
 
 ODD = ["", "{", "1", "[]", '{"at": 1}', '{"at": "x", "from": "a", "to": "b", "reason": ""}', "2 state a b"]
 
@@ -40,6 +42,11 @@ async def test_entries_of_the_log_that_are_not_understood_are_left_out(store: St
     assert (await store.changes()).changes == known.changes
 
 
+TABLE = [PublicModel("m", ("fast",)), PublicModel("any", ("default",))]
+"""`fast` is what the account itself calls `flash`; whoever has the default serves the second, whatever it offers."""
+OFFERED = '[{"name": "flash", "display_name": "Flash", "description": "", "aliases": ["fast"]}]'
+
+
 @pytest.mark.parametrize(
     "offered", ['[{"name": "x"}]', "{", '["flash"]', "null", '[{"name": 1, "aliases": []}]']
 )
@@ -50,4 +57,19 @@ async def test_models_that_are_not_understood_are_not_offered(store: Store, offe
     await store.register("a", ("flash",), offered)
     _, _, page = await store.page(0, 10)
     assert offered_by(page) == ()
-    assert public_names([PublicModel("m", ("flash",))], offered, ("flash",)) in ((), ("m",))
+    assert public_names(TABLE, offered, ("flash", "default")) == ("any",)
+
+
+@pytest.mark.parametrize(
+    "offered", [OFFERED, OFFERED.replace("}]", ', "new": 1}]')], ids=["unchanged", "with a field more"]
+)
+async def test_models_that_are_understood_are_offered(store: Store, offered: str) -> None:
+    """As this version wrote them, and as one that adds fields does."""
+    await store.upsert(AccountConfig(id="a", secure_1psid=Secret("x")), 0)
+    await store.register("a", ("flash", "default"), offered)
+    _, _, page = await store.page(0, 10)
+    flash = Offered("flash", "Flash", "", frozenset({"fast"}))
+    assert msgspec.json.decode(msgspec.json.encode((flash,))) == msgspec.json.decode(OFFERED)
+    assert offered_of(offered) == offered_by(page) == (flash,)
+    assert public_names(TABLE, offered, ("flash", "default")) == ("m", "any")
+    assert public_names(TABLE, offered, ("default",)) == ("any",)
