@@ -23,6 +23,8 @@ from core.errors import StoreUnavailable
 _RECONNECT = 0.05
 _NO_ROOM = 1.0
 """Seconds for which a command is offered again to a store that cannot write to its disk: it takes none then, and has done nothing."""
+_IN_VAIN = 10.0
+"""Seconds after one was offered for so long in vain, for which none is: an ill store is not asked twenty times over."""
 _OFFER_EVERY = 0.05
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
 
@@ -159,6 +161,7 @@ class Wire:
         self._connecting: asyncio.Task[_Link] | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._refused_until = 0.0
+        self._in_vain_until = 0.0
         self._closed = False
 
     async def call(self, *arguments: str | int | float) -> Any:
@@ -167,16 +170,21 @@ class Wire:
         try:
             return await self._call(*arguments)
         except ServerError as error:
-            if not _no_room(error):
+            now = asyncio.get_running_loop().time()
+            if not _no_room(error) or now < self._in_vain_until:
                 raise
-            until = asyncio.get_running_loop().time() + _NO_ROOM
+            until = now + _NO_ROOM
         while True:
             await asyncio.sleep(_OFFER_EVERY)
             try:
                 return await self._call(*arguments)
             except ServerError as error:
-                if not _no_room(error) or asyncio.get_running_loop().time() > until:
-                    raise
+                now = asyncio.get_running_loop().time()
+                if _no_room(error) and now <= until:
+                    continue
+                if _no_room(error):
+                    self._in_vain_until = now + _IN_VAIN
+                raise
 
     async def _call(self, *arguments: str | int | float) -> Any:
         link = self._link

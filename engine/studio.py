@@ -95,7 +95,7 @@ class Studio:
     def _work(self) -> "Darkroom":
         """On a thread."""
         if self._darkroom is None:
-            # It brings in what works on pixels, a sixth of a start's imports: no start and no text waits for that.
+            # It brings in what works on pixels, a sixth of a start's imports: no start waits for that.
             from engine.darkroom import Darkroom  # noqa: PLC0415
 
             settings = self._settings

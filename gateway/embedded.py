@@ -34,7 +34,7 @@ log = structlog.get_logger("gempool.gateway")
 
 _LOOK_AT_DISK = 0.25
 _LEAST_ROOM, _ROOM_AGAIN = 2 * 1024**2, 32 * 1024**2
-"""Bytes free on the disk: with less the store does without its file, with more it tries again to have one."""
+"""Bytes free on the disk: with less the store does without its file, with more, and twice what it holds, it tries again to have one."""
 _START_TIMEOUT = 20.0
 _SOCKET_PATH_LIMIT = 100
 """Bytes. The kernels' limits are 107 (Linux) and 103 (macOS)."""
@@ -151,13 +151,13 @@ class EmbeddedStore:
             await wire.close()
 
     async def _mind_the_disk(self, wire: Wire) -> None:
-        told = await wire.call("INFO", "persistence")
+        told = await wire.call("INFO", "persistence", "memory")
         facts = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
         room = self._room(self._directory)
         if facts["aof_enabled"] == "1" and (facts["aof_last_write_status"] != "ok" or room < _LEAST_ROOM):
             await wire.call("CONFIG", "SET", "appendonly", "no")
             log.error("the disk is full: the embedded store keeps its data in memory alone", free_bytes=room)
-        elif facts["aof_enabled"] == "0" and room > _ROOM_AGAIN:
+        elif facts["aof_enabled"] == "0" and room > _ROOM_AGAIN + 2 * int(facts["used_memory"]):
             await wire.call("CONFIG", "SET", "appendonly", "yes")
             log.warning("the embedded store keeps its data on the disk again", free_bytes=room)
 

@@ -44,13 +44,15 @@ class _TwoHosts(Exception):
 
 class BoundedProtocol(HttpToolsProtocol):
     """cors_origins: web origins whose pages may read a refusal; `*` means any. refused: called with the code of each
-    error that was answered here. unread_seconds: instead of UNREAD_SECONDS."""
+    error that was answered here. stopping: whether the process stops; who connects then is told so as those before were.
+    unread_seconds: instead of UNREAD_SECONDS."""
 
     def __init__(
         self,
         *args: Any,
         cors_origins: Sequence[str] = ("*",),
         refused: Callable[[str], None] | None = None,
+        stopping: Callable[[], bool] = lambda: False,
         unread_seconds: float = UNREAD_SECONDS,
         **kwargs: Any,
     ) -> None:
@@ -75,11 +77,14 @@ class BoundedProtocol(HttpToolsProtocol):
         """Nothing more is read from this connection: it is refused, or will be at its turn."""
         self._deferred: tuple[CallerError, bytes] | None = None
         """A refusal that waits until the requests before it are answered, and its body."""
+        self._process_stops = stopping
         self._stopping = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
+        if self._process_stops():
+            self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -171,7 +176,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.loop.call_later(FAREWELL_SECONDS, self._part)
 
     def _part(self) -> None:
-        if self._idle():
+        if self._idle() and not self._deaf:
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:

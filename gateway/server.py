@@ -96,7 +96,9 @@ async def _serve(settings: Settings, build: Build, bound: socket.socket, on_read
     if settings.without_effect:
         log.warning("settings without effect", names=settings.without_effect)
     async with _started(app):
-        server = _Server(_config(settings, app), settings.server.shutdown_grace, app.state.get("drain"))
+        stopping = asyncio.Event()
+        config = _config(settings, app, stopping)
+        server = _Server(config, stopping, settings.server.shutdown_grace, app.state.get("drain"))
         with _stopped_by_signals(server):
             task = asyncio.create_task(_announce(server, address_of(bound), on_ready))
             try:
@@ -118,7 +120,7 @@ async def _started(app: Litestar) -> AsyncIterator[None]:
         raise
 
 
-def _config(settings: Settings, app: Litestar) -> uvicorn.Config:
+def _config(settings: Settings, app: Litestar, stopping: asyncio.Event) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",  # ours runs already
@@ -128,6 +130,7 @@ def _config(settings: Settings, app: Litestar) -> uvicorn.Config:
                 BoundedProtocol,
                 cors_origins=settings.server.cors_origins,
                 refused=app.state.get("refused"),
+                stopping=stopping.is_set,
             ),
         ),
         ws="none",
@@ -144,9 +147,14 @@ def _config(settings: Settings, app: Litestar) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, grace: float, drain: Drain | None) -> None:
+    """stopping: set when a stop begins, for connections that are let in meanwhile."""
+
+    def __init__(
+        self, config: uvicorn.Config, stopping: asyncio.Event, grace: float, drain: Drain | None
+    ) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self._stopping = stopping
         self._grace = grace
         self._drain = drain
 
@@ -165,6 +173,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("stopping: running requests may finish", grace_seconds=self._grace)
+        self._stopping.set()
         gone = asyncio.Event()
         drain = asyncio.ensure_future(self._drain(self._grace, gone)) if self._drain else None
         for listening in sockets or ():

@@ -36,7 +36,6 @@ from pool.upstream import Credentials, Offered, SessionFactory
 
 log = structlog.get_logger("gempool.pool")
 
-
 _AT_ONCE = 500
 """Accounts that the store is told of in one breath."""
 _PAGE = 500

@@ -132,22 +132,26 @@ class Pulse:
     async def _look_around(self) -> None:
         """Take from the store what metrics and a replica without sessions need, and drop accounts that no
         roster knows: only where no other replica lives, whose roster may be newer."""
-        await self._read_on()
+        all_read = await self._read_on()
         live = await self._store.live_replicas()
         read = self._read.values()
-        self._leasing.strangers = {r.id for r in read if self._members.get(r.id) is None and not r.removed}
+        strangers = {r.id for r in read if self._members.get(r.id) is None and not r.removed}
+        # Those that a pick ran into count until all accounts were read.
+        self._leasing.strangers = strangers if all_read else strangers | self._leasing.strangers
         if live <= 1:
-            for account in self._leasing.strangers:
-                await self._store.remove(account)
-                del self._read[account]
+            for account in strangers:
+                if self._members.get(account) is None:
+                    await self._store.remove(account)
+                self._read.pop(account, None)
+                self._round.pop(account, None)
             self._leasing.strangers = set()
         self.offered_elsewhere = offered_by(self._read.values())
         self._show_counts()
         self._metrics.replicas.set(live)
         self._metrics.only_accounts(self._read.keys() | {member.config.id for member in self._members})
 
-    async def _read_on(self) -> None:
-        """Read the accounts behind those that the last beat has read, from the first again after the last."""
+    async def _read_on(self) -> bool:
+        """Read the accounts behind those that the last beat has read, from the first again after the last. True where that was read."""
         until = self._offset + _PART
         while self._offset < until:
             now, total, records = await self._store.page(self._offset, _PAGE)
@@ -160,7 +164,8 @@ class Pulse:
             self._offset += _PAGE
             if self._offset >= total:
                 self._read, self._round, self._offset = self._round, {}, 0
-                return
+                return True
+        return False
 
     def _show(self, records: Collection[Record], now: float) -> None:
         metrics = self._metrics

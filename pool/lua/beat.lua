@@ -4,8 +4,10 @@
 -- data, or is new: the replica must tell it its accounts again.
 local known = call('EXISTS', P .. 'epoch')
 mind_the_clock()
-call('SET', P .. 'clock', NOW)
-if tonumber(ARGV[2]) > 0 then alive(ARGV[1], tonumber(ARGV[2])) end
+if tonumber(ARGV[2]) > 0 then
+  call('SET', P .. 'clock', NOW)
+  alive(ARGV[1], tonumber(ARGV[2]))
+end
 if ARGV[3] ~= '' and known == 0 then call('SET', P .. 'epoch', ARGV[3]) end
 reap()
 for _ = 1, 16 do

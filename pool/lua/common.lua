@@ -244,23 +244,24 @@ local function promote(key)
   end
 end
 
--- The server's clock was set back, or another server took over: what lies ahead keeps its distance. Or else accounts would rest, and the
+-- The server's clock was set back, or another server took over: what lies ahead, or was a while ago, keeps its distance. Or else accounts would rest, and the
 -- dead keep theirs, until the old time has come again. (Where it jumps ahead all that ends early, and who fails again rests again.)
 local function set_back(by)
   local function earlier(time) return math.max(NOW, time - by) end
+  local function ago(time) return math.min(NOW, time - by) end
   local function keep_distance(a)
     for _, field in ipairs({ 'np', 'cu', 'eu' }) do
       if a[field] > NOW then put(a, field, earlier(a[field])) end
     end
     for i, time in ipairs(call('HMGET', P .. 'a:' .. a.id, unpack(MARKS))) do
-      if (tonumber(time) or 0) > NOW then put(a, MARKS[i], NOW) end
+      if (tonumber(time) or 0) > NOW then put(a, MARKS[i], ago(tonumber(time))) end
     end
     local lanes = lane_cooldowns(a)
     for _, entry in pairs(lanes or {}) do entry[1] = earlier(entry[1]) end
     if lanes then put(a, 'lc', cjson.encode(lanes)) end
     place(a)
     for i, time in ipairs(call('LRANGE', P .. 'recent:' .. a.id, 0, -1)) do
-      if tonumber(time) > NOW then call('LSET', P .. 'recent:' .. a.id, i - 1, NOW) end
+      if tonumber(time) > NOW then call('LSET', P .. 'recent:' .. a.id, i - 1, ago(tonumber(time))) end
     end
   end
   for _, id in ipairs(call('ZRANGE', P .. 'accounts', 0, -1)) do

@@ -143,3 +143,6 @@ async def test_a_store_without_room_is_asked_again(wire: Wire) -> None:
     assert await Script("room", refuses).run(wire, ["tries"]) == 1
     with pytest.raises(ServerError, match="MISCONF"):
         await wire.call("EVAL", "return redis.error_reply('MISCONF no room')", 0)
+    with pytest.raises(ServerError, match="MISCONF"):  # and is not asked over and over meanwhile
+        await Script("room", refuses).run(wire, ["more tries"])
+    assert await wire.call("GET", "more tries") == "1"

@@ -31,8 +31,8 @@ class Moved:
         self._now += seconds
         self._client.set("{gempool}:test-clock", round(self._now * 1000))
 
-    async def account(self, **fields: Any) -> None:
-        await self.store.upsert(AccountConfig(id="a", secure_1psid=Secret("a"), **fields), 0)
+    async def account(self, *, a_minute: int = 0, **fields: Any) -> None:
+        await self.store.upsert(AccountConfig(id="a", secure_1psid=Secret("a"), **fields), 0, a_minute)
         await self.store.register("a", ("flash", "pro"), "[]")
 
     async def pick(self, lane: str = "flash", replica: str = "r", **options: Any) -> Picked | Refused:
@@ -71,6 +71,20 @@ async def test_spacing_is_no_longer_than_it_was(moved: Moved) -> None:
         await moved.store.release("r", f"l{moved._picks}", OK)
         moved.pass_(2)
         await moved.store.beat("r", TTL)
+
+
+async def test_uses_a_minute_keep_their_distance(moved: Moved) -> None:
+    """Ten uses, a minute apart, of an account that may have ten a minute: they do not all count as of this moment."""
+    await moved.account(a_minute=10)
+    for _ in range(10):
+        assert isinstance(await moved.pick(), Picked)
+        await moved.store.release("r", f"l{moved._picks}", OK)
+        moved.pass_(60)
+    await moved.store.beat("r", TTL)
+    moved.pass_(-HOUR)
+    for _ in range(9):
+        assert isinstance(await moved.pick(), Picked)
+        await moved.store.release("r", f"l{moved._picks}", OK)
 
 
 @pytest.mark.parametrize(
@@ -112,11 +126,12 @@ async def test_care_is_due_in_its_time(moved: Moved) -> None:
     await moved.account()
     await moved.store.probed("a", "well")
     await moved.store.rotated("a", "ok")
+    moved.pass_(60)
     await moved.store.beat("r", TTL)
     moved.pass_(-HOUR)
     await moved.store.beat("r", TTL)
     now, _, (record,) = await moved.store.page()
-    assert (record.probed_at, record.proved_at, record.cookies_at) == (now, now, now)
+    assert [now - at for at in (record.probed_at, record.proved_at, record.cookies_at)] == [60, 60, 60]
     assert state_of(record, now)[0] is State.ACTIVE
 
 

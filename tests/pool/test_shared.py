@@ -44,6 +44,16 @@ async def test_once_is_once(shared: Shared) -> None:
     await until_so(lambda: shared.take_once("k", 5), 1)
 
 
+async def test_what_a_clock_set_back_left_does_not_count(shared: Shared) -> None:
+    """The server's clock was set back by an hour: a claim and a lead that nobody renewed end an hour later than they were meant to."""
+    await shared.put("k", "before", 3602)
+    await shared.put("lead:x", "gone", 3602)
+    assert await shared.take_once("k", 2)
+    assert not await shared.take_once("k", 2)
+    assert await shared.lead("x", "a", 5)
+    assert not await shared.lead("x", "b", 5)
+
+
 async def test_values(shared: Shared) -> None:
     """A value stays until it is deleted or its time is over; a swap needs the value that it replaces."""
     assert await shared.get("k") is None

@@ -145,9 +145,13 @@ class Pool:
 
     def end_ejections(self) -> None:
         """Who does not cool any more is no ejected one, whatever its cooldown came from."""
-        for account in self.accounts.values():
-            if account.ejected and account.state(self.now) != "cooling":
-                account.ejected = 0
+        for name in self.accounts:
+            self.end_ejection(name)
+
+    def end_ejection(self, name: str) -> None:
+        account = self.accounts.get(name)
+        if account and account.ejected and account.state(self.now) != "cooling":
+            account.ejected = 0
 
     def choice(
         self, lanes: tuple[str, ...], tried: frozenset[str], soft: int
@@ -452,6 +456,7 @@ class Course:
             account.picks.clear()
         account.limit, account.spacing, account.per_minute = limit, spacing, per_minute
         account.enabled, account.proxy, account.leaving = enabled, proxy, False
+        self.pool.end_ejection(name)
 
     def open(self, name: str, lanes: tuple[str, ...], behind: str) -> None:
         known = self.do(self.store.register(name, lanes, "[]", behind))
@@ -502,6 +507,7 @@ class Course:
                 pool.apply(name, "", "unstable", "unstable", 0, True)
             case "well" if account.cool[0] > now and account.cool[1] in ("unstable", "suspect"):
                 account.cool, account.probing, account.ejected = (0, account.cool[1]), True, 0
+        pool.end_ejection(name)
 
     def sweep(self) -> None:
         """The numbers that are kept step by step are never off."""
