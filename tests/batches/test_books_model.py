@@ -4,13 +4,13 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import Phase, given
-from hypothesis import settings as examples
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from batches.books import Idle, Task
 from core.errors import Conflict
 from tests.support.books import TTL, Kept, fault, kept, result
+from tests.support.hostile import examples
 
 WORKERS = ("a", "b")
 OWNERS = ("ann", "bob")
@@ -259,7 +259,7 @@ async def _agree(model: Model, books: Kept) -> None:
 
 
 @given(st.lists(EVENTS, min_size=60, max_size=150))
-@examples(max_examples=25, phases=(Phase.reuse, Phase.generate))  # to shrink takes minutes
+@settings(max_examples=examples(25), phases=(Phase.reuse, Phase.generate))  # to shrink takes minutes
 def test_the_books_agree_with_the_model(valkey_url: str, events: list[tuple[Any, ...]]) -> None:
     """Whatever happens in whatever order: every task stands in one place, ends once and is counted once; the turns, the
     waits, the bounds and the ends of workers are the model's."""

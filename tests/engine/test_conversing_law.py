@@ -36,6 +36,7 @@ from engine.prompt import flatten
 from engine.settings import ConversationSettings
 from pool import Policy, Pool, PoolSettings, Shared, State, Store
 from tests.fakes.chats import ChatWeb, Turn
+from tests.support.hostile import examples
 from tests.support.pools import TABLE, accounts, all_open, until
 
 NAMES = ["a0", "a1", "a2"]
@@ -225,7 +226,7 @@ class Conversing(RuleBasedStateMachine):
         await self.engines[replica].answer(Ask(TABLE[0].id, (Message("user", (Text("x"),)),), caller="eve"))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(examples(300))
 def test_the_model_has_the_callers_history_in_mind(valkey_url: str) -> None:
     """For any order of questions, edits, regenerated answers and failures, in sticky as in temporary mode: the chat so far
     and the new text are the whole history as the caller sent it, nobody sees an error, and no chat is two callers'."""
@@ -233,6 +234,9 @@ def test_the_model_has_the_callers_history_in_mind(valkey_url: str) -> None:
     run_state_machine_as_test(
         Conversing,
         settings=settings(
-            max_examples=50, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples(50),
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )

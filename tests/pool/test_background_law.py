@@ -25,6 +25,7 @@ from core.metrics import Metrics
 from core.secret import Secret
 from pool.account import AccountConfig, Effect, Policy, Record, State, state_of
 from pool.store import Picked, Refused, Store
+from tests.support.hostile import examples
 
 SLOW = Policy(throttle_base=1000.0, eject_after=2, eject_base=1000.0, eject_cap=100_000.0)
 LANES = {
@@ -246,7 +247,7 @@ class BackgroundMachine(RuleBasedStateMachine):
         self.live_waits = False
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(examples(300))
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.3])
 def test_a_background_pick_leaves_live_requests_an_account(valkey_url: str, rate: float) -> None:
     """In any order of events a background pick takes the least recently used account that live requests can spare, and
@@ -256,7 +257,7 @@ def test_a_background_pick_leaves_live_requests_an_account(valkey_url: str, rate
     run_state_machine_as_test(
         BackgroundMachine,
         settings=settings(
-            max_examples=60 if rate == 0 else 40,
+            max_examples=examples(60 if rate == 0 else 40),
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),

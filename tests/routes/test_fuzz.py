@@ -1,6 +1,6 @@
 """Requests that schemathesis makes up from the document: what is valid, what is nearly, and what is not.
 
-Every run makes the same few; `GEMPOOL_FUZZ_EXAMPLES=500 make test ARGS=tests/routes/test_fuzz.py` makes more, and others.
+Every run makes the same few, `make fuzz` fifty times as many and others; `GEMPOOL_FUZZ_EXAMPLES=500 make test ARGS=tests/routes/test_fuzz.py` makes so many.
 """
 
 import os
@@ -27,10 +27,12 @@ from tests.fakes.cookies import FakeCookies
 from tests.fakes.edge import Edge, edge
 from tests.fakes.operator import FakeOperator
 from tests.fakes.server import until
+from tests.support.hostile import examples
 from tests.support.openapi import contract
 
 ASKED = os.environ.get("GEMPOOL_FUZZ_EXAMPLES", "")
-EXAMPLES = int(ASKED or 4)
+EXAMPLES = int(ASKED or examples(4))
+LONG = bool(ASKED) or EXAMPLES > 4
 KEYS = {"authorization": "Bearer one", "x-admin-key": "root"}
 WRONG_KEYS = {"authorization": "Bearer two", "x-goog-api-key": "Zwei", "x-admin-key": "x" * 9000}
 CHECKS = [
@@ -70,7 +72,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
 @document.parametrize()
 @hypothesis.settings(
     max_examples=EXAMPLES,
-    derandomize=not ASKED,
+    derandomize=not LONG,
     database=None,
     deadline=None,
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
@@ -79,5 +81,5 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
 def test_nothing_that_is_sent_breaks_a_route(case: schemathesis.Case, fuzzed: Edge) -> None:
     """No 5xx, no hang, and each answer is as the document says: status, type, headers and body; in the long form also
     to who brings no key, or a wrong one."""
-    for headers in (KEYS, {}, WRONG_KEYS) if ASKED else (KEYS,):
+    for headers in (KEYS, {}, WRONG_KEYS) if LONG else (KEYS,):
         case.call_and_validate(base_url=fuzzed.url, headers=headers, checks=CHECKS, timeout=10)
