@@ -43,8 +43,11 @@ bench: $(VENV)/.ready-dev ## run the benchmarks, one after another; at the end, 
 	@missed=; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || missed="$$missed $$script"; done; \
 	if [ -n "$$missed" ]; then echo "failed, or missed a goal:$$missed"; exit 1; fi
 
+# Laws whose files are not named for it.
+LAWS = tests/batches/test_books_model.py tests/engine/test_conversing_law.py tests/pool/test_background_law.py
+
 fuzz: $(VENV)/.ready-dev ## the laws over random input in their long form, other input each time (ARGS="tests/pool" for a part)
-	@$(PYTEST) -o timeout=3600 --hypothesis-profile=long $(or $(ARGS),$(wildcard tests/*/test_*_fuzz.py))
+	@$(PYTEST) -o timeout=3600 --hypothesis-profile=long $(or $(ARGS),$(wildcard tests/*/test_*_fuzz.py tests/*/test_fuzz.py) $(LAWS))
 
 clients: $(VENV)/.ready-dev ## run unmodified client programs against a gateway (ARGS="openai-py --only tools"); needs Node 20
 	@$(PIP) install uv==$(UV_VERSION)
