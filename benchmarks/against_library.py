@@ -62,6 +62,10 @@ class Tally:
     def __init__(self) -> None:
         self.first: list[float] = []
         self.whole: list[float] = []
+        self.errors: list[str] = []
+        self.texts: set[str] = set()
+        self.received: list[bytes] = []
+        """Answers that are read when the round is over and its CPU told: reading them costs more than asking."""
 
     def result(self, seconds: float, cpu: float, **more: float) -> Result:
         n = len(self.whole)
@@ -70,6 +74,8 @@ class Tally:
             "p50_ms": quantile(self.whole, 0.5),
             "cpu_ms": 1000 * cpu / max(n, 1),
             "first": [round(ms, 3) for ms in self.first],
+            "errors": self.errors,
+            "texts": sorted(self.texts),
         } | {name: 100 * value / seconds for name, value in more.items()}
 
 
@@ -103,12 +109,15 @@ async def bare(simulator: dict[str, object]) -> None:
         started = time.perf_counter()
         if stream:
             first = True
+            text = ""
             async for chunk in client.generate_content_stream("Hello", model="gemini-flash", current_retry=0):
+                text = chunk.text
                 if first and chunk.text:
                     tally.first.append(1000 * (time.perf_counter() - started))
                     first = False
         else:
-            await client.generate_content("Hello", model="gemini-flash", current_retry=0)
+            text = (await client.generate_content("Hello", model="gemini-flash", current_retry=0)).text
+        tally.texts.add(text.strip())
         tally.whole.append(1000 * (time.perf_counter() - started))
 
     print(json.dumps({"ready": True}), flush=True)
@@ -125,10 +134,23 @@ async def over_http(port: int, gateway_pid: int, simulator_pid: int) -> None:
     async def ask(worker: int, stream: bool, tally: Tally) -> None:
         connection = connections.get(worker)
         if connection is None:
-            connection = connections[worker] = await Connection.open(port)
+            try:
+                connection = connections[worker] = await Connection.open(port)
+            except OSError as error:
+                tally.errors.append(str(error))
+                await asyncio.sleep(0.05)
+                return
         started = time.perf_counter()
-        first = await connection.ask(stream)
+        try:
+            first = await connection.ask(stream)
+        except (OSError, RuntimeError) as error:
+            del connections[worker]
+            connection.close()
+            tally.errors.append(str(error))
+            await asyncio.sleep(0.05)  # where nobody listens, each fails at once
+            return
         now = time.perf_counter()
+        tally.received.append(connection.received)
         if stream:
             tally.first.append(1000 * (first - started))
         tally.whole.append(1000 * (now - started))
@@ -139,13 +161,32 @@ async def over_http(port: int, gateway_pid: int, simulator_pid: int) -> None:
         request = json.loads(line)
         before, ours, its = cpu_of(gateway_pid), cpu_of_this_process(), cpu_of(simulator_pid)
         tally, seconds = await drive(ask, request)
-        result = tally.result(
-            seconds,
-            cpu_of(gateway_pid) - before,
-            callers=cpu_of_this_process() - ours,
-            simulator=cpu_of(simulator_pid) - its,
-        )
-        print(json.dumps(result), flush=True)
+        spent = cpu_of(gateway_pid) - before
+        callers, simulator = cpu_of_this_process() - ours, cpu_of(simulator_pid) - its
+        for answer in tally.received:
+            try:
+                tally.texts.add(said(answer, request["stream"]))
+            except (ValueError, LookupError, TypeError):
+                tally.errors.append(f"no answer: {answer[-300:]!r}")
+        print(json.dumps(tally.result(seconds, spent, callers=callers, simulator=simulator)), flush=True)
+
+
+def said(answer: bytes, stream: bool) -> str:
+    """The words of an answer as it was received. Raises ValueError, LookupError or TypeError where it is none, or not whole."""
+    body = answer.partition(b"\r\n\r\n")[2]
+    if not stream:
+        text: str = json.loads(body)["choices"][0]["message"]["content"]
+        return text.strip()
+    data = b""
+    while body:
+        size, _, rest = body.partition(b"\r\n")
+        data, body = data + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
+    events = [line[6:] for line in data.split(b"\n") if line.startswith(b"data: ")]
+    if events[-1] != b"[DONE]":
+        raise ValueError("the stream does not end as it should")
+    # An event that tells an error has no choices.
+    choices = [choice for event in events[:-1] for choice in json.loads(event)["choices"]]
+    return "".join(choice["delta"].get("content") or "" for choice in choices).strip()
 
 
 async def drive(ask, request) -> tuple[Tally, float]:  # type: ignore[no-untyped-def]
@@ -181,6 +222,20 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
 
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._done is not None and not self._done.done():
+            self._done.set_exception(
+                error or ConnectionError("the connection was closed before the answer's end")
+            )
+
+    def close(self) -> None:
+        self._transport.close()
+
+    @property
+    def received(self) -> bytes:
+        """The last answer, with its head."""
+        return bytes(self._data)
+
     async def ask(self, stream: bool, text: str = "Hello") -> float:
         """Returns when the first content arrived, in `perf_counter` seconds."""
         body = json.dumps(
@@ -192,6 +247,8 @@ class Connection(asyncio.Protocol):
         ).encode()
         self._data.clear()
         self._stream, self._first = stream, 0.0
+        if self._transport.is_closing():
+            raise ConnectionError("the connection was closed between two answers")
         self._done = asyncio.get_running_loop().create_future()
         self._transport.write(self.HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)  # type: ignore[attr-defined]
         return await self._done
@@ -391,6 +448,7 @@ def run(
             order = (library, gateway) if number % 2 == 0 else (gateway, library)
             told = {one: one.round(stream, concurrency, options.seconds) for one in order}
             pairs.append((told[library], told[gateway]))
+            check(told[library], told[gateway])
         results.append(report(shape, stream, concurrency, pairs))
     tell_first(results)
     anomalies = json.loads(call(f"{control}/anomalies"))
@@ -399,6 +457,15 @@ def run(
         len(anomalies["anomalies"] if isinstance(anomalies, dict) else anomalies),
     )
     return results
+
+
+def check(library: Result, gateway: Result) -> None:
+    """Ends the run where one of a round's answers was none, or said other words than the rest."""
+    if errors := library["errors"] + gateway["errors"]:
+        raise SystemExit(f"{len(errors)} answers failed, such as: {errors[0]}")
+    texts = library["texts"] + gateway["texts"]
+    if len(texts) != 2 or texts[0] != texts[1]:
+        raise SystemExit(f"the answers do not all say the same: {[text[:200] for text in texts[:4]]}")
 
 
 def report(shape: str, stream: bool, concurrency: int, pairs: list[tuple[Result, Result]]) -> dict[str, Any]:
