@@ -1,7 +1,10 @@
 """Files that people hand in, whatever is in them: understood, or refused in words, at once."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.batching.prompts import BadLines, lines_of
 from pool.exports import ExportError, parse
@@ -23,6 +26,30 @@ def test_any_file_is_a_batch_or_refused(data: bytes) -> None:
         else:
             assert all(line.prompt.strip() for line in lines)
             assert [line.number for line in lines] == sorted({line.number for line in lines})
+
+
+@settings(max_examples=examples(40))
+@given(
+    st.lists(
+        st.tuples(
+            texts().filter(str.strip), st.none() | st.text(min_size=1, max_size=8) | st.integers(0, 2**60)
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.booleans(),
+)
+def test_any_prompts_that_are_written_as_lines_are_read(
+    prompts: list[tuple[str, str | int | None]], escaped: bool
+) -> None:
+    """As they were written, with their ids and in their order, and blank lines between them left out."""
+    lines = [
+        json.dumps(prompt if id is None else {"prompt": prompt, "id": id}, ensure_ascii=escaped)
+        for prompt, id in prompts
+    ]
+    found = lines_of("\n\n".join(lines).encode(), "prompts.jsonl")
+    assert [(line.prompt, line.id) for line in found] == prompts
+    assert [line.number for line in found] == [2 * n + 1 for n in range(len(prompts))]
 
 
 @pytest.mark.parametrize("inner", [b"%s", b'{"prompt": "a", "id": %s}'])
