@@ -1,5 +1,6 @@
 """What breaks parsers: for properties over everything that reads what others wrote."""
 
+import copy
 import json
 import time
 from collections.abc import Iterator
@@ -78,7 +79,8 @@ def otherwise(text: str) -> st.SearchStrategy[str]:
     form of its own."""
 
     def edit(value: Any, edits: list[tuple[int, str, Any]]) -> Any:
-        for place, what, new in edits:
+        for place, what, given in edits:
+            new = copy.deepcopy(given)  # or one that is put into itself would have no end
             holders = [(value, key) for key in _keys(value)]
             for holder, key in holders:
                 holders += [(holder[key], inner) for inner in _keys(holder[key])]
