@@ -19,8 +19,9 @@ from pool.store import Store
 from simulator import Simulator, SimulatorConfig
 from tests.support.processes import Gateways, Web, simulating
 
-# How long an example takes says nothing on a busy machine; `timeout` bounds the tests.
-hypothesis.settings.register_profile("gempool", deadline=None)
+# How long an example takes says nothing on a busy machine; `timeout` bounds the tests. The same examples in each run: what fails,
+# fails for whoever changed something. `make fuzz` looks for others.
+hypothesis.settings.register_profile("gempool", deadline=None, derandomize=True)
 # For `make fuzz`; see `tests.support.hostile.examples`.
 hypothesis.settings.register_profile("long", deadline=None, max_examples=5000)
 hypothesis.settings.load_profile("gempool")
